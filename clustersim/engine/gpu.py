@@ -1,0 +1,217 @@
+"""GPUs: one SimPy process each, which works through its program and yields once an op.
+
+Two forms, by how point-to-point messages travel: asynchronous sends that leave when their op ends, or blocking exchanges in
+which both sides take part. In both, a GPU that must wait is woken straight at the *end* of the op that follows the wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from heapq import heappush
+from typing import Any, NamedTuple
+
+from simpy.events import NORMAL
+
+from clustersim.engine.clock import Hold, Timeline
+from clustersim.engine.link import LongRoute, Mailbox, Route, arrival_priority
+from clustersim.ops import Kind, Message, Program
+
+
+class Barrier:
+    """Where every rank of the job waits for the last one, once a step."""
+
+    def __init__(self, num_members: int) -> None:
+        self.num_members = num_members
+        self.waiting: list[Hold] = []
+
+    def arrive(self, hold: Hold, time_ps: int) -> None:
+        """Let one more member arrive; the last one wakes them all."""
+        hold.missing, hold.ready, hold.duration = 1, time_ps, 0
+        self.waiting.append(hold)
+        if len(self.waiting) == self.num_members:
+            arrived, self.waiting = self.waiting, []
+            for member in arrived:
+                member.note_arrival(time_ps)
+
+
+@dataclass(slots=True)
+class Gpu:
+    """One simulated GPU: its place, its program, its wake-up, and the start of each row so far."""
+
+    pp_rank: int
+    rank_by_pp_rank: tuple[int, ...]  # global ranks of its replica
+    program: Program
+    hold: Hold
+    mailbox: Mailbox
+    barrier: Barrier
+    starts: list[int] = field(default_factory=list)
+
+    @property
+    def rank(self) -> int:
+        """Global rank."""
+        return self.rank_by_pp_rank[self.pp_rank]
+
+
+Carry = Callable[[Any], Any]
+
+
+class _Extra(NamedTuple):
+    """What few rows have: more than one message to wait for or to send, or a barrier to meet."""
+
+    needs: tuple[int, ...] = ()
+    sends: tuple[tuple[Carry, Any], ...] = ()
+    is_barrier: bool = False
+
+
+PlanRow = tuple[int, int, Carry | None, Any, _Extra | None]  # duration, awaited message or -1, how and what to send
+
+
+def asynchronous_plan(gpu: Gpu, messages: tuple[Message, ...], routes: dict[tuple[int, int], Route]) -> list[PlanRow]:
+    """Return the rows of a program with routes and link times filled in."""
+    parcels: dict[tuple[int, int], Any] = {}
+
+    def outgoing(number: int) -> tuple[Carry, Any]:
+        _, _, _, source, destination, size_bytes, _, _ = messages[number]
+        route = routes[source, destination]
+        key = (destination, size_bytes)
+        if key not in parcels:
+            parcels[key] = route.parcel(number, size_bytes, 0)[1:]
+        if isinstance(route, LongRoute):
+            return route.carry, (number, parcels[key][0], arrival_priority(gpu.rank, number))
+        return route.carry, (number, parcels[key][0])
+
+    program = gpu.program
+    rows: list[PlanRow] = []
+    for duration, kind, needs, sends in zip(
+        program.durations_ps, program.kinds, program.waits_for, program.sends, strict=True
+    ):
+        carry, parcel = outgoing(sends[0]) if sends else (None, None)
+        extra = None
+        if kind is Kind.BARRIER or len(needs) > 1 or len(sends) > 1:
+            extra = _Extra(needs[1:], tuple(map(outgoing, sends[1:])), kind is Kind.BARRIER)
+        rows.append((duration, needs[0] if needs else -1, carry, parcel, extra))
+    return rows
+
+
+def asynchronous_gpu(env: Timeline, gpu: Gpu, plan: list[PlanRow], end: Callable[[], Any]) -> Generator[Hold, Any, None]:
+    """Run a program whose sends start when their op ends and whose receives are posted early; the engine's hottest path."""
+    hold, note_start, queue, numbers = gpu.hold, gpu.starts.append, env._queue, env._eid
+    arrived, waiters = gpu.mailbox.arrived, gpu.mailbox.waiter
+    for duration, need, carry, parcel, extra in plan:
+        start = env._now
+        missing = 0
+        if need >= 0:
+            arrival = arrived[need]
+            if arrival < 0:
+                waiters[need] = hold
+                missing = 1
+            elif arrival > start:
+                start = arrival
+        if extra is not None:
+            for other in extra.needs:
+                arrival = arrived[other]
+                if arrival < 0:
+                    waiters[other] = hold
+                    missing += 1
+                elif arrival > start:
+                    start = arrival
+            if extra.is_barrier:
+                gpu.barrier.arrive(hold, start)
+                yield hold
+                note_start(hold.ready)
+                continue
+        if missing:
+            hold.missing = missing
+            hold.ready = start
+            hold.duration = duration
+            yield hold
+            note_start(hold.ready)
+        else:
+            heappush(queue, (start + duration, NORMAL, next(numbers), hold))  # type: ignore[arg-type]
+            yield hold
+            note_start(start)
+        if carry is not None:
+            carry(parcel)
+            if extra is not None:
+                for carry_other, other_parcel in extra.sends:
+                    carry_other(other_parcel)
+    end()
+    yield hold
+
+
+class _Stop(NamedTuple):
+    """An exchange, a barrier, or neither, and the op right after it, or none: what one wake-up covers."""
+
+    batch: tuple[int, ...]
+    is_barrier: bool
+    duration: int | None
+
+
+def _stops(program: Program) -> list[_Stop]:
+    stops: list[_Stop] = []
+    for kind, duration, batch in zip(program.kinds, program.durations_ps, program.waits_for, strict=True):
+        if kind is Kind.EXCHANGE or kind is Kind.BARRIER:
+            stops.append(_Stop(batch, kind is Kind.BARRIER, None))
+        elif stops and stops[-1].batch and stops[-1].duration is None:
+            stops[-1] = stops[-1]._replace(duration=duration)
+        else:
+            stops.append(_Stop((), False, duration))
+    return stops
+
+
+def blocking_gpu(
+    env: Timeline, gpu: Gpu, messages: tuple[Message, ...], routes: dict[tuple[int, int], Route], end: Callable[[], Any]
+) -> Generator[Hold, Any, None]:
+    """Run a program with rendezvous exchanges.
+
+    When an exchange is known to end later than now, the process does not sleep until then: its clock runs ahead, and it posts
+    the next exchange for that time.
+    """
+    hold, starts = gpu.hold, gpu.starts
+    clock = 0
+    for batch, is_barrier, duration in _stops(gpu.program):
+        if is_barrier:
+            if clock > env.now:  # the barrier is a matter of the whole job: catch up with it first
+                env.wake(hold, clock)
+                yield hold
+            gpu.barrier.arrive(hold, clock)
+            yield hold
+            clock = hold.ready
+            starts.append(clock)
+            continue
+        hold.ready, hold.duration = clock, duration or 0
+        hold.missing = 1  # so that nothing wakes it before its whole batch is posted
+        for number in batch:
+            _post(gpu, number, messages[number], routes, clock)
+        hold.missing -= 1
+        if hold.missing:
+            yield hold
+        elif duration is not None:
+            env.wake(hold, hold.ready + duration)
+            yield hold
+        clock = hold.ready
+        if batch:
+            starts.append(clock)
+        if duration is not None:
+            starts.append(clock)
+            clock += duration
+    end()
+    yield hold
+
+
+def _post(gpu: Gpu, number: int, message: Message, routes: dict[tuple[int, int], Route], clock: int) -> None:
+    """Post one side of a message; the second side starts it, at the later of the two times."""
+    mailbox, hold = gpu.mailbox, gpu.hold
+    if mailbox.waiter[number] is None:
+        mailbox.waiter[number] = hold
+        mailbox.queued[number] = clock
+        hold.missing += 1
+        return
+    mailbox.queued[number] = queued = max(clock, mailbox.queued[number])
+    route = routes[message.source, message.destination]
+    assert isinstance(route, LongRoute)  # noqa: S101 - the network makes no other in this mode
+    mailbox.other_waiter[number] = hold
+    hold.missing += 1
+    sender = gpu.rank_by_pp_rank[message.source]
+    route.carry_at(route.parcel(number, message.size_bytes, arrival_priority(sender, number)), queued)

@@ -1,0 +1,58 @@
+"""The network of one run: which links exist, which are private, and the route of every pair of GPUs that talk."""
+
+from __future__ import annotations
+
+from clustersim.engine.clock import Timeline
+from clustersim.engine.link import DirectRoute, LinkProcess, LinkServer, LongRoute, Mailbox, Route
+from clustersim.ops import Job
+from clustersim.topology.cluster import Cluster
+
+Pair = tuple[int, int]
+
+
+class Network:
+    """Link processes, made when a route first uses them, and the routes between GPUs."""
+
+    def __init__(self, env: Timeline, cluster: Cluster, job: Job) -> None:
+        self.env, self.cluster, self.job = env, cluster, job
+        flows = sorted({pair for replica in range(len(job.pipelines)) for pair in self._gpu_pairs(replica).values()})
+        self.link_ids: dict[Pair, tuple[int, ...]] = {pair: tuple(cluster.route(*pair)) for pair in flows}
+        self._private = _private_links(self.link_ids, job.blocking)
+        self.processes: dict[int, LinkProcess] = {}
+        self._servers: dict[int, LinkServer] = {}
+
+    def routes(self, replica: int, mailbox: Mailbox) -> dict[Pair, Route]:
+        """Return the route of every pair of pp_ranks of a replica that exchange messages."""
+        return {ranks: self._route(gpus, mailbox) for ranks, gpus in self._gpu_pairs(replica).items()}
+
+    def _gpu_pairs(self, replica: int) -> dict[Pair, Pair]:
+        gpus = self.job.gpus[replica]
+        ranks = sorted({(message.source, message.destination) for message in self.job.pipelines[replica].messages})
+        return {(source, destination): (gpus[source], gpus[destination]) for source, destination in ranks}
+
+    def _route(self, gpus: Pair, mailbox: Mailbox) -> Route:
+        numbers = self.link_ids[gpus]
+        if len(numbers) == 1 and numbers[0] in self._private and not self.job.blocking:
+            process = LinkProcess(self.env, self.cluster.links[numbers[0]], is_private=True)
+            self.processes[numbers[0]] = process
+            return DirectRoute(self.env, process, mailbox)
+        return LongRoute(self.env, tuple(self._server(number) for number in numbers), mailbox)
+
+    def _server(self, number: int) -> LinkServer:
+        if number not in self._servers:
+            self._servers[number] = LinkServer(self.env, self.cluster.links[number], number in self._private)
+            self.processes[number] = self._servers[number]
+        return self._servers[number]
+
+
+def _private_links(link_ids: dict[Pair, tuple[int, ...]], blocking: bool) -> set[int]:
+    """Return the links that messages reach in the order in which they are sent.
+
+    That is so if they all come from one GPU by one way. A rendezvous also needs one destination: the sender may agree with
+    two of them on times in another order than that of the times.
+    """
+    ways: dict[int, set[tuple[int, ...]]] = {}
+    for (source, destination), links in link_ids.items():
+        for hop, number in enumerate(links):
+            ways.setdefault(number, set()).add((source, destination if blocking else -1, *links[:hop]))
+    return {number for number, before in ways.items() if len(before) == 1}

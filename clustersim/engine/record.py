@@ -1,0 +1,178 @@
+"""From what the processes noted (starts of rows, starts and arrivals of messages) to the columns of a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+import numpy as np
+
+from clustersim.engine.gpu import Gpu
+from clustersim.engine.link import Mailbox
+from clustersim.engine.network import Network
+from clustersim.ops import Job, Message, Pipeline, Program
+from clustersim.trace import AXES, Ints, Links, Ops, Ranks, Trace, Transfers
+
+
+def record(job: Job, network: Network, gpus: Sequence[Gpu], mailboxes: Sequence[Mailbox], num_events: int) -> Trace:
+    """Return the trace of a finished run; ``gpus`` stand by replica, then by pp_rank."""
+    first_op = np.cumsum([0, *(len(gpu.program) for gpu in gpus)], dtype=np.int64)
+    first_transfer = np.cumsum([0, *(len(pipeline.messages) for pipeline in job.pipelines)], dtype=np.int64)
+    first_rank = np.cumsum([0, *(len(pipeline.programs) for pipeline in job.pipelines)], dtype=np.int64)
+    ops = _ops(gpus, first_rank, first_transfer, len(job.pipelines))
+    routes = _Routes(network, job)
+    transfers = _transfers(job, mailboxes, routes, ops, first_op, first_rank)
+    return Trace(
+        _ranks(job, first_op),
+        ops,
+        transfers,
+        _links(network, routes, transfers),
+        routes.names,
+        job.num_steps,
+        int(ops.end_ps.max(initial=0)),
+        num_events,
+    )
+
+
+def _ints(values: Iterable[int]) -> Ints:
+    return np.fromiter(values, dtype=np.int64)
+
+
+def _ranks(job: Job, first_op: Ints) -> Ranks:
+    places = [(replica, pp_rank) for replica, ranks in enumerate(job.ranks) for pp_rank in range(len(ranks))]
+    static = [job.static_bytes[replica][pp_rank] for replica, pp_rank in places]
+    return Ranks(
+        rank=_ints(chain.from_iterable(job.ranks)),
+        replica=_ints(replica for replica, _ in places),
+        pp_rank=_ints(pp_rank for _, pp_rank in places),
+        gpu=_ints(chain.from_iterable(job.gpus)),
+        first_op=first_op,
+        weights_bytes=_ints(entry.weights_bytes for entry in static),
+        gradients_bytes=_ints(entry.gradients_bytes for entry in static),
+        optimizer_bytes=_ints(entry.optimizer_bytes for entry in static),
+    )
+
+
+class _ProgramColumns:
+    """The columns of a program as arrays, made once for all replicas that share it."""
+
+    def __init__(self, program: Program) -> None:
+        self.kind = _ints(program.kinds)
+        self.stage = _ints(program.stages)
+        self.microbatch = _ints(program.microbatches)
+        self.step = _ints(program.steps)
+        self.duration_ps = _ints(program.durations_ps)
+        self.start_bytes = _ints(program.start_bytes)
+        self.end_bytes = _ints(program.end_bytes)
+        self.num_needs = _ints(map(len, program.waits_for))
+        self.needs = _ints(chain.from_iterable(program.waits_for))
+        self.backward_stage = np.full(len(program), -1, dtype=np.int64)
+        self.backward_microbatch = np.full(len(program), -1, dtype=np.int64)
+        for row, action in program.backward_of.items():
+            self.backward_stage[row], self.backward_microbatch[row] = action.stage, action.microbatch
+
+
+def _ops(gpus: Sequence[Gpu], first_rank: Ints, first_transfer: Ints, num_replicas: int) -> Ops:
+    known: dict[int, _ProgramColumns] = {}
+    columns = []
+    for gpu in gpus:
+        if id(gpu.program) not in known:
+            known[id(gpu.program)] = _ProgramColumns(gpu.program)
+        columns.append(known[id(gpu.program)])
+    start_ps = _ints(chain.from_iterable(gpu.starts for gpu in gpus))
+    replica_of = np.repeat(np.arange(num_replicas), np.diff(first_rank))
+
+    def joined(name: str) -> Ints:
+        return np.concatenate([getattr(column, name) for column in columns])
+
+    return Ops(
+        rank_index=np.repeat(np.arange(len(gpus)), [len(gpu.program) for gpu in gpus]),
+        kind=joined("kind"),
+        stage=joined("stage"),
+        microbatch=joined("microbatch"),
+        backward_stage=joined("backward_stage"),
+        backward_microbatch=joined("backward_microbatch"),
+        step=joined("step"),
+        start_ps=start_ps,
+        end_ps=start_ps + joined("duration_ps"),
+        start_bytes=joined("start_bytes"),
+        end_bytes=joined("end_bytes"),
+        first_need=np.concatenate([[0], np.cumsum(joined("num_needs"))]),
+        needs=np.concatenate(
+            [column.needs + first_transfer[replica] for column, replica in zip(columns, replica_of, strict=True)]
+        ),
+    )
+
+
+class _Routes:
+    """Every pair of GPUs that talk, numbered, with the links between them."""
+
+    def __init__(self, network: Network, job: Job) -> None:
+        self.network, self.job = network, job
+        self.number = {pair: number for number, pair in enumerate(network.link_ids)}
+        self.links = tuple(network.link_ids.values())
+        self.names = tuple(tuple(network.cluster.links[link].name for link in links) for links in self.links)
+
+    def of(self, replica: int, messages: Sequence[Message]) -> list[int]:
+        gpus = self.job.gpus[replica]
+        return [self.number[gpus[message.source], gpus[message.destination]] for message in messages]
+
+
+def _transfers(
+    job: Job, mailboxes: Sequence[Mailbox], routes: _Routes, ops: Ops, first_op: Ints, first_rank: Ints
+) -> Transfers:
+    known: dict[int, Ints] = {}
+    tables: list[Ints] = []
+    for replica, pipeline in enumerate(job.pipelines):
+        table = known.setdefault(id(pipeline), _message_table(pipeline)).copy()
+        table[:, 3:5] += first_rank[replica]
+        table[:, 6] += first_op[table[:, 3]]
+        table[:, 7] += first_op[table[:, 4]]
+        tables.append(table)
+    kind, microbatch, step, source, destination, size_bytes, producer, consumer = np.concatenate(tables).T
+    if job.blocking:
+        queued_ps = _ints(chain.from_iterable(mailbox.queued for mailbox in mailboxes))
+    else:
+        queued_ps = ops.end_ps[producer]
+    return Transfers(
+        axis=np.full(len(kind), AXES.index("pp"), dtype=np.int64),
+        kind=kind,
+        microbatch=microbatch,
+        step=step,
+        source=source,
+        destination=destination,
+        size_bytes=size_bytes,
+        producer=producer,
+        consumer=consumer,
+        route=_ints(chain.from_iterable(routes.of(r, pipeline.messages) for r, pipeline in enumerate(job.pipelines))),
+        queued_ps=queued_ps,
+        start_ps=_ints(chain.from_iterable(mailbox.started for mailbox in mailboxes)),
+        end_ps=_ints(chain.from_iterable(mailbox.arrived for mailbox in mailboxes)),
+    )
+
+
+def _message_table(pipeline: Pipeline) -> Ints:
+    """Return a row a message, columns as in :class:`~clustersim.ops.Message`."""
+    flat = _ints(chain.from_iterable(pipeline.messages))
+    return flat.reshape(len(pipeline.messages), len(Message._fields))
+
+
+def _links(network: Network, routes: _Routes, transfers: Transfers) -> Links:
+    used = sorted(network.processes)
+    row = {link: number for number, link in enumerate(used)}
+    size_bytes = np.zeros(len(used), dtype=np.int64)
+    busy_ps = np.zeros(len(used), dtype=np.int64)
+    num_messages = np.zeros(len(used), dtype=np.int64)
+    groups, counts = np.unique(np.stack([transfers.route, transfers.size_bytes]), axis=1, return_counts=True)
+    for route, size, count in zip(*groups.tolist(), counts.tolist(), strict=True):
+        for link in routes.links[route]:
+            size_bytes[row[link]] += size * count
+            busy_ps[row[link]] += network.cluster.links[link].transfer_ps(size) * count
+            num_messages[row[link]] += count
+    return Links(
+        name=tuple(network.cluster.links[link].name for link in used),
+        size_bytes=size_bytes,
+        busy_ps=busy_ps,
+        queued_ps=_ints(network.processes[link].queued_ps for link in used),
+        num_messages=num_messages,
+    )

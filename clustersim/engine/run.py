@@ -1,0 +1,118 @@
+"""Runs a job on a cluster until every rank is done."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from clustersim.engine.clock import Actor, Hold, Timeline
+from clustersim.engine.deadlock import deadlock_error
+from clustersim.engine.gpu import Barrier, Gpu, asynchronous_gpu, asynchronous_plan, blocking_gpu
+from clustersim.engine.link import Mailbox
+from clustersim.engine.network import Network
+from clustersim.engine.record import record
+from clustersim.errors import LimitError
+from clustersim.ops import Job
+from clustersim.topology.cluster import Cluster
+from clustersim.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Budgets of one run; None is no limit."""
+
+    max_events: int | None = None
+    max_wall_s: float | None = None
+    max_rss_bytes: int | None = None
+
+
+def run(job: Job, cluster: Cluster, limits: Limits | None = None) -> Trace:
+    """Return the trace of `job` on `cluster`.
+
+    Raises
+    ------
+    UnroutableError
+        Two GPUs that exchange messages have no path between them.
+    DeadlockError
+        Ranks wait for one another for ever; the message names the cycle.
+    LimitError
+        A budget was used up before the end.
+    """
+    env = Timeline()
+    network = Network(env, cluster, job)
+    barrier = Barrier(sum(len(ranks) for ranks in job.ranks))
+    mailboxes = [Mailbox(len(pipeline.messages)) for pipeline in job.pipelines]
+    gpus: list[Gpu] = []
+    for replica, pipeline in enumerate(job.pipelines):
+        routes = network.routes(replica, mailboxes[replica])
+        for pp_rank, program in enumerate(pipeline.programs):
+            gpu = Gpu(pp_rank, job.ranks[replica], program, Hold(env), mailboxes[replica], barrier)
+            gpus.append(gpu)
+            end = _Ending(env)
+            if job.blocking:
+                generator = blocking_gpu(env, gpu, pipeline.messages, routes, end)
+            else:
+                generator = asynchronous_gpu(env, gpu, asynchronous_plan(gpu, pipeline.messages, routes), end)
+            end.actor = Actor(env, generator, gpu.hold)
+    with _no_garbage_collection():
+        num_events = env.run_to_end(_LimitCheck(limits or Limits()))
+    if any(len(gpu.starts) < len(gpu.program) for gpu in gpus):
+        raise deadlock_error(job, gpus)
+    return record(job, network, gpus, mailboxes, num_events)
+
+
+class _Ending:
+    """Ends the SimPy process of a GPU."""
+
+    def __init__(self, env: Timeline) -> None:
+        self.env = env
+        self.actor: Actor | None = None
+
+    def __call__(self) -> None:
+        if self.actor is not None:
+            self.actor.succeed()
+
+
+class _LimitCheck:
+    """Stops a run that has used up a budget."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.started_s = time.monotonic()
+
+    def __call__(self, num_events: int) -> None:
+        limits = self.limits
+        if limits.max_events is not None and num_events > limits.max_events:
+            raise LimitError(f"stopped after {num_events} events; allowed: --max-events {limits.max_events}")
+        if limits.max_wall_s is not None and (wall_s := time.monotonic() - self.started_s) > limits.max_wall_s:
+            raise LimitError(f"stopped after {wall_s:.1f} s; allowed: --max-wall {limits.max_wall_s:g}")
+        if limits.max_rss_bytes is not None and (rss_bytes := _rss_bytes()) > limits.max_rss_bytes:
+            raise LimitError(f"stopped at {rss_bytes} bytes of memory; allowed: --max-rss {limits.max_rss_bytes}")
+
+
+def _rss_bytes() -> int:
+    import resource  # not on every platform, and needed only for this limit
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if _reports_bytes() else peak * 1024
+
+
+def _reports_bytes() -> bool:
+    import sys
+
+    return sys.platform == "darwin"
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """The run makes no reference cycles, and a collector that walks millions of live tuples again and again costs half of it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

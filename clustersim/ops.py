@@ -1,0 +1,210 @@
+"""The vocabulary that schedules, lowering, engine and analysis share: actions, shapes, costs, programs, jobs.
+
+Letters are PyTorch's: F forward, B full backward, I input gradient, W weight gradient (B = I + W). A *stage* is a global
+virtual stage; a *pp_rank* is a position in the pipeline; a *replica* is one whole pipeline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+
+class Kind(IntEnum):
+    """What a rank does in one row of its program."""
+
+    F = 0
+    B = 1
+    I = 2  # noqa: E741 - the field's own letter for the input gradient
+    W = 3
+    FB = 4  # an overlapped forward and backward, one slot
+    RECOMPUTE = 5  # the forward once more, just before its backward
+    OPTIMIZER = 6
+    EXCHANGE = 7  # blocking sends and receives, batched; no compute
+    BARRIER = 8  # before the optimizer step; no compute
+
+
+FORWARDS = frozenset({Kind.F, Kind.FB})
+BACKWARDS = frozenset({Kind.B, Kind.I, Kind.FB})
+COMPUTE = frozenset({Kind.F, Kind.B, Kind.I, Kind.W, Kind.FB, Kind.RECOMPUTE, Kind.OPTIMIZER})
+
+
+class Action(NamedTuple):
+    """One F, B, I or W of a micro-batch on a stage.
+
+    Examples
+    --------
+    >>> str(Action(Kind.F, 2, 0))
+    '2F0'
+    """
+
+    kind: Kind
+    stage: int
+    microbatch: int
+
+    def __str__(self) -> str:
+        return f"{self.stage}{self.kind.name}{self.microbatch}"
+
+
+class Overlap(NamedTuple):
+    """A forward and a backward of two micro-batches that share one slot.
+
+    Examples
+    --------
+    >>> str(Overlap(Action(Kind.F, 0, 3), Action(Kind.B, 3, 1)))
+    '(0F3;3B1)OVERLAP_F_B'
+    """
+
+    forward: Action
+    backward: Action
+
+    def __str__(self) -> str:
+        return f"({self.forward};{self.backward})OVERLAP_F_B"
+
+
+Slot = Action | Overlap
+Order = tuple[Slot, ...]
+
+
+def actions_in(slot: Slot) -> tuple[Action, ...]:
+    """Return the one action of a plain slot, or the two of an overlapped one."""
+    return (slot,) if slot.__class__ is Action else slot  # type: ignore[return-value]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How many ranks, micro-batches and chunks a schedule has to order."""
+
+    num_ranks: int
+    num_microbatches: int
+    num_chunks: int = 1
+    group_size: int | None = None  # contiguous micro-batches in a chunk (interleaved); None: num_ranks
+    torch_rounds: bool = False  # PyTorch's rule for the group instead of Megatron's
+    moe_overlap: bool = False  # Megatron's expert-parallel overlap: one more warm-up forward
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The order of every rank; no times and no idle slots.
+
+    ``orders[pp_rank][position]`` is a slot; ``rank_by_stage[stage]`` is where a stage lives; ``chains`` lists the
+    stages that a micro-batch passes, one chain for most schedules and two for bidirectional ones.
+    """
+
+    name: str
+    shape: Shape
+    orders: tuple[Order, ...]
+    rank_by_stage: tuple[int, ...]
+    chains: tuple[tuple[int, ...], ...]
+
+    @property
+    def num_stages(self) -> int:
+        """Number of global stages, all chains together."""
+        return len(self.rank_by_stage)
+
+    def neighbours(self) -> tuple[list[int], list[int]]:
+        """Return ``previous[stage]`` and ``next[stage]`` along the chains, -1 at their ends."""
+        previous, following = [-1] * self.num_stages, [-1] * self.num_stages
+        for chain in self.chains:
+            for here, there in zip(chain, chain[1:], strict=False):
+                following[here], previous[there] = there, here
+        return previous, following
+
+
+@dataclass(frozen=True, slots=True)
+class StageCosts:
+    """What one full micro-batch costs on one global stage. [ps, bytes]"""
+
+    forward_ps: int
+    input_grad_ps: int
+    weight_grad_ps: int
+    forward_backward_ps: int
+    recompute_ps: int = 0
+    optimizer_ps: int = 0
+    activation_bytes: int = 0
+    weight_grad_activation_bytes: int = 0
+    checkpoint_bytes: int = 0
+    message_bytes: int = 0
+    weights_bytes: int = 0
+    gradients_bytes: int = 0
+    optimizer_bytes: int = 0
+
+    @property
+    def backward_ps(self) -> int:
+        """A fused backward lasts I + W. [ps]"""
+        return self.input_grad_ps + self.weight_grad_ps
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What one rank does, in order: parallel columns, one row an op or a zero-long meeting point.
+
+    A row starts once the row before it has ended and every message in its ``waits_for`` has arrived; its ``sends`` leave when
+    it ends (asynchronous point-to-point). An EXCHANGE row posts the messages of its ``waits_for``, its own and its partners',
+    when it is reached, and ends when all of them have arrived.
+    """
+
+    kinds: tuple[Kind, ...]
+    stages: tuple[int, ...]  # -1 where a row belongs to no stage
+    microbatches: tuple[int, ...]
+    steps: tuple[int, ...]
+    durations_ps: tuple[int, ...]
+    waits_for: tuple[tuple[int, ...], ...]
+    sends: tuple[tuple[int, ...], ...]
+    start_bytes: tuple[int, ...]  # memory taken when the row starts
+    end_bytes: tuple[int, ...]  # memory change when the row ends
+    backward_of: dict[int, Action]  # row of an overlapped slot -> its backward
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+
+class Message(NamedTuple):
+    """One point-to-point transfer of a pipeline: an activation (F) or its gradient (B)."""
+
+    kind: Kind
+    microbatch: int
+    step: int
+    source: int  # pp_rank
+    destination: int  # pp_rank
+    size_bytes: int
+    producer: int = -1  # row of the source's program that makes it, or posts it if point-to-point blocks
+    consumer: int = -1  # row of the destination's program that waits for it
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """One lowered replica: a program per pp_rank and the messages between them. Equal replicas share one object."""
+
+    schedule: Schedule
+    programs: tuple[Program, ...]
+    messages: tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything that the engine runs: pipelines placed on GPUs.
+
+    ``ranks[replica][pp_rank]`` is a global rank and ``gpus[replica][pp_rank]`` the GPU that carries it.
+    """
+
+    pipelines: tuple[Pipeline, ...]
+    ranks: tuple[tuple[int, ...], ...]
+    gpus: tuple[tuple[int, ...], ...]
+    blocking: bool = False
+    num_steps: int = 1
+    static_bytes: tuple[tuple[StaticBytes, ...], ...] = field(default=())  # static_bytes[replica][pp_rank]
+
+
+class StaticBytes(NamedTuple):
+    """Memory of a rank that stays for the whole run. [bytes]"""
+
+    weights_bytes: int
+    gradients_bytes: int
+    optimizer_bytes: int
+
+    @property
+    def total_bytes(self) -> int:
+        """All three together. [bytes]"""
+        return sum(self)

@@ -1,0 +1,175 @@
+"""The one checker of all schedules: every order is complete, lives on the right rank, and can be run to its end."""
+
+from __future__ import annotations
+
+from clustersim.errors import DeadlockError, ScheduleError
+from clustersim.ops import Action, Kind, Order, Schedule, actions_in
+from clustersim.schedules.render import render_window
+
+# What a stage has done with a micro-batch, and what each action makes of it: F, then B, or I and W.
+_NOTHING, _FORWARD, _INPUT_GRAD, _DONE = range(4)
+_AFTER = {
+    (_NOTHING, Kind.F): _FORWARD,
+    (_FORWARD, Kind.B): _DONE,
+    (_FORWARD, Kind.I): _INPUT_GRAD,
+    (_INPUT_GRAD, Kind.W): _DONE,
+}
+
+
+def check_schedule(schedule: Schedule) -> None:
+    """Raise if an order could not be trained with.
+
+    Each micro-batch of a stage has exactly one F, then exactly one B, or one I and one W after it, on the rank where the
+    stage lives; and the ranks, each in its own order, never wait for one another in a circle.
+
+    Raises
+    ------
+    ScheduleError
+        An action is missing, doubled, misplaced or out of order; the message shows the rank x step grid with it marked.
+    DeadlockError
+        Ranks wait for one another for ever; the message names the cycle.
+    """
+    num_microbatches = [0] * schedule.num_stages
+    for chain, number in zip(schedule.chains, microbatches_by_chain(schedule), strict=True):
+        for stage in chain:
+            num_microbatches[stage] = number
+    states = [bytearray(number) for number in num_microbatches]
+    for rank, order in enumerate(schedule.orders):
+        _check_rank(schedule, rank, order, states)
+    for stage, state in enumerate(states):
+        for microbatch in range(len(state)):
+            if state[microbatch] != _DONE:
+                raise _missing(schedule, stage, microbatch, state[microbatch])
+    unit_starts(schedule)
+
+
+def microbatches_by_chain(schedule: Schedule) -> list[int]:
+    """Return how many micro-batches pass each chain: all of them, or half for each of two directions."""
+    num_chains = len(schedule.chains)
+    return [schedule.shape.num_microbatches // num_chains] * num_chains
+
+
+def _check_rank(schedule: Schedule, rank: int, order: Order, states: list[bytearray]) -> None:
+    rank_by_stage, num_stages = schedule.rank_by_stage, schedule.num_stages
+    for cell, slot in enumerate(order):
+        for action in actions_in(slot):
+            kind, stage, microbatch = action
+            if not 0 <= stage < num_stages or rank_by_stage[stage] != rank:
+                raise _fault(schedule, rank, cell, f"{action} stands on rank {rank}, but stage {stage} does not live there")
+            state = states[stage]
+            if not 0 <= microbatch < len(state):
+                raise _fault(schedule, rank, cell, f"{action}: stage {stage} has micro-batches 0 to {len(state) - 1} only")
+            after = _AFTER.get((state[microbatch], kind))
+            if after is None:
+                raise _fault(schedule, rank, cell, _out_of_order(action, state[microbatch]))
+            state[microbatch] = after
+
+
+def _out_of_order(action: Action, state: int) -> str:
+    kind, stage, microbatch = action
+    if state == _NOTHING:
+        return f"{action} comes before its forward {stage}F{microbatch}"
+    if state == _FORWARD and kind is Kind.W:
+        return f"{action} comes before its input gradient {stage}I{microbatch}"
+    return f"{action} repeats work that stage {stage} has already done"
+
+
+def _missing(schedule: Schedule, stage: int, microbatch: int, state: int) -> ScheduleError:
+    absent = {
+        _NOTHING: f"{stage}F{microbatch} is missing",
+        _FORWARD: f"{stage}B{microbatch} (or its I and W) is missing",
+        _INPUT_GRAD: f"{stage}W{microbatch} is missing",
+    }
+    return _fault(schedule, schedule.rank_by_stage[stage], None, absent[state])
+
+
+def unit_starts(schedule: Schedule) -> list[list[int]]:
+    """Return ``starts[pp_rank][position]`` when every slot lasts one unit and messages take none.
+
+    It is the picture that papers draw, and it exists only if no ranks wait for one another in a circle.
+
+    Raises
+    ------
+    DeadlockError
+        Ranks wait for one another for ever.
+    """
+    run = _UnitRun(schedule)
+    run.run_to_end()
+    if any(len(starts) < len(order) for starts, order in zip(run.starts, schedule.orders, strict=True)):
+        raise run.cycle()
+    return run.starts
+
+
+class _UnitRun:
+    """Runs every rank as far as its inputs allow, until none can go on."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        previous, following = schedule.neighbours()
+        self.upstream = {Kind.F: previous, Kind.B: following, Kind.I: following}
+        self.size = schedule.shape.num_microbatches
+        self.ends = [-1] * (2 * schedule.num_stages * self.size)
+        self.starts: list[list[int]] = [[] for _ in schedule.orders]
+
+    def key(self, is_forward: bool, stage: int, microbatch: int) -> int:
+        return (2 * stage + is_forward) * self.size + microbatch
+
+    def run_to_end(self) -> None:
+        waiting: dict[int, int] = {}
+        ready = list(range(len(self.schedule.orders) - 1, -1, -1))
+        while ready:
+            rank = ready.pop()
+            if (blocked_by := self._advance(rank, waiting, ready)) >= 0:
+                waiting[blocked_by] = rank
+
+    def _advance(self, rank: int, waiting: dict[int, int], ready: list[int]) -> int:
+        """Run one rank on; return what it waits for, or -1 at its end."""
+        ends, starts, size, order = self.ends, self.starts[rank], self.size, self.schedule.orders[rank]
+        clock = starts[-1] + 1 if starts else 0
+        for position in range(len(starts), len(order)):
+            actions = actions_in(order[position])
+            for kind, stage, microbatch in actions:
+                if kind is Kind.W or (source := self.upstream[kind][stage]) < 0:
+                    continue
+                key = (2 * source + (kind is Kind.F)) * size + microbatch
+                if ends[key] < 0:
+                    return key
+                clock = max(clock, ends[key])
+            starts.append(clock)
+            clock += 1
+            for kind, stage, microbatch in actions:
+                if kind is not Kind.W:
+                    key = (2 * stage + (kind is Kind.F)) * size + microbatch
+                    ends[key] = clock
+                    if key in waiting:
+                        ready.append(waiting.pop(key))
+        return -1
+
+    def cycle(self) -> DeadlockError:
+        """Return the error that walks from a stuck rank to the rank that it waits for, until one comes twice."""
+        orders, starts = self.schedule.orders, self.starts
+        rank = next(rank for rank, order in enumerate(orders) if len(starts[rank]) < len(order))
+        visited: list[int] = []
+        sentences: list[str] = []
+        while rank not in visited:
+            visited.append(rank)
+            slot = orders[rank][len(starts[rank])]
+            kind, source, microbatch = next(need for action in actions_in(slot) for need in self._unmet(action))
+            owner = self.schedule.rank_by_stage[source]
+            sentences.append(f"rank {rank} at {slot} waits for {source}{kind.name}{microbatch} on rank {owner}")
+            rank = owner
+        circle = ", which is stuck: ".join(sentences[visited.index(rank) :])
+        grid = render_window(self.schedule, rank, len(starts[rank]))
+        return DeadlockError(f"{self.schedule.name}: the order can't run to its end: {circle}\n{grid}")
+
+    def _unmet(self, action: Action) -> list[Action]:
+        if action.kind is Kind.W or (source := self.upstream[action.kind][action.stage]) < 0:
+            return []
+        key = self.key(action.kind is Kind.F, source, action.microbatch)
+        return [action._replace(stage=source)] if self.ends[key] < 0 else []
+
+
+def _fault(schedule: Schedule, rank: int, cell: int | None, what: str) -> ScheduleError:
+    where = f"rank {rank}" if cell is None else f"rank {rank}, step {cell}"
+    shown = len(schedule.orders[rank]) if cell is None else cell
+    return ScheduleError(f"{schedule.name}: {where}: {what}\n{render_window(schedule, rank, shown)}")

@@ -1,0 +1,36 @@
+"""GPipe: all forwards, then all backwards.
+
+References
+----------
+Huang et al., "GPipe: Efficient Training of Giant Neural Networks using Pipeline Parallelism", NeurIPS 2019, section 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clustersim.ops import Action, Kind, Schedule, Shape, StageCosts
+from clustersim.schedules.placement import loop_schedule
+from clustersim.schedules.rules import require_one_chunk
+
+
+def gpipe(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:  # noqa: ARG001
+    """Return GPipe's order: every forward, then every backward, both from the first micro-batch on.
+
+    Memory holds all m micro-batches at once; the makespan is (m + p - 1)(F + B) without communication.
+
+    Examples
+    --------
+    >>> [" ".join(map(str, order)) for order in gpipe(Shape(2, 2)).orders]
+    ['0F0 0F1 0B0 0B1', '1F0 1F1 1B0 1B1']
+    """
+    require_one_chunk("gpipe", shape)
+    microbatches = range(shape.num_microbatches)
+    orders = tuple(
+        (
+            *(Action(Kind.F, rank, microbatch) for microbatch in microbatches),
+            *(Action(Kind.B, rank, microbatch) for microbatch in microbatches),
+        )
+        for rank in range(shape.num_ranks)
+    )
+    return loop_schedule("gpipe", shape, orders)

@@ -1,0 +1,43 @@
+"""1F1B: one forward, one backward, so that few micro-batches are alive at once.
+
+References
+----------
+Narayanan et al., "PipeDream: Generalized Pipeline Parallelism for DNN Training", SOSP 2019, section 3.2, and the flushing
+variant in "Memory-Efficient Pipeline-Parallel DNN Training", ICML 2021, section 3.1 (PipeDream-Flush).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clustersim.ops import Action, Kind, Order, Schedule, Shape, StageCosts
+from clustersim.schedules.placement import loop_schedule
+from clustersim.schedules.rules import require_one_chunk
+
+
+def one_f_one_b(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:  # noqa: ARG001
+    """Return PipeDream-Flush's order: rank s warms up with min(p - s - 1, m) forwards, then alternates.
+
+    At most min(m, p - s) micro-batches are alive on rank s; the makespan is GPipe's, (m + p - 1)(F + B).
+
+    Examples
+    --------
+    >>> [" ".join(map(str, order)) for order in one_f_one_b(Shape(2, 3)).orders]
+    ['0F0 0F1 0B0 0F2 0B1 0B2', '1F0 1B0 1F1 1B1 1F2 1B2']
+    """
+    require_one_chunk("1f1b", shape)
+    return loop_schedule("1f1b", shape, tuple(_rank_order(shape, rank) for rank in range(shape.num_ranks)))
+
+
+def _rank_order(shape: Shape, rank: int) -> Order:
+    m = shape.num_microbatches
+    num_warmup = min(shape.num_ranks - rank - 1, m)
+    order: list[Action] = []
+    for microbatch in range(num_warmup):
+        order.append(Action(Kind.F, rank, microbatch))
+    for microbatch in range(m - num_warmup):
+        order.append(Action(Kind.F, rank, microbatch + num_warmup))
+        order.append(Action(Kind.B, rank, microbatch))
+    for microbatch in range(m - num_warmup, m):
+        order.append(Action(Kind.B, rank, microbatch))
+    return tuple(order)

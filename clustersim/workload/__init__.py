@@ -1,0 +1,1 @@
+"""From a scenario to a job: the costs of every stage, and one program per rank."""

@@ -1,0 +1,50 @@
+"""Explicit costs: what a scenario says one micro-batch costs, spread over the global stages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clustersim.ops import StageCosts
+from clustersim.scenario.spec import RankCosts
+
+
+def uniform_stage_costs(cost: RankCosts, num_ranks: int, num_chunks: int) -> tuple[StageCosts, ...]:
+    """Return ``costs[stage]`` when every rank costs the same: a chunk takes 1/v of each value but the message.
+
+    What does not divide leaves the first chunks one picosecond or byte more.
+    """
+    per_chunk = [_stage_costs(cost, num_chunks, chunk) for chunk in range(num_chunks)]
+    return tuple(per_chunk[stage // num_ranks] for stage in range(num_ranks * num_chunks))
+
+
+def listed_stage_costs(costs: Sequence[RankCosts]) -> tuple[StageCosts, ...]:
+    """Return ``costs[stage]`` as listed, one mapping per global stage."""
+    return tuple(_stage_costs(cost, 1, 0) for cost in costs)
+
+
+def _stage_costs(cost: RankCosts, num_parts: int, part: int) -> StageCosts:
+    def share(value: int) -> int:
+        quotient, remainder = divmod(value, num_parts)
+        return quotient + (part < remainder)
+
+    # A fused backward alone is carried as an input gradient; schedules that part I from W refuse it at validation.
+    input_grad_ps = share(cost.backward if cost.backward is not None else cost.input_grad or 0)
+    weight_grad_ps = share(cost.weight_grad or 0)
+    forward_ps = share(cost.forward)
+    overlapped = cost.forward_backward
+    for_weight_grad = cost.activation if cost.weight_grad_activation is None else cost.weight_grad_activation
+    return StageCosts(
+        forward_ps=forward_ps,
+        input_grad_ps=input_grad_ps,
+        weight_grad_ps=weight_grad_ps,
+        forward_backward_ps=forward_ps + input_grad_ps + weight_grad_ps if overlapped is None else share(overlapped),
+        recompute_ps=share(cost.recompute),
+        optimizer_ps=share(cost.optimizer_step),
+        activation_bytes=share(cost.activation),
+        weight_grad_activation_bytes=share(for_weight_grad),
+        checkpoint_bytes=share(cost.checkpoint),
+        message_bytes=cost.message,
+        weights_bytes=share(cost.weights),
+        gradients_bytes=share(cost.gradients),
+        optimizer_bytes=share(cost.optimizer_state),
+    )

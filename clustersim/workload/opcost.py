@@ -1,0 +1,95 @@
+"""What each op costs: its duration and its memory, by kind, stage and whether the micro-batch is a short one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from clustersim.ops import Action, Kind, Overlap, StageCosts
+from clustersim.workload.rows import OpCost
+
+
+FULL = Fraction(1)
+
+
+def scaled(value: int, fraction: Fraction) -> int:
+    """Return `value` times `fraction`, rounded up: a short micro-batch costs less in proportion.
+
+    Examples
+    --------
+    >>> scaled(10, Fraction(1, 4))
+    3
+    """
+    return value if fraction is FULL else -(-value * fraction.numerator // fraction.denominator)
+
+
+class OpCosts:
+    """Costs of ops on ``costs[stage]``, of which ``last_microbatch[stage]`` has only `last_fraction` of the samples.
+
+    Memory rules (bytes of one micro-batch on one stage): F takes the activation at its start; a fused B frees it at its end;
+    I frees at its end what W does not need, and W the rest. With recomputation only the checkpoint stays from the end of F
+    until the recomputation starts, which takes the whole activation again.
+    """
+
+    def __init__(self, costs: Sequence[StageCosts], last_fraction: Fraction, last_microbatch: Sequence[int]) -> None:
+        self._costs, self._last_fraction, self._last_microbatch = costs, last_fraction, last_microbatch
+        self._known: dict[tuple[int, int, bool], OpCost] = {}
+
+    def has_recompute(self, stage: int) -> bool:
+        """Return whether the stage runs its forward again before the backward."""
+        return self._costs[stage].recompute_ps > 0
+
+    def message_bytes(self, stage: int, microbatch: int) -> int:
+        """Return the size of the activation that `stage` sends on. [bytes]"""
+        return scaled(self._costs[stage].message_bytes, self._fraction(stage, microbatch))
+
+    def recompute(self, stage: int, microbatch: int) -> OpCost:
+        """Return the cost of running the forward again: the checkpoint gives way to the activation."""
+        cost, fraction = self._costs[stage], self._fraction(stage, microbatch)
+        taken = scaled(cost.activation_bytes, fraction) - scaled(cost.checkpoint_bytes, fraction)
+        return OpCost(scaled(cost.recompute_ps, fraction), taken, 0)
+
+    def action(self, action: Action) -> OpCost:
+        """Return the cost of a plain F, B, I or W."""
+        kind, stage, microbatch = action
+        key = (kind, stage, microbatch == self._last_microbatch[stage])
+        if key not in self._known:
+            duration_ps = scaled(self._full_ps(kind, stage), self._fraction(stage, microbatch))
+            self._known[key] = OpCost(duration_ps, *self._memory_bytes(action))
+        return self._known[key]
+
+    def overlap(self, slot: Overlap) -> OpCost:
+        """Return the cost of an overlapped pair: both parts, less the mean of what overlapping saves on their two stages."""
+        total_ps = Fraction(0)
+        start_bytes = end_bytes = 0
+        for action in slot:
+            cost, fraction = self._costs[action.stage], self._fraction(action.stage, action.microbatch)
+            saved_ps = cost.forward_ps + cost.backward_ps - cost.forward_backward_ps
+            total_ps += (self._full_ps(action.kind, action.stage) - Fraction(saved_ps, 2)) * fraction
+            taken, changed = self._memory_bytes(action)
+            start_bytes, end_bytes = start_bytes + taken, end_bytes + changed
+        return OpCost(-int(-total_ps // 1), start_bytes, end_bytes)
+
+    def _fraction(self, stage: int, microbatch: int) -> Fraction:
+        return self._last_fraction if microbatch == self._last_microbatch[stage] else FULL
+
+    def _full_ps(self, kind: Kind, stage: int) -> int:
+        cost = self._costs[stage]
+        return {
+            Kind.F: cost.forward_ps,
+            Kind.B: cost.backward_ps,
+            Kind.I: cost.input_grad_ps,
+            Kind.W: cost.weight_grad_ps,
+        }[kind]
+
+    def _memory_bytes(self, action: Action) -> tuple[int, int]:
+        """Return the memory that an action takes at its start and the change at its end. [bytes]"""
+        kind, stage, microbatch = action
+        cost, fraction = self._costs[stage], self._fraction(stage, microbatch)
+        activation = scaled(cost.activation_bytes, fraction)
+        for_weight_grad = scaled(cost.weight_grad_activation_bytes, fraction)
+        if kind is Kind.F:
+            kept = scaled(cost.checkpoint_bytes, fraction) if cost.recompute_ps else activation
+            return activation, kept - activation
+        freed = {Kind.B: activation, Kind.I: activation - for_weight_grad, Kind.W: for_weight_grad}[kind]
+        return 0, -freed
