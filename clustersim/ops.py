@@ -1,13 +1,14 @@
 """The vocabulary that schedules, lowering, engine and analysis share: actions, shapes, costs, programs, jobs.
 
-Letters are PyTorch's: F forward, B full backward, I input gradient, W weight gradient (B = I + W). A *stage* is a global
-virtual stage; a *pp_rank* is a position in the pipeline; a *replica* is one whole pipeline.
+Letters are PyTorch's: F forward, B full backward, I input gradient, W weight gradient (B = I + W). A *stage* is a
+global virtual stage; a *pp_rank* is a position in the pipeline; a *replica* is one whole pipeline.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
+from itertools import pairwise
 from typing import NamedTuple
 
 
@@ -107,7 +108,7 @@ class Schedule:
         """Return ``previous[stage]`` and ``next[stage]`` along the chains, -1 at their ends."""
         previous, following = [-1] * self.num_stages, [-1] * self.num_stages
         for chain in self.chains:
-            for here, there in zip(chain, chain[1:], strict=False):
+            for here, there in pairwise(chain):
                 following[here], previous[there] = there, here
         return previous, following
 
@@ -140,9 +141,9 @@ class StageCosts:
 class Program:
     """What one rank does, in order: parallel columns, one row an op or a zero-long meeting point.
 
-    A row starts once the row before it has ended and every message in its ``waits_for`` has arrived; its ``sends`` leave when
-    it ends (asynchronous point-to-point). An EXCHANGE row posts the messages of its ``waits_for``, its own and its partners',
-    when it is reached, and ends when all of them have arrived.
+    A row starts once the row before it has ended and every message in its ``waits_for`` has arrived; its ``sends``
+    leave when it ends (asynchronous point-to-point). An EXCHANGE row posts the messages of its ``waits_for``, its own
+    and its partners', when it is reached, and ends when all of them have arrived.
     """
 
     kinds: tuple[Kind, ...]

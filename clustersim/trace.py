@@ -94,6 +94,7 @@ class Links(_Columns):
     """Links that carried something, one row each."""
 
     name: tuple[str, ...]
+    latency_ps: Ints
     size_bytes: Ints
     busy_ps: Ints  # time for which a message held the link
     queued_ps: Ints  # time that messages spent waiting for the link, summed over messages

@@ -1,4 +1,4 @@
-"""Simulated time: the SimPy environment at absolute integer times, and the reusable wake-up that GPU processes yield."""
+"""Simulated time: the SimPy environment at absolute integer times, and the reusable wake-up of processes."""
 
 from __future__ import annotations
 
@@ -15,15 +15,23 @@ _EVENTS_BETWEEN_CHECKS = 20_000
 class Timeline(simpy.Environment):
     """A SimPy environment whose clock is integer picoseconds and whose events are set at absolute times."""
 
+    _now: int
+    _queue: list[Any]
+
+    @property
+    def now(self) -> int:
+        """The simulated time. [ps]"""
+        return self._now
+
     def wake(self, event: Event, time_ps: int, priority: int = NORMAL) -> None:
         """Schedule `event` for `time_ps`."""
-        heappush(self._queue, (time_ps, priority, next(self._eid), event))  # type: ignore[arg-type]
+        heappush(self._queue, (time_ps, priority, next(self._eid), event))
 
     def run_to_end(self, check: Callable[[int], None]) -> int:
         """Run until nothing is scheduled and return the number of events; `check` is told their count now and then.
 
-        It does what ``simpy.Environment.run`` does, but leaves an event its callbacks, so that a :class:`Hold` can be used
-        again; no process here waits for an event that may fail, so an exception ends the run at once.
+        It does what ``simpy.Environment.run`` does, but leaves an event its callbacks, so that a :class:`Hold` can be
+        used again; no process here waits for an event that may fail, so an exception ends the run at once.
         """
         queue = self._queue
         num_events = 0
@@ -50,8 +58,8 @@ class _Fixed(list[Any]):
 class Hold(Event):
     """The wake-up of one process, used again and again; one event each time it is set.
 
-    The process sets it itself, or, if it waits for messages, whoever brings the last one: that is ``missing`` more, of which
-    the latest so far arrives at ``ready``, and then follows an op that lasts ``duration``. [ps]
+    The process sets it itself, or, if it waits for messages, whoever brings the last one: that is ``missing`` more, of
+    which the latest so far arrives at ``ready``, and then follows an op that lasts ``duration``. [ps]
     """
 
     def __init__(self, env: Timeline) -> None:
@@ -75,8 +83,8 @@ class Hold(Event):
 class Actor(Process):
     """A SimPy process that its hold resumes directly.
 
-    SimPy's own relay through ``Process._resume`` would cost as much as the op itself. The generator therefore yields nothing
-    but its hold, and calls ``end`` before its last yield.
+    SimPy's own relay through ``Process._resume`` would cost as much as the op itself. The generator therefore yields
+    nothing but its hold, and calls ``end`` before its last yield.
     """
 
     def __init__(self, env: Timeline, generator: ProcessGenerator, hold: Hold) -> None:

@@ -12,7 +12,9 @@ from clustersim.ops import Job, Kind, Message
 def deadlock_error(job: Job, gpus: Sequence[Gpu]) -> DeadlockError:
     """Return the error that names the wait-for cycle of `gpus`, some of which have not reached their end."""
     by_rank = {gpu.rank: gpu for gpu in gpus}
-    messages = {rank: pipeline.messages for pipeline, ranks in zip(job.pipelines, job.ranks, strict=True) for rank in ranks}
+    messages = {
+        rank: pipeline.messages for pipeline, ranks in zip(job.pipelines, job.ranks, strict=True) for rank in ranks
+    }
     rank = next(gpu.rank for gpu in gpus if _is_stuck(gpu) and _blocker(gpu, messages[gpu.rank]) is not None)
     visited: list[int] = []
     sentences: list[str] = []
@@ -27,7 +29,9 @@ def deadlock_error(job: Job, gpus: Sequence[Gpu]) -> DeadlockError:
         verb = "waits for" if message.destination == gpu.pp_rank else "waits to hand over"
         preposition = "from" if message.destination == gpu.pp_rank else "to"
         rank = gpu.rank_by_pp_rank[other]
-        sentences.append(f"{_name(gpu)} {verb} {message.kind.name}{message.microbatch} {preposition} {_name(by_rank[rank])}")
+        sentences.append(
+            f"{_name(gpu)} {verb} {message.kind.name}{message.microbatch} {preposition} {_name(by_rank[rank])}"
+        )
     return DeadlockError(f"the run is stuck in a circle: {', which waits: '.join(sentences[visited.index(rank) :])}")
 
 
@@ -50,5 +54,9 @@ def _name(gpu: Gpu) -> str:
         return f"rank {gpu.rank}"
     row = len(gpu.starts)
     kind, stage = gpu.program.kinds[row], gpu.program.stages[row]
-    what = kind.name.lower() if stage < 0 else f"{stage}{kind.name if kind != Kind.RECOMPUTE else 'B'}{gpu.program.microbatches[row]}"
+    what = (
+        kind.name.lower()
+        if stage < 0
+        else f"{stage}{kind.name if kind != Kind.RECOMPUTE else 'B'}{gpu.program.microbatches[row]}"
+    )
     return f"rank {gpu.rank} (at {what})"

@@ -1,7 +1,8 @@
 """GPUs: one SimPy process each, which works through its program and yields once an op.
 
-Two forms, by how point-to-point messages travel: asynchronous sends that leave when their op ends, or blocking exchanges in
-which both sides take part. In both, a GPU that must wait is woken straight at the *end* of the op that follows the wait.
+Two forms, by how point-to-point messages travel: asynchronous sends that leave when their op ends, or blocking
+exchanges in which both sides take part. In both, a GPU that must wait is woken straight at the *end* of the op that
+follows the wait.
 """
 
 from __future__ import annotations
@@ -94,8 +95,10 @@ def asynchronous_plan(gpu: Gpu, messages: tuple[Message, ...], routes: dict[tupl
     return rows
 
 
-def asynchronous_gpu(env: Timeline, gpu: Gpu, plan: list[PlanRow], end: Callable[[], Any]) -> Generator[Hold, Any, None]:
-    """Run a program whose sends start when their op ends and whose receives are posted early; the engine's hottest path."""
+def asynchronous_gpu(
+    env: Timeline, gpu: Gpu, plan: list[PlanRow], end: Callable[[], Any]
+) -> Generator[Hold, Any, None]:
+    """Run a program whose sends start when their op ends and whose receives are posted early; the hottest path."""
     hold, note_start, queue, numbers = gpu.hold, gpu.starts.append, env._queue, env._eid
     arrived, waiters = gpu.mailbox.arrived, gpu.mailbox.waiter
     for duration, need, carry, parcel, extra in plan:
@@ -128,7 +131,7 @@ def asynchronous_gpu(env: Timeline, gpu: Gpu, plan: list[PlanRow], end: Callable
             yield hold
             note_start(hold.ready)
         else:
-            heappush(queue, (start + duration, NORMAL, next(numbers), hold))  # type: ignore[arg-type]
+            heappush(queue, (start + duration, NORMAL, next(numbers), hold))
             yield hold
             note_start(start)
         if carry is not None:
@@ -165,8 +168,8 @@ def blocking_gpu(
 ) -> Generator[Hold, Any, None]:
     """Run a program with rendezvous exchanges.
 
-    When an exchange is known to end later than now, the process does not sleep until then: its clock runs ahead, and it posts
-    the next exchange for that time.
+    When an exchange is known to end later than now, the process does not sleep until then: its clock runs ahead, and it
+    posts the next exchange for that time.
     """
     hold, starts = gpu.hold, gpu.starts
     clock = 0
@@ -210,7 +213,7 @@ def _post(gpu: Gpu, number: int, message: Message, routes: dict[tuple[int, int],
         return
     mailbox.queued[number] = queued = max(clock, mailbox.queued[number])
     route = routes[message.source, message.destination]
-    assert isinstance(route, LongRoute)  # noqa: S101 - the network makes no other in this mode
+    assert isinstance(route, LongRoute)  # the network makes no other in this mode
     mailbox.other_waiter[number] = hold
     hold.missing += 1
     sender = gpu.rank_by_pp_rank[message.source]

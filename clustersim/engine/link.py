@@ -1,9 +1,9 @@
 """Links: FIFO servers, one SimPy process each, made when first used.
 
-A message holds each link of its route in turn for bytes / bandwidth; the latency follows and occupies nothing. A link is
-*private* if messages can reach it in one order only, the order in which they are sent; its process is then resumed by the
-sender itself and costs no event. On a *shared* link the order is known only when the time comes, so each message's arrival
-there is an event of its own, ties resolved by sender rank and then by op.
+A message holds each link of its route in turn for bytes / bandwidth; the latency follows and occupies nothing. A link
+is *private* if messages can reach it in one order only, the order in which they are sent; its process is then resumed
+by the sender itself and costs no event. On a *shared* link the order is known only when the time comes, so each
+message's arrival there is an event of its own, ties resolved by sender rank and then by op.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class DirectRoute:
 
 
 def _carry(env: Timeline, process: LinkProcess, mailbox: Mailbox) -> Generator[None, tuple[int, int], None]:
-    """Serve the messages of one sender in turn: take one, note its times, tell who waits; on the engine's hottest path."""
+    """Serve the messages of one sender in turn: take one, note its times, tell who waits; a hot path."""
     started, arrived, waiters = mailbox.started, mailbox.arrived, mailbox.waiter
     queue, numbers, latency_ps = env._queue, env._eid, process.link.latency_ps
     free_at = 0
@@ -97,7 +97,7 @@ def _carry(env: Timeline, process: LinkProcess, mailbox: Mailbox) -> Generator[N
                 waiter.ready = end
             waiter.missing -= 1
             if not waiter.missing:
-                heappush(queue, (waiter.ready + waiter.duration, NORMAL, next(numbers), waiter))  # type: ignore[arg-type]
+                heappush(queue, (waiter.ready + waiter.duration, NORMAL, next(numbers), waiter))
 
 
 class LinkServer(LinkProcess):

@@ -48,8 +48,8 @@ class Network:
 def _private_links(link_ids: dict[Pair, tuple[int, ...]], blocking: bool) -> set[int]:
     """Return the links that messages reach in the order in which they are sent.
 
-    That is so if they all come from one GPU by one way. A rendezvous also needs one destination: the sender may agree with
-    two of them on times in another order than that of the times.
+    That is so if they all come from one GPU by one way. A rendezvous also needs one destination: the sender may agree
+    with two of them on times in another order than that of the times.
     """
     ways: dict[int, set[tuple[int, ...]]] = {}
     for (source, destination), links in link_ids.items():

@@ -171,6 +171,7 @@ def _links(network: Network, routes: _Routes, transfers: Transfers) -> Links:
             num_messages[row[link]] += count
     return Links(
         name=tuple(network.cluster.links[link].name for link in used),
+        latency_ps=_ints(network.cluster.links[link].latency_ps for link in used),
         size_bytes=size_bytes,
         busy_ps=busy_ps,
         queued_ps=_ints(network.processes[link].queued_ps for link in used),

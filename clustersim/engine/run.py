@@ -108,7 +108,7 @@ def _reports_bytes() -> bool:
 
 @contextmanager
 def _no_garbage_collection() -> Iterator[None]:
-    """The run makes no reference cycles, and a collector that walks millions of live tuples again and again costs half of it."""
+    """A run makes no reference cycles, and a collector that walks its live tuples again and again costs half."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -19,8 +19,8 @@ _AFTER = {
 def check_schedule(schedule: Schedule) -> None:
     """Raise if an order could not be trained with.
 
-    Each micro-batch of a stage has exactly one F, then exactly one B, or one I and one W after it, on the rank where the
-    stage lives; and the ranks, each in its own order, never wait for one another in a circle.
+    Each micro-batch of a stage has exactly one F, then exactly one B, or one I and one W after it, on the rank where
+    the stage lives; and the ranks, each in its own order, never wait for one another in a circle.
 
     Raises
     ------
@@ -55,10 +55,11 @@ def _check_rank(schedule: Schedule, rank: int, order: Order, states: list[bytear
         for action in actions_in(slot):
             kind, stage, microbatch = action
             if not 0 <= stage < num_stages or rank_by_stage[stage] != rank:
-                raise _fault(schedule, rank, cell, f"{action} stands on rank {rank}, but stage {stage} does not live there")
+                raise _fault(schedule, rank, cell, f"{action} is on rank {rank}, but stage {stage} does not live there")
             state = states[stage]
             if not 0 <= microbatch < len(state):
-                raise _fault(schedule, rank, cell, f"{action}: stage {stage} has micro-batches 0 to {len(state) - 1} only")
+                what = f"{action}: stage {stage} has micro-batches 0 to {len(state) - 1} only"
+                raise _fault(schedule, rank, cell, what)
             after = _AFTER.get((state[microbatch], kind))
             if after is None:
                 raise _fault(schedule, rank, cell, _out_of_order(action, state[microbatch]))

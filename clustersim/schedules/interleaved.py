@@ -2,8 +2,8 @@
 
 References
 ----------
-Narayanan et al., "Efficient Large-Scale Language Model Training on GPU Clusters Using Megatron-LM", SC 2021, section 2.2.2.
-Group sizes: Megatron-LM's ``microbatch_group_size_per_virtual_pipeline_stage``.
+Narayanan et al., "Efficient Large-Scale Language Model Training on GPU Clusters Using Megatron-LM", SC 2021, section
+2.2.2. Group sizes: Megatron-LM's ``microbatch_group_size_per_virtual_pipeline_stage``.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ def interleaved_one_f_one_b(shape: Shape, costs: Sequence[StageCosts] | None = N
 
     Notes
     -----
-    Without a group size, groups are of p and the last may be short. A short group that simply moves up makes ranks wait for
-    one another in a circle from p = 4 on; so the order is that of whole groups, without the micro-batches that do not exist.
+    Without a group size, groups are of p and the last may be short. A short group that simply moves up makes ranks wait
+    for one another in a circle from p = 4 on; so the order is that of whole groups, without the micro-batches that do
+    not exist.
 
     Examples
     --------

@@ -18,15 +18,16 @@ def require_one_chunk(name: str, shape: Shape) -> None:
 def group_size_of(name: str, shape: Shape) -> int:
     """Return how many contiguous micro-batches a chunk takes, by Megatron's rule or by PyTorch's.
 
-    Without a group size it is p, with a short last group and any m. Given, Megatron wants p <= g <= m, and m % g to be 0 or
-    at least p. PyTorch takes rounds = max(1, m // p), wants m % rounds == 0, and uses g = m / rounds.
+    Without a group size it is p, with a short last group and any m. Given, Megatron wants p <= g <= m, and m % g to be
+    0 or at least p. PyTorch takes rounds = max(1, m // p), wants m % rounds == 0, and uses g = m / rounds.
     """
     p, m, g = shape.num_ranks, shape.num_microbatches, shape.group_size
     if shape.torch_rounds:
         rounds = max(1, m // p)
         if m % rounds:
             raise ScheduleError(
-                f"{name}: rounds: torch: m = {m} micro-batches do not divide into {rounds} rounds (max(1, m // p), p = {p}); "
+                f"{name}: rounds: torch: m = {m} micro-batches do not divide into {rounds} rounds "
+                f"(max(1, m // p), p = {p}); "
                 f"allowed: m % {rounds} == 0; take {m - m % rounds} or {m + rounds - m % rounds} micro-batches"
             )
         return m // rounds
@@ -34,11 +35,12 @@ def group_size_of(name: str, shape: Shape) -> int:
         return p
     if not p <= g <= m:
         raise ScheduleError(
-            f"{name}: group_size = {g} with p = {p} and m = {m}; allowed: p <= group_size <= m; leave group_size out to take p"
+            f"{name}: group_size = {g} with p = {p} and m = {m}; allowed: p <= group_size <= m; "
+            f"leave group_size out to take p"
         )
     if 0 < m % g < p:
         raise ScheduleError(
-            f"{name}: group_size = {g} leaves a last group of {m % g} of m = {m} micro-batches; allowed: m % group_size is 0 or "
-            f"at least p = {p}; leave group_size out to take p with a short last group"
+            f"{name}: group_size = {g} leaves a last group of {m % g} of m = {m} micro-batches; "
+            f"allowed: m % group_size is 0 or at least p = {p}; leave group_size out to take p with a short last group"
         )
     return g

@@ -1,8 +1,8 @@
 """Blocking point-to-point: where each rank batches its sends and receives, as Megatron-LM does.
 
-A rendezvous starts when both sides have posted it, and a rank goes on when its whole batch is done. Each rule turns the rows
-of one rank and one step, which still carry the messages that they wait for and send, into plain compute rows with EXCHANGE
-rows between them.
+A rendezvous starts when both sides have posted it, and a rank goes on when its whole batch is done. Each rule turns the
+rows of one rank and one step, which still carry the messages that they wait for and send, into plain compute rows with
+EXCHANGE rows between them.
 
 References
 ----------
@@ -13,6 +13,7 @@ Megatron-LM, ``megatron/core/pipeline_parallel/schedules.py``: ``forward_backwar
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 
 from clustersim.errors import ScheduleError
 from clustersim.ops import Kind, Schedule
@@ -26,7 +27,8 @@ def with_exchanges(schedule: Schedule, rank: int, rows: Sequence[Row]) -> list[R
     """Return `rows` of one rank and step with blocking exchanges in place of asynchronous messages."""
     if schedule.name not in EXCHANGES:
         raise ScheduleError(
-            f"{schedule.name}: runtime.p2p = blocking is defined for {', '.join(EXCHANGES)} only; take p2p: asynchronous"
+            f"{schedule.name}: runtime.p2p = blocking is defined for {', '.join(EXCHANGES)} only; "
+            "take p2p: asynchronous"
         )
     return EXCHANGES[schedule.name](schedule, rank, rows)
 
@@ -42,9 +44,9 @@ def _compute(row: Row) -> Row:
 
 
 def _between_rows(rows: Sequence[Row], is_batched: Callable[[Row, Row], bool]) -> list[Row]:
-    """Return `rows` with the sends of each row and the receives of the next in one batch where told, else one by one."""
+    """Return `rows` with the sends of each row and the receives of the next, in one batch where told."""
     result = [*_exchange(rows[0].waits_for), _compute(rows[0])]
-    for before, after in zip(rows, rows[1:], strict=False):
+    for before, after in pairwise(rows):
         if is_batched(before, after):
             result += _exchange(before.sends + after.waits_for)
         else:
@@ -106,7 +108,7 @@ def _sends(block: Sequence[Row]) -> tuple[int, ...]:
 
 
 def _blocks(rows: Sequence[Row]) -> dict[tuple[bool, int, int], list[Row]]:
-    """Return the rows of each forward and of each backward, the latter with its recomputation, by stage and micro-batch."""
+    """Return the rows of each forward, and of each backward with its recomputation, by stage and micro-batch."""
     blocks: dict[tuple[bool, int, int], list[Row]] = {}
     for row in rows:
         blocks.setdefault((row.kind is Kind.F, row.stage, row.microbatch), []).append(row)
@@ -118,8 +120,8 @@ def _receives(
 ) -> list[list[int]]:
     """Return ``receives[k]``: the messages taken in the exchange after the k-th forward (or backward).
 
-    A rank takes the input of its next one. The leading rank runs p - 1 ahead of the rank that feeds it, and takes what that
-    one sends at the time, index k - (p - 1), however long before it is needed.
+    A rank takes the input of its next one. The leading rank runs p - 1 ahead of the rank that feeds it, and takes what
+    that one sends at the time, index k - (p - 1), however long before it is needed.
     """
     receives: list[list[int]] = [[] for _ in blocks]
     index_of = {place: index for index, place in enumerate(virtual)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clustersim.ops import StageCosts
-from clustersim.scenario.spec import RankCosts
+from clustersim.scenario.costs import RankCosts
 
 
 def uniform_stage_costs(cost: RankCosts, num_ranks: int, num_chunks: int) -> tuple[StageCosts, ...]:
@@ -32,7 +32,6 @@ def _stage_costs(cost: RankCosts, num_parts: int, part: int) -> StageCosts:
     weight_grad_ps = share(cost.weight_grad or 0)
     forward_ps = share(cost.forward)
     overlapped = cost.forward_backward
-    for_weight_grad = cost.activation if cost.weight_grad_activation is None else cost.weight_grad_activation
     return StageCosts(
         forward_ps=forward_ps,
         input_grad_ps=input_grad_ps,
@@ -41,7 +40,7 @@ def _stage_costs(cost: RankCosts, num_parts: int, part: int) -> StageCosts:
         recompute_ps=share(cost.recompute),
         optimizer_ps=share(cost.optimizer_step),
         activation_bytes=share(cost.activation),
-        weight_grad_activation_bytes=share(for_weight_grad),
+        weight_grad_activation_bytes=share(cost.weight_grad_activation_bytes),
         checkpoint_bytes=share(cost.checkpoint),
         message_bytes=cost.message,
         weights_bytes=share(cost.weights),

@@ -1,8 +1,8 @@
 """A schedule and its costs become one program per rank.
 
-A program says what its rank does in order, which messages each row waits for and sends, and what memory it takes and frees;
-it holds no time but durations. What one op costs stands in :mod:`clustersim.workload.opcost`; where blocking exchanges go, in
-:mod:`clustersim.workload.blocking`.
+A program says what its rank does in order, which messages each row waits for and sends, and what memory it takes and
+frees; it holds no time but durations. What one op costs stands in :mod:`clustersim.workload.opcost`; where blocking
+exchanges go, in :mod:`clustersim.workload.blocking`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def lower(
 ) -> Pipeline:
     """Return the pipeline that runs `schedule` with ``costs[stage]``.
 
-    `last_fraction` is the size of each chain's last micro-batch, in full ones; its times and bytes scale with it, rounded up.
+    `last_fraction` is the size of each chain's last micro-batch, in full ones; its times and bytes scale with it,
+    rounded up.
     """
     check_schedule(schedule)
     options = options or StepOptions()
@@ -90,7 +91,8 @@ def _number_messages(schedule: Schedule, op_costs: OpCosts) -> tuple[list[Messag
                 target = (numbers.following if is_forward else numbers.previous)[stage]
                 if target < 0 or rank_by_stage[target] == rank:
                     continue
-                # An activation has the size that its sender gives it, and the gradient that comes back has the same one.
+                # An activation has the size that its sender gives it, and the gradient that comes back has the same
+                # one.
                 size_bytes = op_costs.message_bytes(stage if is_forward else target, microbatch)
                 numbers.by_place[numbers.place(is_forward, target, microbatch)] = len(messages)
                 message_kind = Kind.F if is_forward else Kind.B
@@ -141,7 +143,11 @@ def _closing_rows(schedule: Schedule, rank: int, costs: Sequence[StageCosts], op
 
 def _joined(messages: list[Message], programs: Sequence[Program], num_steps: int) -> tuple[Message, ...]:
     """Return the messages of all steps, each with the row that makes it and the row that waits for it."""
-    joined = [message._replace(step=step) for step in range(num_steps) for message in messages] if num_steps > 1 else messages
+    joined = (
+        [message._replace(step=step) for step in range(num_steps) for message in messages]
+        if num_steps > 1
+        else messages
+    )
     producers, consumers = [-1] * len(joined), [-1] * len(joined)
     for rank, program in enumerate(programs):
         for number, (waits, sends) in enumerate(zip(program.waits_for, program.sends, strict=True)):

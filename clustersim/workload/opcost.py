@@ -8,7 +8,6 @@ from fractions import Fraction
 from clustersim.ops import Action, Kind, Overlap, StageCosts
 from clustersim.workload.rows import OpCost
 
-
 FULL = Fraction(1)
 
 
@@ -26,9 +25,9 @@ def scaled(value: int, fraction: Fraction) -> int:
 class OpCosts:
     """Costs of ops on ``costs[stage]``, of which ``last_microbatch[stage]`` has only `last_fraction` of the samples.
 
-    Memory rules (bytes of one micro-batch on one stage): F takes the activation at its start; a fused B frees it at its end;
-    I frees at its end what W does not need, and W the rest. With recomputation only the checkpoint stays from the end of F
-    until the recomputation starts, which takes the whole activation again.
+    Memory rules (bytes of one micro-batch on one stage): F takes the activation at its start; a fused B frees it at its
+    end; I frees at its end what W does not need, and W the rest. With recomputation only the checkpoint stays from the
+    end of F until the recomputation starts, which takes the whole activation again.
     """
 
     def __init__(self, costs: Sequence[StageCosts], last_fraction: Fraction, last_microbatch: Sequence[int]) -> None:
@@ -59,7 +58,7 @@ class OpCosts:
         return self._known[key]
 
     def overlap(self, slot: Overlap) -> OpCost:
-        """Return the cost of an overlapped pair: both parts, less the mean of what overlapping saves on their two stages."""
+        """Return the cost of an overlapped pair: its parts, less the mean of what overlapping saves on their stages."""
         total_ps = Fraction(0)
         start_bytes = end_bytes = 0
         for action in slot:

@@ -1,0 +1,87 @@
+"""Bubbles: where compute, exposed communication and bubble went, and the ratios that people quote.
+
+References
+----------
+Two ratios are in use and often taken for one another: bubble over ideal compute (Narayanan et al., SC 2021, section
+2.2.1: (p - 1)/m for 1F1B), here ``overhead``, and bubble over bubble plus compute, here ``fraction``. The zero-bubble
+papers (Qi et al., ICLR 2024) measure the idle share of the largest span of a stage, here ``span_fraction``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from clustersim.analysis.waits import CAUSES, PHASES, Waits, is_one_of
+from clustersim.ops import COMPUTE
+from clustersim.trace import Ints, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class RankTimes:
+    """The account of each rank: ``compute + exposed + bubble == makespan``. [ps]"""
+
+    compute_ps: Ints
+    exposed_ps: Ints
+    bubble_ps: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Bubble:
+    """Ratios of sums over ranks (None where nothing was computed), and the bubble by phase and cause. [ps]"""
+
+    fraction: float | None  # bubble / (bubble + compute)
+    overhead: float | None  # bubble / compute
+    span_fraction: float | None  # (span - compute) / span of the rank and step with the largest span
+    idle_fraction: float | None  # (makespan - compute) / makespan
+    span_ps: int
+    by_phase_ps: dict[str, int]
+    by_cause_ps: dict[str, int]
+
+
+def rank_times(trace: Trace, waits: Waits) -> RankTimes:
+    """Return where the time of each rank went."""
+    ops, num_ranks = trace.ops, len(trace.ranks)
+    compute_ps, exposed_ps, bubble_ps = (np.zeros(num_ranks, dtype=np.int64) for _ in range(3))
+    np.add.at(compute_ps, ops.rank_index, ops.end_ps - ops.start_ps)
+    np.add.at(exposed_ps, waits.rank_index, waits.exposed_ps)
+    np.add.at(bubble_ps, waits.rank_index, waits.bubble_ps)
+    return RankTimes(compute_ps, exposed_ps, bubble_ps)
+
+
+def measure_bubble(trace: Trace, waits: Waits, times: RankTimes) -> Bubble:
+    """Return the bubble ratios of a run."""
+    compute, bubble = int(times.compute_ps.sum()), int(times.bubble_ps.sum())
+    total = trace.makespan_ps * len(trace.ranks)
+    span_ps, span_compute_ps = _largest_span(trace)
+    return Bubble(
+        fraction=ratio(bubble, bubble + compute),
+        overhead=ratio(bubble, compute),
+        span_fraction=ratio(span_ps - span_compute_ps, span_ps),
+        idle_fraction=ratio(total - compute, total),
+        span_ps=span_ps,
+        by_phase_ps=dict(zip(PHASES, waits.bubble_by(waits.phase, len(PHASES)), strict=True)),
+        by_cause_ps=dict(zip(CAUSES, waits.bubble_by(waits.cause, len(CAUSES)), strict=True)),
+    )
+
+
+def ratio(part: int, whole: int) -> float | None:
+    """Return ``part / whole``, or None for nothing of nothing."""
+    return part / whole if whole else None
+
+
+def _largest_span(trace: Trace) -> tuple[int, int]:
+    """Return the largest span of a rank in a step (last end less first start) and its compute. [ps]"""
+    ops = trace.ops
+    num_groups = len(trace.ranks) * trace.num_steps
+    computing = is_one_of(ops.kind, COMPUTE)
+    group = (ops.rank_index * trace.num_steps + ops.step)[computing]
+    first = np.full(num_groups, np.iinfo(np.int64).max)
+    last, compute = np.zeros(num_groups, dtype=np.int64), np.zeros(num_groups, dtype=np.int64)
+    np.minimum.at(first, group, ops.start_ps[computing])
+    np.maximum.at(last, group, ops.end_ps[computing])
+    np.add.at(compute, group, (ops.end_ps - ops.start_ps)[computing])
+    span = last - first
+    largest = int(np.argmax(span))
+    return int(span[largest]), int(compute[largest])

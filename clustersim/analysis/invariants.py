@@ -1,0 +1,95 @@
+"""Laws that every run keeps, checked on its trace: what ``run --check`` asks, and the tests of every schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from clustersim.analysis.bubble import rank_times
+from clustersim.analysis.memory import activation_curve, live_microbatch_curve
+from clustersim.analysis.waits import find_waits
+from clustersim.errors import InvariantError
+from clustersim.ops import Kind
+from clustersim.trace import Trace
+
+
+def check_invariants(trace: Trace) -> None:
+    """Raise InvariantError, naming each law that the run broke; a broken law is a defect of clustersim."""
+    broken = [f"{law.__name__[1:].replace('_', ' ')}: {what}" for law in _LAWS for what in law(trace)]
+    if broken:
+        raise InvariantError("laws that every run keeps were broken:\n" + "\n".join(f"  {line}" for line in broken))
+
+
+def _time_adds_up(trace: Trace) -> Iterator[str]:
+    """Compute, exposed communication and bubble of each rank are the makespan, to the picosecond."""
+    waits = find_waits(trace)
+    times = rank_times(trace, waits)
+    total = times.compute_ps + times.exposed_ps + times.bubble_ps
+    for index in np.flatnonzero(total != trace.makespan_ps)[:3]:
+        yield f"rank {trace.ranks.rank[index]} accounts for {total[index]} of {trace.makespan_ps} ps"
+    if (waits.exposed_ps < 0).any() or (waits.bubble_ps < 0).any():
+        yield "a wait is negative"
+
+
+def _a_rank_does_one_thing_at_a_time(trace: Trace) -> Iterator[str]:
+    ops = trace.ops
+    same_rank = ops.rank_index[1:] == ops.rank_index[:-1]
+    for index in np.flatnonzero(same_rank & (ops.start_ps[1:] < ops.end_ps[:-1]))[:3]:
+        yield f"row {index + 1} starts at {ops.start_ps[index + 1]} ps, before row {index} ends"
+
+
+def _nothing_starts_before_its_inputs(trace: Trace) -> Iterator[str]:
+    ops, transfers = trace.ops, trace.transfers
+    waiting = np.repeat(np.arange(len(ops)), np.diff(ops.first_need))
+    for index in np.flatnonzero(transfers.end_ps[ops.needs] > ops.start_ps[waiting])[:3]:
+        yield f"row {waiting[index]} starts before transfer {ops.needs[index]} has arrived"
+
+
+def _transfers_take_their_turn(trace: Trace) -> Iterator[str]:
+    """A message is queued, then starts, then ends; on a link of its own route's only hop, one follows the other."""
+    transfers, links = trace.transfers, trace.links
+    if ((transfers.queued_ps > transfers.start_ps) | (transfers.start_ps > transfers.end_ps)).any():
+        yield "a transfer starts before it is queued, or ends before it starts"
+    latency_ps = dict(zip(links.name, links.latency_ps.tolist(), strict=True))
+    for number, route in enumerate(trace.routes):
+        if len(route) != 1:
+            continue
+        mine = transfers.route == number
+        start_ps, held_until = transfers.start_ps[mine], transfers.end_ps[mine] - latency_ps[route[0]]
+        order = np.lexsort((held_until, start_ps))
+        if (start_ps[order][1:] < held_until[order][:-1]).any():
+            yield f"two messages hold {route[0]} at once"
+
+
+def _no_link_is_busy_for_longer_than_the_run(trace: Trace) -> Iterator[str]:
+    for index in np.flatnonzero(trace.links.busy_ps > trace.makespan_ps):
+        yield f"{trace.links.name[index]} is busy for {trace.links.busy_ps[index]} of {trace.makespan_ps} ps"
+
+
+def _memory_returns_to_its_start(trace: Trace) -> Iterator[str]:
+    for name, curve in (("activations", activation_curve(trace)), ("live micro-batches", live_microbatch_curve(trace))):
+        last = np.append(curve.rank_index[1:] != curve.rank_index[:-1], True)[: len(curve.value)]
+        for index in np.flatnonzero(last & (curve.value != 0))[:3]:
+            yield f"{name} of rank {trace.ranks.rank[curve.rank_index[index]]} end at {curve.value[index]}"
+
+
+def _every_forward_has_its_backward(trace: Trace) -> Iterator[str]:
+    kind, rank = trace.ops.kind, trace.ops.rank_index
+
+    def count(*kinds: Kind) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        return np.bincount(rank[np.isin(kind, kinds)], minlength=len(trace.ranks))
+
+    for index in np.flatnonzero(count(Kind.F, Kind.FB) != count(Kind.B, Kind.W, Kind.FB))[:3]:
+        yield f"rank {trace.ranks.rank[index]} has forwards and backwards in different numbers"
+
+
+_LAWS = (
+    _time_adds_up,
+    _a_rank_does_one_thing_at_a_time,
+    _nothing_starts_before_its_inputs,
+    _transfers_take_their_turn,
+    _no_link_is_busy_for_longer_than_the_run,
+    _memory_returns_to_its_start,
+    _every_forward_has_its_backward,
+)

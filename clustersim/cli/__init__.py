@@ -1,0 +1,111 @@
+"""The command line: the only place that prints or exits.
+
+Each group of verbs has a file of its own, imported when one of them runs, so that ``--help`` imports click alone. A new
+verb is a click command in such a file and one line in `VERBS`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from clustersim.cli.options import Settings, common_options
+from clustersim.errors import ClustersimError, nearest
+
+INTERNAL_ERROR = 5
+INTERRUPTED = 130
+
+VERBS: dict[str, tuple[str, str, str]] = {
+    "validate": ("clustersim.cli.scenarios", "validate", "Check scenario files and report every mistake."),
+    "show": ("clustersim.cli.scenarios", "show", "Show a scenario with all values resolved, and their origins."),
+    "schema": ("clustersim.cli.schemas", "schema", "Print the JSON Schema of a file format."),
+}
+"""verb -> (module, name of its click command there, one line of help)."""
+
+
+class LazyGroup(click.Group):
+    """Verbs that are imported when they run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in VERBS:
+            return None
+        module, name, _ = VERBS[cmd_name]
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        verb = args[0] if args else ""
+        if verb not in VERBS and not verb.startswith("-"):
+            hint = nearest(verb, list(VERBS)) or f"verbs: {', '.join(VERBS)}"
+            raise click.UsageError(f"no such verb '{verb}'; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, help_line) for verb, (_, _, help_line) in VERBS.items()])
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        click.echo(f"clustersim {version('clustersim')}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show the version."
+)
+@common_options
+def clustersim() -> None:
+    """Simulate pipeline-parallel training on clusters that you do not own."""
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit with the code that says how it went."""
+    settings = Settings()
+    try:
+        code = clustersim.main(args, prog_name="clustersim", standalone_mode=False, obj=settings)
+        sys.stdout.flush()
+    except SystemExit:
+        code = 0  # click's answer to a reader of our output that has gone
+    except Exception as error:
+        code = _report(error, settings)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _report(error: Exception, settings: Settings) -> int:
+    """Return the exit code of an error, after telling the user about it."""
+    if isinstance(error, BrokenPipeError):
+        # the reader has gone; what is left in the buffer must not raise once more when Python exits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if isinstance(error, click.Abort):
+        return INTERRUPTED
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if settings.debug:
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, ClustersimError):
+        click.echo(_with_prefix(str(error)), err=True)
+        return error.exit_code
+    what = f"{type(error).__name__}: {error}"
+    click.echo(f"internal error: {what}\nThis is a defect of clustersim; --debug shows where it happened.", err=True)
+    return INTERNAL_ERROR
+
+
+def _with_prefix(message: str) -> str:
+    return message if "error: " in message else f"error: {message}"

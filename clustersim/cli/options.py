@@ -1,0 +1,49 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class Settings:
+    """How much the command line tells; the object of every click context."""
+
+    quiet: bool = False
+    verbose: bool = False
+    debug: bool = False
+
+
+def _setting(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and param.name:
+        setattr(ctx.ensure_object(Settings), param.name, True)
+
+
+def common_options(function: _Function) -> _Function:
+    """Return `function` with -q, -v and --debug, which may stand before or after the verb."""
+    flags = (
+        (("--debug",), "Show the traceback of an error."),
+        (("-v", "--verbose"), "Tell more."),
+        (("-q", "--quiet"), "Tell only results and errors."),
+    )
+    for names, text in flags:
+        function = click.option(*names, is_flag=True, expose_value=False, callback=_setting, help=text)(function)
+    return function
+
+
+set_option = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a value of the scenario; may be repeated."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, writable=True),
+    help="Write to a file in place of standard output.",
+)

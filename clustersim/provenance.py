@@ -1,0 +1,89 @@
+"""What makes a result reproducible and honest: versions, hashes, assumptions, and what to beware of."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from typing import Any
+
+from clustersim.result import CommunicationSummary, MemorySummary
+from clustersim.scenario.batch import deal_samples
+from clustersim.scenario.spec import Scenario
+from clustersim.scenario.units import PS_PER_S
+from clustersim.topology.cluster import Cluster
+from clustersim.trace import Trace
+
+_PACKAGES = ("simpy", "networkx", "numpy", "pydantic", "PyYAML", "click", "rich")
+ENGINE = "time-ordered"
+_GIB = 2**30
+
+
+def provenance_of(scenario: Scenario, trace: Trace, constraints: list[str], started_s: float) -> dict[str, Any]:
+    """Return what a reader needs in order to get the same result again."""
+    origin = scenario.loaded_from
+    return {
+        "clustersim": version("clustersim"),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "scenario": {"path": origin.path if origin else None, "sha256": origin.sha256 if origin else None},
+        "topology": {
+            "name": origin.topology_name if origin else scenario.cluster.topology.fabric,
+            "sha256": origin.topology_sha256 if origin else None,
+        },
+        "seed": scenario.seed,
+        "wall_time_s": round(time.perf_counter() - started_s, 6),
+        "events": trace.num_events,
+        "engine": ENGINE,
+        "constraints": constraints,
+    }
+
+
+def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:
+    """Return the assumptions that shaped the result, one sentence each."""
+    runtime, parallelism = scenario.runtime, scenario.parallelism
+    barrier = "ranks meet at a barrier before" if runtime.optimizer_barrier else "no barrier before"
+    constraints = [
+        "stage costs are as given in the scenario (assumed), the same for every micro-batch",
+        f"point-to-point is {runtime.p2p}; {barrier} the optimizer step",
+        "links are FIFO servers: a message holds each link of its route in turn, latency follows and occupies nothing",
+        f"every GPU is simulated: {len(trace.ranks)} of them, no folding",
+    ]
+    if parallelism.tp * parallelism.cp > 1:
+        constraints.append("the costs hold what tp and cp groups spend on communication; it is not simulated")
+    if parallelism.dp > 1:
+        constraints.append("the reduction of gradients over dp is not simulated")
+    return constraints
+
+
+def warnings_of(
+    scenario: Scenario, cluster: Cluster, trace: Trace, memory: MemorySummary, communication: CommunicationSummary
+) -> Iterator[str]:
+    """Yield what a reader should beware of."""
+    batch, parallelism = scenario.batch, scenario.parallelism
+    short = [share for share in deal_samples(batch, parallelism.dp) if share.last_fraction != 1]
+    if short:
+        samples = sorted({int(share.last_fraction * batch.micro_batch_size) for share in short})
+        sizes = " or ".join(map(str, samples))
+        yield (
+            f"the last micro-batch of {len(short)} of {parallelism.dp} replicas is short: "
+            f"{sizes} of {batch.micro_batch_size} samples"
+        )
+    if parallelism.dp > 1 and memory.ranks[0].gradients_bytes:
+        yield "gradients are not reduced over dp in this version: the step time is a lower bound"
+    if communication.contended_links:
+        queued_ps = int(trace.links.queued_ps.sum())
+        worst = trace.links.name[int(trace.links.queued_ps.argmax())]
+        yield (
+            f"{communication.contended_links} links were contended: "
+            f"messages queued for {queued_ps / PS_PER_S:.3g} s in all, most at {worst}"
+        )
+    unused = len(cluster.gpus) - parallelism.num_gpus
+    if unused:
+        yield f"{unused} of the topology's {len(cluster.gpus)} GPUs are not used by this layout"
+    if memory.fits is False and memory.capacity_bytes is not None:
+        over_gib, capacity_gib = (memory.peak_bytes - memory.capacity_bytes) / _GIB, memory.capacity_bytes / _GIB
+        yield f"does not fit in memory: {over_gib:.2f} GiB over the capacity of {capacity_gib:.2f} GiB"

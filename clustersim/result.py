@@ -1,0 +1,173 @@
+"""The result of a run: the stable document that reports, comparisons and sweeps read.
+
+Fields are those of ``clustersim run --json`` (schema ``clustersim/result/1``). Times are seconds unless a name ends in
+``_ps``; what can't be known from the scenario is None.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clustersim.scenario.spec import Scenario
+    from clustersim.trace import Trace
+
+RESULT_SCHEMA = "clustersim/result/1"
+
+
+class Record:
+    """A group of fields, read as ``result.bubble.fraction`` or as ``result.bubble["fraction"]``."""
+
+    def keys(self) -> Iterator[str]:
+        """Return the names of the fields, so that ``dict(record)`` works."""
+        return (field.name for field in fields(self))  # type: ignore[arg-type]
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in set(self.keys()):
+            raise KeyError(name)
+        return getattr(self, name)
+
+
+@dataclass(frozen=True, slots=True)
+class BubbleSummary(Record):
+    """Bubble ratios, over the sums of all GPUs, and the bubble itself. [s, mean per GPU and step]"""
+
+    fraction: float | None  # bubble / (bubble + compute)
+    overhead: float | None  # bubble / compute
+    span_fraction: float | None  # (span - compute) / span, of the rank with the largest span
+    idle_fraction: float | None  # (makespan - compute) / makespan
+    by_phase: dict[str, float]
+    by_cause: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TimeSummary(Record):
+    """Where the time of a step goes. [s, mean per GPU and step]"""
+
+    compute: float
+    exposed_communication: float
+    bubble: float
+
+
+@dataclass(frozen=True, slots=True)
+class RankTime(Record):
+    """The exact account of one pipeline rank over the run, in the replica that ends last. [ps]"""
+
+    pp_rank: int
+    replica: int
+    compute_ps: int
+    exposed_communication_ps: int
+    bubble_ps: int
+    makespan_ps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput(Record):
+    """Work per second; token and FLOP fields need a model."""
+
+    samples_per_s: float | None
+    tokens_per_s: float | None
+    tokens_per_s_per_gpu: float | None
+    model_flop_per_s_per_gpu: float | None
+    mfu: float | None
+    hfu: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RankMemory(Record):
+    """Peaks of one pipeline rank, the largest over its replicas. [bytes; micro-batches]"""
+
+    pp_rank: int
+    peak_bytes: int
+    weights_bytes: int
+    gradients_bytes: int
+    optimizer_bytes: int
+    activations_peak_bytes: int
+    peak_live_microbatches: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemorySummary(Record):
+    """Whether the job fits. [bytes]"""
+
+    peak_bytes: int
+    capacity_bytes: int | None
+    fits: bool | None
+    ranks: tuple[RankMemory, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AxisSummary(Record):
+    """Traffic of one parallelism axis: bytes of a step over all GPUs, times as mean per GPU and step. [bytes, s]"""
+
+    bytes: int
+    busy_s: float
+    exposed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSummary(Record):
+    """Use of one link over the run."""
+
+    link: str
+    utilization: float
+    bytes: int
+    queued_s: float  # time that messages waited for it, summed; above zero: the link was contended
+
+
+@dataclass(frozen=True, slots=True)
+class CommunicationSummary(Record):
+    """Traffic by axis, and the links that were used most."""
+
+    by_axis: dict[str, AxisSummary]
+    busiest_links: tuple[LinkSummary, ...]
+    contended_links: int
+
+
+@dataclass(frozen=True, slots=True)
+class Result(Record):
+    """What a run found; ``to_dict`` and ``to_json`` give the stable document, ``trace`` the columns behind it."""
+
+    provenance: dict[str, Any]
+    name: str
+    schedule: str
+    step_time_s: float
+    steady_step_time_s: float | None
+    makespan_s: float
+    span_s: float
+    bubble: BubbleSummary
+    time_s: TimeSummary
+    ranks: tuple[RankTime, ...]
+    throughput: Throughput
+    memory: MemorySummary
+    communication: CommunicationSummary
+    warnings: tuple[str, ...]
+    scenario: Scenario
+    trace: Trace
+
+    @property
+    def schema(self) -> str:
+        """Name and version of the document."""
+        return RESULT_SCHEMA
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document as plain values."""
+        body = {name: _plain(getattr(self, name)) for name in self.keys() if name not in ("scenario", "trace")}
+        return {"schema": RESULT_SCHEMA, **body}
+
+    def to_json(self) -> str:
+        """Return the document as JSON text; the same run gives the same text, but for ``provenance.wall_time_s``."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value

@@ -1,0 +1,1 @@
+"""Scenario files: positions, units, validation; what leaves this room is a frozen :class:`Scenario`."""

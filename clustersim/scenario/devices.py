@@ -1,0 +1,61 @@
+"""Accelerators: the entries of the device catalogue, ``topologies/devices/*.yaml``."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from clustersim.errors import Fault, ScenarioError, nearest
+from clustersim.scenario.document import read_document
+from clustersim.scenario.faults import faults_of
+from clustersim.scenario.gallery import gallery_file, gallery_names
+from clustersim.scenario.node import Place, plain
+from clustersim.scenario.units import BandwidthBytesPerS, FlopPerS, SizeBytes, Watt
+
+
+class Device(BaseModel):
+    """An accelerator, as its vendor describes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    name: str = Field(description="Name in the catalogue.")
+    vendor: str = Field(description="Who makes it.")
+    memory: SizeBytes = Field(description="Memory of one accelerator.")
+    memory_bandwidth: BandwidthBytesPerS | None = Field(None, description="Bandwidth of that memory.")
+    peak_flop_per_s: dict[str, FlopPerS] = Field({}, description="Peak dense rate of each precision.")
+    scaleup_bandwidth: BandwidthBytesPerS | None = Field(
+        None, description="Bandwidth to its node or domain, per direction."
+    )
+    tdp: Watt | None = Field(None, description="Thermal design power.")
+    source: str = Field("", description="Where the figures come from.")
+    confidence: str = Field("", description="How sure the figures are.")
+    notes: str = Field("", description="What else is to be known.")
+
+
+def device_names() -> tuple[str, ...]:
+    """Return the names in the device catalogue, sorted."""
+    return gallery_names("devices")
+
+
+def load_device(name: str) -> Device:
+    """Return the device called `name`.
+
+    Raises
+    ------
+    ScenarioError
+        No such device, or a catalogue file with mistakes.
+    """
+    path = gallery_file("devices", name)
+    if path is None:
+        raise ScenarioError(unknown_device(name, Place("device", None, None, False)))
+    root = read_document(path).root
+    try:
+        return Device.model_validate(plain(root))
+    except ValidationError as error:
+        raise ScenarioError(faults_of(error, Device, root)) from None
+
+
+def unknown_device(name: str, place: Place) -> Fault:
+    """Return the fault of a name, given at `place`, that is not in the catalogue."""
+    known = device_names()
+    hint = nearest(name, known) or f"allowed: {', '.join(known)}"
+    return Fault(place.written, f"'{name}' is not in the device catalogue", place.nearest, hint)

@@ -1,0 +1,235 @@
+"""Scenario files in, checked Scenarios out; all mistakes of a scenario are reported together.
+
+A file is read into a tree that keeps positions; other tools' names, ``include`` and ``--set`` are edits of that tree;
+the topology that it names is put in its place; then the values are validated, and mistakes looked up in the tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from clustersim.errors import Fault, ScenarioError, nearest
+from clustersim.scenario.aliases import with_canonical_names
+from clustersim.scenario.document import READERS, read_document
+from clustersim.scenario.faults import fault_of, faults_of
+from clustersim.scenario.gallery import gallery_file, gallery_names
+from clustersim.scenario.include import with_includes
+from clustersim.scenario.node import Entry, Node, Path, child, node_of, plain, with_child
+from clustersim.scenario.override import option_position, split_key, with_override, with_value
+from clustersim.scenario.spec import SECTIONS, LoadedFrom, Scenario, cross_findings
+from clustersim.scenario.topology_file import (
+    TopologySource,
+    missing_faults,
+    read_topology,
+    sha256_of_values,
+    validated_topology,
+)
+
+_TOPOLOGY: Path = ("cluster", "topology")
+
+
+def load_scenario(path: str | FilePath, overrides: Sequence[str] = ()) -> Scenario:
+    """Return the scenario in a file, or of that name in the gallery.
+
+    Parameters
+    ----------
+    path
+        A YAML, JSON or TOML file; or a name from the gallery, if there is no such file.
+    overrides
+        Values to replace, such as ``parallelism.pp=8``; the last of several wins.
+
+    Raises
+    ------
+    ScenarioError
+        All mistakes, each with its position.
+    """
+    found = _scenario_path(path)
+    document = read_document(found, str(found))
+    root, faults = with_includes(document)
+    loading = _Loading(root, found.parent, str(found), document.sha256, faults)
+    return loading.scenario(overrides)
+
+
+def scenario_from_mapping(mapping: Mapping[str, Any], folder: str | FilePath = ".") -> Scenario:
+    """Return the scenario that `mapping` describes in the keys of a file; relative paths start at `folder`.
+
+    Raises
+    ------
+    ScenarioError
+        All mistakes.
+    """
+    root, faults = with_canonical_names(node_of(mapping))
+    return _Loading(root, FilePath(folder), None, sha256_of_values(root), faults).scenario(())
+
+
+def vary(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
+    """Return `scenario` with values replaced under their dotted keys, as a sweep does; all is checked again.
+
+    Parameters
+    ----------
+    scenario
+        A scenario that was loaded, or made from a mapping.
+    changes
+        Values as a file would hold them, by dotted key.
+
+    Raises
+    ------
+    ScenarioError
+        All mistakes of the changed scenario.
+    """
+    origin = scenario.loaded_from
+    if origin is None:
+        raise ScenarioError(Fault("", "only a loaded scenario can be varied; make it with scenario_from_mapping"))
+    folder = FilePath(origin.path).parent if origin.path else FilePath()
+    loading = _Loading(origin.root, folder, origin.path, origin.sha256, [])
+    loading.source = origin.topology
+    for key, value in changes.items():
+        loading.set_value(key, value)
+    return loading.scenario(())
+
+
+def _scenario_path(path: str | FilePath) -> FilePath:
+    given = FilePath(path)
+    if given.exists():
+        return given
+    found = gallery_file("scenarios", str(path))
+    if found:
+        return found
+    if given.suffix.lower() in READERS:
+        return given
+    hint = nearest(str(path), gallery_names("scenarios"))
+    raise ScenarioError(Fault(str(path), "no such file, and no scenario of the gallery has this name", hint=hint))
+
+
+class _Loading:
+    """One scenario on its way from a tree to a Scenario; collects its faults."""
+
+    def __init__(self, root: Node, folder: FilePath, path: str | None, sha256: str, faults: list[Fault]) -> None:
+        self.root = root
+        self.folder = folder
+        self.path = path
+        self.sha256 = sha256
+        self.faults = list(faults)
+        self.source: TopologySource | None = None
+        self.expanders = {("schedule",): _schedule_by_name, _TOPOLOGY: self._topology_by_name}
+
+    def scenario(self, overrides: Sequence[str]) -> Scenario:
+        for text in overrides:
+            try:
+                self.root = with_override(self.root, text, self.expanders)
+            except ScenarioError as error:
+                self.faults += error.faults
+        values = self._values()
+        try:
+            scenario = Scenario.model_validate(values)
+        except ValidationError as error:
+            self._collect(error, values)
+        else:
+            if not self.faults:
+                return scenario.with_origin(self._loaded_from())
+        raise ScenarioError(_in_order(self.faults))
+
+    def set_value(self, key: str, value: object) -> None:
+        """Replace one value, or note what is wrong with it."""
+        try:
+            node = node_of(value, option_position(f"{key}={value}"))
+            self.root = with_value(self.root, split_key(key), node, self.expanders)
+        except ScenarioError as error:
+            self.faults += error.faults
+
+    def _values(self) -> dict[str, Any]:
+        """Return the values of the document, the topology in it read and validated where it can be."""
+        node = self._topology()
+        if node is not None and isinstance(node.value, str):
+            try:
+                node = self._topology_by_name(node)
+                self.root = self._with_topology(node)
+            except ScenarioError as error:
+                self.faults += error.faults
+        values = plain(self.root)
+        if not isinstance(values, dict):
+            return {}
+        if node is not None and isinstance(node.value, dict):
+            cluster = values["cluster"]
+            source = self._source_of(node)
+            fabric = None
+            with suppress(ValidationError):  # validating the whole scenario meets the same mistakes, and reports them
+                fabric = validated_topology(node, source, self._folder_of(node), cluster.get("gpus"))
+                cluster["topology"] = fabric
+            self.faults += missing_faults(fabric, self.root, node, _TOPOLOGY)
+        return values
+
+    def _collect(self, error: ValidationError, values: Mapping[str, Any]) -> None:
+        """Note the faults of `error`, and those between the sections that are right by themselves."""
+        known = {fault.where for fault in self.faults}
+        self.faults += [fault for fault in faults_of(error, Scenario, self.root) if fault.where not in known]
+        sections = {name: self._section(name, values) for name in SECTIONS}
+        told = set(self.faults)
+        self.faults += [
+            f for f in (fault_of(finding, self.root) for finding in cross_findings(sections)) if f not in told
+        ]
+
+    def _section(self, name: str, values: Mapping[str, Any]) -> Any:
+        """Return one section, validated; its default if it is not given, and None if it has mistakes."""
+        if name not in values:
+            field = Scenario.model_fields[name]
+            return None if field.is_required() else field.get_default(call_default_factory=True)
+        try:
+            return TypeAdapter(SECTIONS[name]).validate_python(values[name])
+        except ValidationError:
+            return None
+
+    def _topology(self) -> Node | None:
+        cluster = child(self.root, "cluster")
+        topology = child(cluster.node, "topology") if cluster else None
+        return topology.node if topology else None
+
+    def _with_topology(self, node: Node) -> Node:
+        cluster = self.root.entries["cluster"]
+        topology = replace(cluster.node.entries["topology"], node=node)
+        return with_child(self.root, "cluster", replace(cluster, node=with_child(cluster.node, "topology", topology)))
+
+    def _topology_by_name(self, node: Node) -> Node:
+        if not isinstance(node.value, str):
+            return node
+        self.source = read_topology(node, self._folder_of(node))
+        return self.source.root
+
+    def _source_of(self, topology: Node) -> TopologySource | None:
+        """Return the file that `topology` was read from, None for one that stands in the scenario."""
+        return self.source if self.source and self.source.root.position == topology.position else None
+
+    def _folder_of(self, node: Node) -> FilePath:
+        """Return the folder of the file in which `node` stands."""
+        path = FilePath(node.position.file) if node.position else self.folder
+        return path.parent if path.is_file() else self.folder
+
+    def _loaded_from(self) -> LoadedFrom:
+        topology = self._topology() or Node(None)
+        source = self._source_of(topology)
+        name = source.name if source else "inline"
+        sha256 = source.sha256_of(topology) if source else sha256_of_values(topology)
+        return LoadedFrom(self.path, self.sha256, name, sha256, source, self.root)
+
+
+def _schedule_by_name(node: Node) -> Node:
+    if not isinstance(node.value, str):
+        return node
+    return Node({"name": Entry("name", node.position, node)}, node.position)
+
+
+def _in_order(faults: Sequence[Fault]) -> list[Fault]:
+    """Return faults in the order of the files, each file's from top to bottom; those without a place come first."""
+    files = list(dict.fromkeys(fault.position.file for fault in faults if fault.position))
+
+    def place(fault: Fault) -> tuple[int, int, int]:
+        position = fault.position
+        return (files.index(position.file), position.line, position.column) if position else (-1, 0, 0)
+
+    return sorted(faults, key=place)

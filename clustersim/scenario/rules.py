@@ -1,0 +1,177 @@
+"""Rules over several sections of a scenario.
+
+Each rule is a function of the sections, any of which may be missing because it has mistakes of its own: a rule is then
+silent, so that all mistakes that can be told are told together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clustersim.scenario.batch import Batch, batch_findings, largest_num_microbatches
+from clustersim.scenario.costs import CostsByStage, RankCosts
+from clustersim.scenario.findings import Finding
+from clustersim.scenario.node import Path
+from clustersim.scenario.parallelism import Parallelism
+from clustersim.scenario.schedule_choice import SCHEDULE_RULES, ScheduleChoice
+
+if TYPE_CHECKING:
+    from clustersim.scenario.spec import ClusterSpec, Runtime, Training
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The sections of a scenario that are right by themselves; None for one that is not, or not there."""
+
+    stage_costs: RankCosts | CostsByStage | None
+    cluster: ClusterSpec | None
+    parallelism: Parallelism | None
+    batch: Batch | None
+    schedule: ScheduleChoice | None
+    training: Training | None
+    runtime: Runtime | None
+
+
+def scenario_findings(parts: Parts) -> Iterator[Finding]:
+    """Yield what is wrong between the sections."""
+    for rule in _RULES:
+        yield from rule(parts)
+
+
+def _num_stages(parts: Parts) -> Iterator[Finding]:
+    costs, parallelism = parts.stage_costs, parts.parallelism
+    if isinstance(costs, CostsByStage) and parallelism and len(costs.stages) != parallelism.num_stages:
+        what = f"{len(costs.stages)} stages; pp * vpp = {parallelism.pp} * {parallelism.vpp} are needed"
+        yield Finding(("stage_costs", "stages"), what)
+
+
+def _split_backward(parts: Parts) -> Iterator[Finding]:
+    costs, schedule = parts.stage_costs, parts.schedule
+    if not costs or not schedule or not schedule.rules.splits_backward:
+        return
+    root: Path = ("stage_costs",)
+    listed = (
+        [(root, costs)]
+        if isinstance(costs, RankCosts)
+        else [((*root, "stages", index), stage) for index, stage in enumerate(costs.stages)]
+    )
+    for path, stage in listed:
+        if not stage.has_split_backward:
+            what = f"{schedule.name} runs the two halves of the backward apart, and this gives only their sum"
+            yield Finding((*path, "backward"), what, "give `input_grad` and `weight_grad` in its place")
+
+
+def _blocking_p2p(parts: Parts) -> Iterator[Finding]:
+    runtime, schedule = parts.runtime, parts.schedule
+    if runtime and schedule and runtime.p2p == "blocking" and not schedule.rules.allows_blocking_p2p:
+        allowed = ", ".join(name for name, rules in SCHEDULE_RULES.items() if rules.allows_blocking_p2p)
+        what = f"{schedule.name} has no blocking form; blocking sends are for {allowed}"
+        yield Finding(("runtime", "p2p"), what, "use `p2p: asynchronous`")
+
+
+def _chunks(parts: Parts) -> Iterator[Finding]:
+    parallelism, schedule = parts.parallelism, parts.schedule
+    if parallelism and schedule and parallelism.vpp > 1 and not schedule.rules.has_loops:
+        allowed = ", ".join(name for name, rules in SCHEDULE_RULES.items() if rules.has_loops)
+        what = f"{schedule.name} has one chunk per rank; got {parallelism.vpp}"
+        yield Finding(("parallelism", "vpp"), what, f"several chunks are for {allowed}")
+
+
+def _group_size(parts: Parts) -> Iterator[Finding]:
+    schedule, path = parts.schedule, ("schedule", "group_size")
+    if not schedule or schedule.group_size is None:
+        return
+    if not schedule.rules.has_loops:
+        yield Finding(path, f"means nothing to {schedule.name}; it is for interleaved-1f1b")
+    elif schedule.rounds:
+        yield Finding(path, "given beside `rounds`, which takes its place", "keep one of the two")
+    elif parts.parallelism and parts.batch:
+        size, pp = schedule.group_size, parts.parallelism.pp
+        for num_microbatches in _numbers_of_microbatches(parts.batch, parts.parallelism.dp):
+            rest = num_microbatches % size
+            if not pp <= size <= num_microbatches or 0 < rest < pp:
+                what = f"{size} does not go with pp {pp} and {num_microbatches} micro-batches per replica"
+                rule = "pp <= group_size <= micro-batches, the last group full or at least pp"
+                yield Finding(path, what, f"Megatron's rule: {rule}")
+                return
+
+
+def _rounds(parts: Parts) -> Iterator[Finding]:
+    schedule, path = parts.schedule, ("schedule", "rounds")
+    if not schedule or schedule.rounds is None:
+        return
+    if not schedule.rules.has_loops:
+        yield Finding(path, f"means nothing to {schedule.name}; it is for interleaved-1f1b")
+    elif parts.parallelism and parts.batch:
+        for num_microbatches in _numbers_of_microbatches(parts.batch, parts.parallelism.dp):
+            num_rounds = max(1, num_microbatches // parts.parallelism.pp)
+            if num_microbatches % num_rounds:
+                what = (
+                    f"{num_microbatches} micro-batches do not divide into {num_rounds} rounds, as PyTorch's rule asks"
+                )
+                yield Finding(path, what, "rounds = max(1, micro-batches // pp) must divide the micro-batches")
+                return
+
+
+def _numbers_of_microbatches(batch: Batch, dp: int) -> tuple[int, ...]:
+    """Return the different numbers of micro-batches that replicas have; none for a batch that can't be dealt."""
+    if any(batch_findings(batch, dp)):
+        return ()
+    largest = largest_num_microbatches(batch, dp)
+    if batch.global_batch_size is None:
+        return (largest,)
+    smallest = -(-(batch.global_batch_size // dp) // batch.micro_batch_size)
+    return (largest,) if smallest == largest else (largest, smallest)
+
+
+def _gpus(parts: Parts) -> Iterator[Finding]:
+    cluster, parallelism = parts.cluster, parts.parallelism
+    num_there = cluster.topology.num_gpus if cluster else None
+    if cluster and cluster.gpus is not None and num_there is not None and cluster.gpus > num_there:
+        yield Finding(("cluster", "gpus"), f"{cluster.gpus} GPUs asked for; the topology has {num_there}")
+    elif cluster and parallelism:
+        product = " * ".join(f"{axis} {size}" for axis, size in parallelism.sizes.items())
+        needed = f"{product} = {parallelism.num_gpus} GPUs"
+        if cluster.gpus is not None and cluster.gpus != parallelism.num_gpus:
+            hint = f"change an axis, or `gpus: {parallelism.num_gpus}`"
+            yield Finding(("cluster", "gpus"), f"{cluster.gpus}, but the parallelism is {needed}", hint)
+        elif num_there is not None and parallelism.num_gpus > num_there:
+            what = f"{needed}; the topology has {num_there}"
+            yield Finding(("parallelism",), what, "a gallery topology is built as large as `cluster.gpus` says")
+
+
+def _experts(parts: Parts) -> Iterator[Finding]:
+    parallelism = parts.parallelism
+    if not parallelism:
+        return
+    dense = parallelism.tp * parallelism.cp * parallelism.dp
+    if dense % (parallelism.ep * parallelism.expert_tp):
+        what = f"ep {parallelism.ep} * etp {parallelism.expert_tp} does not divide tp * cp * dp = {dense}"
+        yield Finding(("parallelism", "ep" if parallelism.ep > 1 else "etp"), what)
+
+
+def _batch(parts: Parts) -> Iterator[Finding]:
+    if parts.batch and parts.parallelism:
+        yield from batch_findings(parts.batch, parts.parallelism.dp)
+
+
+def _recompute(parts: Parts) -> Iterator[Finding]:
+    if parts.stage_costs and parts.training and parts.training.recompute not in (None, "none"):
+        what = "has no effect on explicit stage costs"
+        yield Finding(("training", "recompute"), what, "give `stage_costs.recompute` and `stage_costs.checkpoint`")
+
+
+_RULES: tuple[Callable[[Parts], Iterator[Finding]], ...] = (
+    _num_stages,
+    _split_backward,
+    _blocking_p2p,
+    _chunks,
+    _group_size,
+    _rounds,
+    _gpus,
+    _experts,
+    _batch,
+    _recompute,
+)

@@ -1,0 +1,175 @@
+"""The scenario: frozen models of everything that a scenario file may say.
+
+Every key is documented here or in the file of its section, and nowhere else; ``schema`` shows these texts. Rules over
+several sections stand in ``rules.py`` and run whenever a Scenario is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema, model_validator
+
+from clustersim.scenario.batch import Batch
+from clustersim.scenario.costs import CostsByStage, RankCosts, StageCosts
+from clustersim.scenario.fabrics import Topology
+from clustersim.scenario.findings import Finding, raise_if_any
+from clustersim.scenario.keys import axis_findings
+from clustersim.scenario.node import Node
+from clustersim.scenario.parallelism import MAX_GPUS, Parallelism
+from clustersim.scenario.rules import Parts, scenario_findings
+from clustersim.scenario.schedule_choice import SCHEDULE_RULES, ScheduleChoice
+from clustersim.scenario.shorthand import OrText
+from clustersim.scenario.topology_file import TopologySource
+
+SPEC_VERSION = 1
+MAX_STEPS = 10_000
+
+# built when first used: most sections are only ever built as parts of a Scenario
+_STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+
+
+def _spec_version(value: Any) -> Any:
+    if type(value) is not int or value != SPEC_VERSION:
+        raise ValueError(f"got {value!r}; this version of clustersim reads `version: {SPEC_VERSION}`")
+    return value
+
+
+class ClusterSpec(BaseModel):
+    """The cluster that the job runs on."""
+
+    model_config = _STRICT
+
+    topology: Annotated[Topology, OrText("a name from the gallery, or a path relative to this file")] = Field(
+        description="Topology of the cluster: a gallery name, a path, or the topology itself."
+    )
+    gpus: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_GPUS,
+        description="GPUs of the job; absent: all that the topology has. A gallery topology is built this large.",
+    )
+    placement: Literal["contiguous"] = Field("contiguous", description="Which GPU each rank gets.")
+
+
+class Training(BaseModel):
+    """How the model is trained; with explicit stage costs most of it is in the costs already."""
+
+    model_config = _STRICT
+
+    precision: Literal["bf16", "fp16", "fp8", "fp32"] = Field("bf16", description="Number format of the linear layers.")
+    recompute: Literal["none", "selective", "full"] | None = Field("none", description="Activation recomputation.")
+    flash_attention: bool = Field(True, description="Whether attention is computed without its score matrix.")
+    optimizer: Literal["adam"] = Field("adam", description="Optimizer.")
+
+
+class Overlap(BaseModel):
+    """Which communication runs beside compute."""
+
+    model_config = _STRICT
+
+    grad_reduce: bool = Field(True, description="Reduction of gradients over dp beside the backward.")
+    param_gather: bool = Field(True, description="Gathering of parameters over dp beside the forward.")
+    tp: bool = Field(False, description="Tensor-parallel communication beside its layer's compute.")
+
+
+class Runtime(BaseModel):
+    """How the training framework behaves."""
+
+    model_config = _STRICT
+
+    p2p: Literal["asynchronous", "blocking"] = Field(
+        "asynchronous", description="asynchronous: a send starts when its op ends; blocking: rendezvous, as Megatron's."
+    )
+    overlap: Overlap = Field(default_factory=Overlap, description="Which communication runs beside compute.")
+    optimizer_barrier: bool = Field(
+        True, description="Whether all ranks wait for one another before the optimizer step."
+    )
+
+
+class Sweep(BaseModel):
+    """Values that are varied, every combination a simulation."""
+
+    model_config = _STRICT
+
+    axes: dict[str, Annotated[tuple[Any, ...], Field(min_length=1, max_length=100_000, strict=False)]] = Field(
+        description="Values of each dotted key."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedFrom:
+    """Where a scenario and its topology come from."""
+
+    path: str | None
+    sha256: str  # of the scenario file's bytes, or of the mapping as canonical JSON
+    topology_name: str
+    topology_sha256: str
+    topology: TopologySource | None  # None for one that stands in the scenario itself
+    root: Node  # the whole scenario with positions, for `show` and for variants
+
+
+class Scenario(BaseModel):
+    """One job on one cluster, complete and checked."""
+
+    model_config = _STRICT
+
+    version: Annotated[int, BeforeValidator(_spec_version), WithJsonSchema({"const": SPEC_VERSION})] = Field(
+        description="Version of this format."
+    )
+    name: str = Field("", max_length=1000, description="What the scenario is called in reports.")
+    stage_costs: StageCosts = Field(description="Explicit costs of one micro-batch: per rank, or {stages: [...]}.")
+    cluster: ClusterSpec = Field(description="The cluster that the job runs on.")
+    parallelism: Parallelism = Field(default_factory=Parallelism, description="Sizes of the parallelism axes.")
+    batch: Batch = Field(description="Samples of one training step.")
+    schedule: Annotated[ScheduleChoice, OrText("the schedule's name", tuple(SCHEDULE_RULES))] = Field(
+        description="The pipeline schedule."
+    )
+    training: Training = Field(default_factory=Training, description="How the model is trained.")
+    runtime: Runtime = Field(default_factory=Runtime, description="How the training framework behaves.")
+    steps: int = Field(1, ge=1, le=MAX_STEPS, description="Training steps in a row.")
+    seed: int = Field(0, ge=0, le=2**63 - 1, description="Seed of everything random.")
+    sweep: Sweep | None = Field(None, description="Values to vary.")
+
+    _loaded_from: LoadedFrom | None = PrivateAttr(None)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        sections = {name: getattr(self, name) for name in SECTIONS}
+        raise_if_any(cross_findings(sections))
+        return self
+
+    @property
+    def loaded_from(self) -> LoadedFrom | None:
+        """Where the scenario was read; None for one that was built in Python."""
+        return self._loaded_from
+
+    def with_origin(self, loaded_from: LoadedFrom) -> Self:
+        """Return this scenario with the place where it was read."""
+        copy = self.model_copy()
+        copy._loaded_from = loaded_from
+        return copy
+
+
+SECTIONS: Mapping[str, Any] = {
+    "stage_costs": StageCosts,
+    "cluster": ClusterSpec,
+    "parallelism": Parallelism,
+    "batch": Batch,
+    "schedule": ScheduleChoice,
+    "training": Training,
+    "runtime": Runtime,
+    "sweep": Sweep,
+}
+
+
+def cross_findings(sections: Mapping[str, Any]) -> Iterator[Finding]:
+    """Yield what is wrong between `sections`, each validated, or None if it has mistakes of its own."""
+    yield from scenario_findings(Parts(**{name: sections[name] for name in SECTIONS if name != "sweep"}))
+    if sections["sweep"]:
+        yield from axis_findings(Scenario, sections["sweep"].axes)
+
+
+__all__ = ["ClusterSpec", "CostsByStage", "RankCosts", "Runtime", "Scenario", "Training"]

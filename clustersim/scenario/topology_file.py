@@ -1,0 +1,140 @@
+"""The topology that a scenario or a command names: a gallery name, a path, or the topology itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from clustersim.errors import Fault, ScenarioError, TopologyError, nearest
+from clustersim.scenario.devices import device_names, unknown_device
+from clustersim.scenario.document import READERS, read_document
+from clustersim.scenario.fabrics import MAX_GPUS, Fabric, GraphFile, Topology
+from clustersim.scenario.faults import faults_of
+from clustersim.scenario.gallery import gallery_file, gallery_names
+from clustersim.scenario.node import Node, Path, locate, plain
+from clustersim.scenario.override import OptionPosition
+
+TOPOLOGY: TypeAdapter[Any] = TypeAdapter(Topology)
+
+
+@dataclass(frozen=True, slots=True)
+class TopologySource:
+    """Where a topology was read."""
+
+    name: str
+    root: Node
+    sha256: str  # of the file as it was read
+    folder: FilePath  # from which its own paths start
+    is_gallery: bool
+
+    def sha256_of(self, root: Node) -> str:
+        """Return the hash of the file, or of the values of `root` if they were changed after reading."""
+        return self.sha256 if root is self.root else sha256_of_values(root)
+
+
+def sha256_of_values(root: Node) -> str:
+    """Return the hash of a document's values as canonical JSON."""
+    return hashlib.sha256(json.dumps(plain(root), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def read_topology(name: Node, folder: FilePath, where: str = "cluster.topology") -> TopologySource:
+    """Return the topology file that the text `name` stands for.
+
+    Parameters
+    ----------
+    name
+        A gallery name, or the path of a file with one of the known suffixes.
+    folder
+        Folder from which a relative path starts.
+    where
+        Dotted key of `name`, for messages.
+    """
+    text = str(name.value)
+    fault = Fault(where, text, name.position)
+    if "://" in text:
+        raise ScenarioError(Fault(where, f"'{text}' is a URL; a topology is a gallery name or a file", name.position))
+    is_path = FilePath(text).suffix.lower() in READERS
+    path = folder / text if is_path else gallery_file("topologies", text)
+    if path is None:
+        names = gallery_names("topologies")
+        hint = nearest(text, names) or f"gallery: {', '.join(names)}; or a path that ends in {', '.join(READERS)}"
+        raise ScenarioError(Fault(where, f"no topology is called '{text}'", name.position, hint))
+    document = read_document(path, fault=fault)
+    return TopologySource(text, document.root, document.sha256, path.parent, not is_path)
+
+
+def validated_topology(root: Node, source: TopologySource | None, folder: FilePath, gpus: object) -> Fabric:
+    """Return the fabric that `root` describes, its files looked up and a gallery topology scaled to `gpus`.
+
+    Raises
+    ------
+    ValidationError
+        Mistakes in `root`.
+    """
+    fabric: Fabric = TOPOLOGY.validate_python(plain(root))
+    sized_by_option = any(
+        isinstance(entry.position, OptionPosition) for key, entry in root.entries.items() if key in ("nodes", "gpus")
+    )
+    if source and source.is_gallery and type(gpus) is int and 0 < gpus <= MAX_GPUS and not sized_by_option:
+        fabric = fabric.scaled_to(gpus)
+    return fabric.resolved(source.folder if source else folder)
+
+
+def load_topology(name: str | FilePath, gpus: int | None = None) -> Fabric:
+    """Return the topology called `name`: in the gallery, or in a file.
+
+    Parameters
+    ----------
+    name
+        Gallery name, or path from the current folder.
+    gpus
+        Size to which a gallery topology is built; absent: as it stands.
+
+    Raises
+    ------
+    TopologyError
+        No such topology, or one with mistakes; all of them.
+    """
+    try:
+        source = read_topology(Node(str(name)), FilePath(), "topology")
+    except ScenarioError as error:
+        raise TopologyError(error.faults) from None
+    try:
+        fabric = validated_topology(source.root, source, source.folder, gpus)
+    except ValidationError as error:
+        faults = [*missing_faults(None, source.root), *faults_of(error, Topology, source.root)]
+        raise TopologyError(faults) from None
+    faults = missing_faults(fabric, source.root)
+    if faults:
+        raise TopologyError(faults)
+    return fabric
+
+
+def missing_faults(fabric: Fabric | None, root: Node, topology: Node | None = None, path: Path = ()) -> list[Fault]:
+    """Return the faults of a ``device`` that the catalogue lacks, and of a graph ``file`` that is not there.
+
+    Parameters
+    ----------
+    fabric
+        What the topology describes, its files looked up; None if it has mistakes.
+    root
+        The document.
+    topology
+        The topology in it; absent: the document itself.
+    path
+        Where in the document it stands.
+    """
+    faults: list[Fault] = []
+    entries = (topology or root).entries
+    device, file = (entries[key].node.value if key in entries else None for key in ("device", "file"))
+    if isinstance(device, str) and device not in device_names():
+        faults.append(unknown_device(device, locate(root, (*path, "device"))))
+    if isinstance(fabric, GraphFile) and not FilePath(fabric.file).is_file():
+        place = locate(root, (*path, "file"))
+        faults.append(Fault(place.written, f"'{file}': no such file", place.nearest))
+    return faults

@@ -1,0 +1,193 @@
+"""The composition: a scenario is built into a job and a cluster, run, and measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from clustersim.analysis.bubble import Bubble, RankTimes, measure_bubble, rank_times
+from clustersim.analysis.communication import busiest_links, traffic_by_axis
+from clustersim.analysis.memory import Memory, measure_memory
+from clustersim.analysis.waits import Waits, find_waits, is_one_of
+from clustersim.engine.run import Limits, run
+from clustersim.ops import COMPUTE
+from clustersim.provenance import constraints_of, provenance_of, warnings_of
+from clustersim.result import (
+    AxisSummary,
+    BubbleSummary,
+    CommunicationSummary,
+    LinkSummary,
+    MemorySummary,
+    RankMemory,
+    RankTime,
+    Result,
+    Throughput,
+    TimeSummary,
+)
+from clustersim.scenario.devices import load_device
+from clustersim.scenario.load import load_scenario
+from clustersim.scenario.spec import Scenario
+from clustersim.scenario.units import PS_PER_S
+from clustersim.topology.cluster import Cluster
+from clustersim.topology.table import build_cluster
+from clustersim.trace import Trace
+from clustersim.workload.job import build_job, num_samples
+
+BUSIEST_LINKS = 10
+
+
+def simulate(scenario: Scenario | str | Path, overrides: Sequence[str] = (), limits: Limits | None = None) -> Result:
+    """Return the result of a scenario, or of the scenario file at a path.
+
+    Parameters
+    ----------
+    scenario
+        A Scenario, the path of a file, or a name from the gallery.
+    overrides
+        Values to replace in a file, such as ``parallelism.pp=8``.
+    limits
+        Budgets of the run.
+
+    Raises
+    ------
+    ScenarioError, TopologyError
+        The input has mistakes; all of them are told.
+    UnroutableError
+        Two GPUs that exchange messages have no path between them.
+    DeadlockError
+        Ranks wait for one another for ever.
+    LimitError
+        A budget was used up.
+    """
+    if not isinstance(scenario, Scenario):
+        scenario = load_scenario(scenario, overrides)
+    started_s = time.perf_counter()
+    cluster = build_cluster(scenario.cluster.topology)
+    trace = run(build_job(scenario, cluster), cluster, limits)
+    return measure(scenario, cluster, trace, started_s)
+
+
+def measure(scenario: Scenario, cluster: Cluster, trace: Trace, started_s: float) -> Result:
+    """Return everything that is reported of a run that began at `started_s` of the performance counter."""
+    waits = find_waits(trace)
+    times = rank_times(trace, waits)
+    memory = _memory_summary(trace, cluster, measure_memory(trace))
+    communication = _communication_summary(trace, waits)
+    bubble = measure_bubble(trace, waits, times)
+    step_time_s = trace.makespan_ps / (PS_PER_S * trace.num_steps)
+    return Result(
+        provenance=provenance_of(scenario, trace, constraints_of(scenario, trace), started_s),
+        name=scenario.name,
+        schedule=scenario.schedule.name,
+        step_time_s=step_time_s,
+        steady_step_time_s=_steady_step_time_s(trace),
+        makespan_s=trace.makespan_ps / PS_PER_S,
+        span_s=bubble.span_ps / PS_PER_S,
+        bubble=_bubble_summary(trace, bubble),
+        time_s=TimeSummary(*(_mean_s(trace, int(column.sum())) for column in _columns(times))),
+        ranks=_rank_rows(trace, times),
+        throughput=Throughput(_per_second(num_samples(scenario), step_time_s), None, None, None, None, None),
+        memory=memory,
+        communication=communication,
+        warnings=tuple(warnings_of(scenario, cluster, trace, memory, communication)),
+        scenario=scenario,
+        trace=trace,
+    )
+
+
+def _mean_s(trace: Trace, total_ps: int) -> float:
+    """Return a sum over all GPUs and steps as the mean per GPU and step. [s]"""
+    return total_ps / (PS_PER_S * len(trace.ranks) * trace.num_steps)
+
+
+def _columns(times: RankTimes) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]:
+    return times.compute_ps, times.exposed_ps, times.bubble_ps
+
+
+def _per_second(amount: int, seconds: float) -> float | None:
+    return amount / seconds if seconds else None
+
+
+def _steady_step_time_s(trace: Trace) -> float | None:
+    """Return the mean time of a step without the first and the last; None for fewer than three."""
+    if trace.num_steps < 3:
+        return None
+    ends = np.zeros(trace.num_steps, dtype=np.int64)
+    np.maximum.at(ends, trace.ops.step, trace.ops.end_ps)
+    return int(ends[-2] - ends[0]) / (PS_PER_S * (trace.num_steps - 2))
+
+
+def _bubble_summary(trace: Trace, bubble: Bubble) -> BubbleSummary:
+    return BubbleSummary(
+        bubble.fraction,
+        bubble.overhead,
+        bubble.span_fraction,
+        bubble.idle_fraction,
+        {phase: _mean_s(trace, total_ps) for phase, total_ps in bubble.by_phase_ps.items()},
+        {cause: _mean_s(trace, total_ps) for cause, total_ps in bubble.by_cause_ps.items()},
+    )
+
+
+def _rank_rows(trace: Trace, times: RankTimes) -> tuple[RankTime, ...]:
+    replica = _last_replica(trace)
+    rows = []
+    for index in np.flatnonzero(trace.ranks.replica == replica):
+        compute_ps, exposed_ps, bubble_ps = (int(column[index]) for column in _columns(times))
+        pp_rank = int(trace.ranks.pp_rank[index])
+        rows.append(RankTime(pp_rank, replica, compute_ps, exposed_ps, bubble_ps, trace.makespan_ps))
+    return tuple(rows)
+
+
+def _last_replica(trace: Trace) -> int:
+    """Return the replica whose compute ends last, the first of several."""
+    computing = is_one_of(trace.ops.kind, COMPUTE)
+    ends = np.zeros(int(trace.ranks.replica.max()) + 1, dtype=np.int64)
+    np.maximum.at(ends, trace.ranks.replica[trace.ops.rank_index[computing]], trace.ops.end_ps[computing])
+    return int(np.argmax(ends))
+
+
+def _memory_summary(trace: Trace, cluster: Cluster, memory: Memory) -> MemorySummary:
+    ranks = trace.ranks
+    devices = cluster.devices
+    capacity_by_device = {name: load_device(name).memory for name in dict.fromkeys(devices) if name}
+    capacities = [capacity_by_device.get(devices[gpu] or "") for gpu in ranks.gpu.tolist()]
+    known = [capacity for capacity in capacities if capacity is not None]
+    fits = [peak <= capacity for peak, capacity in zip(memory.peak_bytes.tolist(), capacities, strict=True) if capacity]
+    rows = []
+    for pp_rank in range(int(ranks.pp_rank.max()) + 1):
+        mine = np.flatnonzero(ranks.pp_rank == pp_rank)
+        worst = mine[np.argmax(memory.peak_bytes[mine])]
+        rows.append(
+            RankMemory(
+                pp_rank,
+                int(memory.peak_bytes[worst]),
+                int(ranks.weights_bytes[worst]),
+                int(ranks.gradients_bytes[worst]),
+                int(ranks.optimizer_bytes[worst]),
+                int(memory.activations_peak_bytes[worst]),
+                int(memory.peak_live_microbatches[mine].max()),
+            )
+        )
+    return MemorySummary(
+        int(memory.peak_bytes.max()),
+        min(known) if known else None,
+        all(fits) if len(known) == len(ranks) else None,
+        tuple(rows),
+    )
+
+
+def _communication_summary(trace: Trace, waits: Waits) -> CommunicationSummary:
+    axes = {
+        axis: AxisSummary(
+            traffic.size_bytes // trace.num_steps, _mean_s(trace, traffic.busy_ps), _mean_s(trace, traffic.exposed_ps)
+        )
+        for axis, traffic in traffic_by_axis(trace, waits).items()
+    }
+    links = tuple(
+        LinkSummary(load.name, load.utilization, load.size_bytes, load.queued_ps / PS_PER_S)
+        for load in busiest_links(trace, BUSIEST_LINKS)
+    )
+    return CommunicationSummary(axes, links, int((trace.links.queued_ps > 0).sum()))

@@ -1,0 +1,147 @@
+"""A cluster: named GPUs, directed links numbered from 0, and the route between any two GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+
+import networkx as nx
+
+from clustersim.errors import Fault, TopologyError, UnroutableError
+from clustersim.scenario.fabrics import LinkSpec
+from clustersim.scenario.units import PS_PER_S
+
+Router = Callable[[int, int], tuple[int, ...] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One direction of a wire; None is unlimited bandwidth.
+
+    Examples
+    --------
+    >>> link = Link("gpu0", "gpu1", bandwidth_bytes_per_s=Fraction(3), latency_ps=0)
+    >>> link.name, link.transfer_ps(1)
+    ('gpu0->gpu1', 333333333334)
+    """
+
+    source: str
+    target: str
+    bandwidth_bytes_per_s: Fraction | None
+    latency_ps: int
+
+    @property
+    def name(self) -> str:
+        """The link as reports write it."""
+        return f"{self.source}->{self.target}"
+
+    def transfer_ps(self, size_bytes: int) -> int:
+        """Return how long a message holds this link: size over bandwidth, rounded up; latency comes on top. [ps]"""
+        if self.bandwidth_bytes_per_s is None:
+            return 0
+        bytes_per_s, denominator = self.bandwidth_bytes_per_s.as_integer_ratio()
+        return -(-size_bytes * PS_PER_S * denominator // bytes_per_s)
+
+
+def one_way(source: str, target: str, spec: LinkSpec) -> Link:
+    """Return the link from `source` to `target` that `spec` describes."""
+    return Link(source, target, spec.bandwidth, spec.latency)
+
+
+def both_ways(first: str, second: str, spec: LinkSpec) -> tuple[Link, Link]:
+    """Return the two links of a full-duplex wire: `first` to `second`, then back."""
+    return one_way(first, second, spec), one_way(second, first, spec)
+
+
+def gpu_attributes(device: str | None, host: str | None = None) -> dict[str, object]:
+    """Return the node attributes of a GPU; GPUs of one host may share the mapping."""
+    attributes: dict[str, object] = {"kind": "gpu"}
+    if device is not None:
+        attributes["device"] = device
+    if host is not None:
+        attributes["host"] = host
+    return attributes
+
+
+@dataclass(frozen=True, eq=False)
+class Cluster:
+    """GPUs, links and routes of one fabric.
+
+    Parameters
+    ----------
+    name
+        What the fabric calls itself.
+    nodes
+        Attributes of every node (``kind``, and ``device``, ``host``, ``rail`` where known), in node order.
+    gpus
+        Node name of each GPU, by GPU number.
+    links
+        Directed links; a link's index is its id.
+    router
+        Link ids from one GPU to another, in order; None where there is no path. Called once per pair.
+    directed
+        Whether a link may lack an equal one the other way round.
+    """
+
+    name: str
+    nodes: Mapping[str, Mapping[str, object]]
+    gpus: tuple[str, ...]
+    links: Sequence[Link]
+    router: Router = field(repr=False)
+    directed: bool = False
+    _routes: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def devices(self) -> tuple[str | None, ...]:
+        """Device name of each GPU, by GPU number; None where the topology names none."""
+        devices = (self.nodes[gpu].get("device") for gpu in self.gpus)
+        return tuple(device if isinstance(device, str) else None for device in devices)
+
+    def route(self, source_gpu: int, destination_gpu: int) -> tuple[int, ...]:
+        """Return the ids of the links from one GPU to another, in order; none for a GPU to itself.
+
+        Raises
+        ------
+        UnroutableError
+            When there is no path between the two.
+        """
+        pair = (source_gpu, destination_gpu)
+        if pair not in self._routes:
+            self._routes[pair] = self._find_route(source_gpu, destination_gpu)
+        return self._routes[pair]
+
+    def _find_route(self, source_gpu: int, destination_gpu: int) -> tuple[int, ...]:
+        for gpu in (source_gpu, destination_gpu):
+            if not 0 <= gpu < len(self.gpus):
+                raise TopologyError(
+                    Fault(self.name, f"there is no GPU {gpu}; GPUs are numbered 0 to {len(self.gpus) - 1}")
+                )
+        if source_gpu == destination_gpu:
+            return ()
+        route = self.router(source_gpu, destination_gpu)
+        if route is None:
+            source, destination = self.gpus[source_gpu], self.gpus[destination_gpu]
+            what = f"no path from GPU {source_gpu} ({source}) to GPU {destination_gpu} ({destination})"
+            raise UnroutableError(Fault(self.name, what, hint="connect them, or place the ranks that talk elsewhere"))
+        return route
+
+    @cached_property
+    def graph(self) -> nx.Graph[str]:
+        """The topology as networkx sees it, built when first asked for.
+
+        Nodes carry their attributes, edges ``bandwidth_bytes_per_s`` (None: unlimited) and ``latency_ps``. An
+        undirected edge stands for two equal links, one each way.
+        """
+        graph: nx.Graph[str] = nx.DiGraph() if self.directed else nx.Graph()
+        graph.add_nodes_from((node, dict(attributes)) for node, attributes in self.nodes.items())
+        graph.add_edges_from(
+            (
+                link.source,
+                link.target,
+                {"bandwidth_bytes_per_s": link.bandwidth_bytes_per_s, "latency_ps": link.latency_ps},
+            )
+            for link in self.links
+        )
+        return graph

@@ -1,0 +1,107 @@
+"""A scenario and a cluster become a job: every replica lowered, and every rank on its GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clustersim.errors import Fault, ScenarioError, ScheduleError
+from clustersim.ops import Job, Pipeline, Schedule, Shape, StageCosts, StaticBytes
+from clustersim.scenario.batch import ReplicaBatch, deal_samples
+from clustersim.scenario.costs import RankCosts
+from clustersim.scenario.spec import Scenario
+from clustersim.schedules.table import build_schedule
+from clustersim.topology.cluster import Cluster
+from clustersim.topology.placement import RankCoordinates, RankLayout, place
+from clustersim.workload.explicit import listed_stage_costs, uniform_stage_costs
+from clustersim.workload.lowering import StepOptions, lower
+
+# Sums over a run must stay within an int64.
+_LARGEST_SUM = 2**62
+
+
+def build_job(scenario: Scenario, cluster: Cluster) -> Job:
+    """Return the job of `scenario` on `cluster`.
+
+    With explicit costs, the GPUs of a tensor- or context-parallel group do the same at the same time: each is
+    simulated, and the costs are taken to hold what they spend on one another.
+
+    Raises
+    ------
+    ScenarioError
+        The schedule refuses the shape, or the run would be too long to count.
+    """
+    parallelism = scenario.parallelism
+    layout = RankLayout(parallelism.tp, parallelism.cp, parallelism.dp, parallelism.pp, parallelism.order)
+    gpu_by_rank = place(scenario.cluster.placement, layout.num_ranks, cluster)
+    shares = deal_samples(scenario.batch, parallelism.dp)
+    costs = stage_costs(scenario)
+    pipeline_by_share = {share: _pipeline(scenario, share, costs) for share in dict.fromkeys(shares)}
+    replicas = [
+        (share, tuple(layout.rank(RankCoordinates(tp, cp, dp, pp)) for pp in range(parallelism.pp)))
+        for dp, share in enumerate(shares)
+        for cp in range(parallelism.cp)
+        for tp in range(parallelism.tp)
+    ]
+    return Job(
+        pipelines=tuple(pipeline_by_share[share] for share, _ in replicas),
+        ranks=tuple(ranks for _, ranks in replicas),
+        gpus=tuple(tuple(gpu_by_rank[rank] for rank in ranks) for _, ranks in replicas),
+        blocking=scenario.runtime.p2p == "blocking",
+        num_steps=scenario.steps,
+        static_bytes=tuple(_static_bytes(pipeline_by_share[share].schedule, costs) for share, _ in replicas),
+    )
+
+
+def stage_costs(scenario: Scenario) -> tuple[StageCosts, ...]:
+    """Return ``costs[stage]`` of a scenario."""
+    given = scenario.stage_costs
+    if isinstance(given, RankCosts):
+        return uniform_stage_costs(given, scenario.parallelism.pp, scenario.parallelism.vpp)
+    return listed_stage_costs(given.stages)
+
+
+def schedule_of(scenario: Scenario, num_microbatches: int) -> Schedule:
+    """Return the schedule of a replica with so many micro-batches.
+
+    Raises
+    ------
+    ScenarioError
+        The schedule refuses the shape; the message names its rule.
+    """
+    choice, parallelism = scenario.schedule, scenario.parallelism
+    shape = Shape(
+        parallelism.pp, num_microbatches, parallelism.vpp, choice.group_size, torch_rounds=choice.rounds == "torch"
+    )
+    try:
+        return build_schedule(choice.name, shape, stage_costs(scenario))
+    except ScheduleError as error:
+        raise ScenarioError(Fault("schedule", str(error))) from error
+
+
+def _pipeline(scenario: Scenario, share: ReplicaBatch, costs: Sequence[StageCosts]) -> Pipeline:
+    runtime = scenario.runtime
+    options = StepOptions(scenario.steps, runtime.optimizer_barrier, runtime.p2p == "blocking")
+    pipeline = lower(schedule_of(scenario, share.num_microbatches), costs, share.last_fraction, options)
+    longest_ps = sum(sum(program.durations_ps) for program in pipeline.programs)
+    largest_bytes = max(sum(program.start_bytes) for program in pipeline.programs)
+    if max(longest_ps, largest_bytes) >= _LARGEST_SUM:
+        what = f"the run adds up to {longest_ps:.2g} ps and {largest_bytes:.2g} bytes; allowed: below 2**62 of each"
+        raise ScenarioError(Fault("stage_costs", what, hint="fewer steps or micro-batches, or smaller costs"))
+    return pipeline
+
+
+def _static_bytes(schedule: Schedule, costs: Sequence[StageCosts]) -> tuple[StaticBytes, ...]:
+    totals = [StaticBytes(0, 0, 0)] * schedule.shape.num_ranks
+    for stage, rank in enumerate(schedule.rank_by_stage):
+        cost, total = costs[stage], totals[rank]
+        totals[rank] = StaticBytes(
+            total.weights_bytes + cost.weights_bytes,
+            total.gradients_bytes + cost.gradients_bytes,
+            total.optimizer_bytes + cost.optimizer_bytes,
+        )
+    return tuple(totals)
+
+
+def num_samples(scenario: Scenario) -> int:
+    """Return the samples of one training step, over all replicas."""
+    return sum(share.num_samples for share in deal_samples(scenario.batch, scenario.parallelism.dp))
