@@ -161,17 +161,28 @@ class Program:
         return len(self.kinds)
 
 
-class Message(NamedTuple):
-    """One point-to-point transfer of a pipeline: an activation (F) or its gradient (B)."""
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """The point-to-point transfers of a pipeline, activations (F) and their gradients (B): parallel columns.
 
-    kind: Kind
-    microbatch: int
-    step: int
-    source: int  # pp_rank
-    destination: int  # pp_rank
-    size_bytes: int
-    producer: int = -1  # row of the source's program that makes it, or posts it if point-to-point blocks
-    consumer: int = -1  # row of the destination's program that waits for it
+    They are numbered by step, then by sender, then by op.
+    """
+
+    kinds: tuple[Kind, ...]
+    microbatches: tuple[int, ...]
+    steps: tuple[int, ...]
+    sources: tuple[int, ...]  # pp_rank
+    destinations: tuple[int, ...]  # pp_rank
+    sizes_bytes: tuple[int, ...]
+    producers: tuple[int, ...]  # row of the source's program that makes it, or posts it if point-to-point blocks
+    consumers: tuple[int, ...]  # row of the destination's program that waits for it
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """Return the pairs of pp_ranks that exchange messages, in order."""
+        return sorted(set(zip(self.sources, self.destinations, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +191,7 @@ class Pipeline:
 
     schedule: Schedule
     programs: tuple[Program, ...]
-    messages: tuple[Message, ...]
+    messages: Messages
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ class Actor(Process):
     """A SimPy process that its hold resumes directly.
 
     SimPy's own relay through ``Process._resume`` would cost as much as the op itself. The generator therefore yields
-    nothing but its hold, and calls ``end`` before its last yield.
+    nothing but its hold; it ends the process itself before its last yield, since nobody waits for its return.
     """
 
     def __init__(self, env: Timeline, generator: ProcessGenerator, hold: Hold) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from clustersim.engine.gpu import Gpu
 from clustersim.errors import DeadlockError
-from clustersim.ops import Job, Kind, Message
+from clustersim.ops import Job, Kind, Messages
 
 
 def deadlock_error(job: Job, gpus: Sequence[Gpu]) -> DeadlockError:
@@ -15,38 +15,39 @@ def deadlock_error(job: Job, gpus: Sequence[Gpu]) -> DeadlockError:
     messages = {
         rank: pipeline.messages for pipeline, ranks in zip(job.pipelines, job.ranks, strict=True) for rank in ranks
     }
-    rank = next(gpu.rank for gpu in gpus if _is_stuck(gpu) and _blocker(gpu, messages[gpu.rank]) is not None)
+    rank = next(gpu.rank for gpu in gpus if _is_stuck(gpu) and _missing(gpu) is not None)
     visited: list[int] = []
     sentences: list[str] = []
     while rank not in visited:
         visited.append(rank)
         gpu = by_rank[rank]
-        blocker = _blocker(gpu, messages[rank]) if _is_stuck(gpu) else None
-        if blocker is None:
+        number = _missing(gpu) if _is_stuck(gpu) else None
+        if number is None:
             sentences.append(f"{_name(gpu)} is done and will not answer")
             return DeadlockError(f"the run is stuck: {', which waits: '.join(sentences)}")
-        message, other = blocker
-        verb = "waits for" if message.destination == gpu.pp_rank else "waits to hand over"
-        preposition = "from" if message.destination == gpu.pp_rank else "to"
-        rank = gpu.rank_by_pp_rank[other]
-        sentences.append(
-            f"{_name(gpu)} {verb} {message.kind.name}{message.microbatch} {preposition} {_name(by_rank[rank])}"
-        )
+        sentence, rank = _wait(gpu, number, messages[rank], by_rank)
+        sentences.append(sentence)
     return DeadlockError(f"the run is stuck in a circle: {', which waits: '.join(sentences[visited.index(rank) :])}")
+
+
+def _wait(gpu: Gpu, number: int, messages: Messages, by_rank: dict[int, Gpu]) -> tuple[str, int]:
+    """Return what a stuck rank waits for, in words, and the global rank on the other side."""
+    source, destination = messages.sources[number], messages.destinations[number]
+    receives = destination == gpu.pp_rank
+    other = gpu.rank_by_pp_rank[source if receives else destination]
+    what = f"{messages.kinds[number].name}{messages.microbatches[number]}"
+    wait = f"waits for {what} from" if receives else f"waits to hand over {what} to"
+    return f"{_name(gpu)} {wait} {_name(by_rank[other])}", other
 
 
 def _is_stuck(gpu: Gpu) -> bool:
     return len(gpu.starts) < len(gpu.program)
 
 
-def _blocker(gpu: Gpu, messages: Sequence[Message]) -> tuple[Message, int] | None:
-    """Return the first message that a stuck rank waits for, and the pp_rank of the other side; None at a barrier."""
+def _missing(gpu: Gpu) -> int | None:
+    """Return the first message that has not arrived for the row at which a rank is stuck; None at a barrier."""
     waits = gpu.program.waits_for[len(gpu.starts)]
-    for number in waits:
-        if gpu.mailbox.arrived[number] < 0:
-            message = messages[number]
-            return message, message.source if message.destination == gpu.pp_rank else message.destination
-    return None
+    return next((number for number in waits if gpu.mailbox.arrived[number] < 0), None)
 
 
 def _name(gpu: Gpu) -> str:

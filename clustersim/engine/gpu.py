@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from simpy.events import NORMAL
 
-from clustersim.engine.clock import Hold, Timeline
-from clustersim.engine.link import LongRoute, Mailbox, Route, arrival_priority
-from clustersim.ops import Kind, Message, Program
+from clustersim.engine.clock import Actor, Hold, Timeline
+from clustersim.engine.link import LongRoute, Mailbox, Route
+from clustersim.ops import Kind, Messages, Program
 
 
 class Barrier:
@@ -46,12 +46,18 @@ class Gpu:
     hold: Hold
     mailbox: Mailbox
     barrier: Barrier
+    actor: Actor | None = None  # its SimPy process
     starts: list[int] = field(default_factory=list)
 
     @property
     def rank(self) -> int:
         """Global rank."""
         return self.rank_by_pp_rank[self.pp_rank]
+
+    def end(self) -> None:
+        """End the SimPy process; its generator yields once more and is not resumed."""
+        if self.actor is not None:
+            self.actor.succeed()
 
 
 Carry = Callable[[Any], Any]
@@ -68,36 +74,33 @@ class _Extra(NamedTuple):
 PlanRow = tuple[int, int, Carry | None, Any, _Extra | None]  # duration, awaited message or -1, how and what to send
 
 
-def asynchronous_plan(gpu: Gpu, messages: tuple[Message, ...], routes: dict[tuple[int, int], Route]) -> list[PlanRow]:
+def asynchronous_plan(gpu: Gpu, messages: Messages, routes: dict[tuple[int, int], Route]) -> list[PlanRow]:
     """Return the rows of a program with routes and link times filled in."""
-    parcels: dict[tuple[int, int], Any] = {}
+    program, pp_rank, rank = gpu.program, gpu.pp_rank, gpu.rank
+    destinations, sizes = messages.destinations, messages.sizes_bytes
+    ways: dict[tuple[int, int], tuple[Route, Any]] = {}
 
     def outgoing(number: int) -> tuple[Carry, Any]:
-        _, _, _, source, destination, size_bytes, _, _ = messages[number]
-        route = routes[source, destination]
-        key = (destination, size_bytes)
-        if key not in parcels:
-            parcels[key] = route.parcel(number, size_bytes, 0)[1:]
-        if isinstance(route, LongRoute):
-            return route.carry, (number, parcels[key][0], arrival_priority(gpu.rank, number))
-        return route.carry, (number, parcels[key][0])
+        key = (destinations[number], sizes[number])
+        if key not in ways:
+            route = routes[pp_rank, destinations[number]]
+            ways[key] = (route, route.hold_ps(sizes[number]))
+        route, hold = ways[key]
+        return route.carry, route.parcel(number, hold, rank)
 
-    program = gpu.program
     rows: list[PlanRow] = []
     for duration, kind, needs, sends in zip(
         program.durations_ps, program.kinds, program.waits_for, program.sends, strict=True
     ):
-        carry, parcel = outgoing(sends[0]) if sends else (None, None)
         extra = None
         if kind is Kind.BARRIER or len(needs) > 1 or len(sends) > 1:
             extra = _Extra(needs[1:], tuple(map(outgoing, sends[1:])), kind is Kind.BARRIER)
+        carry, parcel = outgoing(sends[0]) if sends else (None, None)
         rows.append((duration, needs[0] if needs else -1, carry, parcel, extra))
     return rows
 
 
-def asynchronous_gpu(
-    env: Timeline, gpu: Gpu, plan: list[PlanRow], end: Callable[[], Any]
-) -> Generator[Hold, Any, None]:
+def asynchronous_gpu(env: Timeline, gpu: Gpu, plan: list[PlanRow]) -> Generator[Hold, Any, None]:
     """Run a program whose sends start when their op ends and whose receives are posted early; the hottest path."""
     hold, note_start, queue, numbers = gpu.hold, gpu.starts.append, env._queue, env._eid
     arrived, waiters = gpu.mailbox.arrived, gpu.mailbox.waiter
@@ -139,7 +142,7 @@ def asynchronous_gpu(
             if extra is not None:
                 for carry_other, other_parcel in extra.sends:
                     carry_other(other_parcel)
-    end()
+    gpu.end()
     yield hold
 
 
@@ -164,7 +167,7 @@ def _stops(program: Program) -> list[_Stop]:
 
 
 def blocking_gpu(
-    env: Timeline, gpu: Gpu, messages: tuple[Message, ...], routes: dict[tuple[int, int], Route], end: Callable[[], Any]
+    env: Timeline, gpu: Gpu, messages: Messages, routes: dict[tuple[int, int], Route]
 ) -> Generator[Hold, Any, None]:
     """Run a program with rendezvous exchanges.
 
@@ -186,7 +189,7 @@ def blocking_gpu(
         hold.ready, hold.duration = clock, duration or 0
         hold.missing = 1  # so that nothing wakes it before its whole batch is posted
         for number in batch:
-            _post(gpu, number, messages[number], routes, clock)
+            _post(gpu, number, messages, routes, clock)
         hold.missing -= 1
         if hold.missing:
             yield hold
@@ -199,11 +202,11 @@ def blocking_gpu(
         if duration is not None:
             starts.append(clock)
             clock += duration
-    end()
+    gpu.end()
     yield hold
 
 
-def _post(gpu: Gpu, number: int, message: Message, routes: dict[tuple[int, int], Route], clock: int) -> None:
+def _post(gpu: Gpu, number: int, messages: Messages, routes: dict[tuple[int, int], Route], clock: int) -> None:
     """Post one side of a message; the second side starts it, at the later of the two times."""
     mailbox, hold = gpu.mailbox, gpu.hold
     if mailbox.waiter[number] is None:
@@ -212,9 +215,10 @@ def _post(gpu: Gpu, number: int, message: Message, routes: dict[tuple[int, int],
         hold.missing += 1
         return
     mailbox.queued[number] = queued = max(clock, mailbox.queued[number])
-    route = routes[message.source, message.destination]
+    source = messages.sources[number]
+    route = routes[source, messages.destinations[number]]
     assert isinstance(route, LongRoute)  # the network makes no other in this mode
     mailbox.other_waiter[number] = hold
     hold.missing += 1
-    sender = gpu.rank_by_pp_rank[message.source]
-    route.carry_at(route.parcel(number, message.size_bytes, arrival_priority(sender, number)), queued)
+    parcel = route.parcel(number, route.hold_ps(messages.sizes_bytes[number]), gpu.rank_by_pp_rank[source])
+    route.carry_at(parcel, queued)

@@ -72,9 +72,13 @@ class DirectRoute:
         self.links = (process,)
         self.carry = process.start(_carry(env, process, mailbox))
 
-    def parcel(self, message: int, size_bytes: int, priority: int) -> tuple[int, int]:  # noqa: ARG002
+    def hold_ps(self, size_bytes: int) -> int:
+        """Return how long a message holds the link. [ps]"""
+        return self.links[0].link.transfer_ps(size_bytes)
+
+    def parcel(self, message: int, hold_ps: int, _sender: int) -> tuple[int, int]:
         """Return what ``carry`` takes when the message is sent."""
-        return message, self.links[0].link.transfer_ps(size_bytes)
+        return message, hold_ps
 
 
 def _carry(env: Timeline, process: LinkProcess, mailbox: Mailbox) -> Generator[None, tuple[int, int], None]:
@@ -125,9 +129,13 @@ class LongRoute:
     def __init__(self, env: Timeline, links: tuple[LinkServer, ...], mailbox: Mailbox) -> None:
         self.env, self.links, self.mailbox = env, links, mailbox
 
-    def parcel(self, message: int, size_bytes: int, priority: int) -> tuple[int, Holds, int]:
-        """Return what ``carry`` takes when the message is sent."""
-        return message, tuple(process.link.transfer_ps(size_bytes) for process in self.links), priority
+    def hold_ps(self, size_bytes: int) -> Holds:
+        """Return how long a message holds each link. [ps]"""
+        return tuple(process.link.transfer_ps(size_bytes) for process in self.links)
+
+    def parcel(self, message: int, holds_ps: Holds, sender: int) -> tuple[int, Holds, int]:
+        """Return what ``carry`` takes when the message is sent; `sender` is a global rank."""
+        return message, holds_ps, arrival_priority(sender, message)
 
     def carry(self, parcel: tuple[int, Holds, int]) -> None:
         """Send a message now."""

@@ -15,6 +15,7 @@ class Network:
 
     def __init__(self, env: Timeline, cluster: Cluster, job: Job) -> None:
         self.env, self.cluster, self.job = env, cluster, job
+        self._rank_pairs: dict[int, list[Pair]] = {}  # by pipeline, which equal replicas share
         flows = sorted({pair for replica in range(len(job.pipelines)) for pair in self._gpu_pairs(replica).values()})
         self.link_ids: dict[Pair, tuple[int, ...]] = {pair: tuple(cluster.route(*pair)) for pair in flows}
         self._private = _private_links(self.link_ids, job.blocking)
@@ -27,7 +28,9 @@ class Network:
 
     def _gpu_pairs(self, replica: int) -> dict[Pair, Pair]:
         gpus = self.job.gpus[replica]
-        ranks = sorted({(message.source, message.destination) for message in self.job.pipelines[replica].messages})
+        ranks = self._rank_pairs.get(id(self.job.pipelines[replica]))
+        if ranks is None:
+            ranks = self._rank_pairs[id(self.job.pipelines[replica])] = self.job.pipelines[replica].messages.pairs()
         return {(source, destination): (gpus[source], gpus[destination]) for source, destination in ranks}
 
     def _route(self, gpus: Pair, mailbox: Mailbox) -> Route:

@@ -10,7 +10,7 @@ import numpy as np
 from clustersim.engine.gpu import Gpu
 from clustersim.engine.link import Mailbox
 from clustersim.engine.network import Network
-from clustersim.ops import Job, Message, Pipeline, Program
+from clustersim.ops import Job, Messages, Program
 from clustersim.trace import AXES, Ints, Links, Ops, Ranks, Trace, Transfers
 
 
@@ -113,48 +113,75 @@ class _Routes:
         self.links = tuple(network.link_ids.values())
         self.names = tuple(tuple(network.cluster.links[link].name for link in links) for links in self.links)
 
-    def of(self, replica: int, messages: Sequence[Message]) -> list[int]:
+    def by_ranks(self, replica: int) -> dict[tuple[int, int], int]:
+        """Return the route of every pair of pp_ranks that exchange messages."""
         gpus = self.job.gpus[replica]
-        return [self.number[gpus[message.source], gpus[message.destination]] for message in messages]
+        pairs = self.job.pipelines[replica].messages.pairs()
+        return {pair: self.number[gpus[pair[0]], gpus[pair[1]]] for pair in pairs}
+
+
+class _MessageColumns:
+    """The columns of a pipeline's messages as arrays, made once for all replicas that share it."""
+
+    def __init__(self, messages: Messages) -> None:
+        self.kind = _ints(messages.kinds)
+        self.microbatch = _ints(messages.microbatches)
+        self.step = _ints(messages.steps)
+        self.source = _ints(messages.sources)
+        self.destination = _ints(messages.destinations)
+        self.size_bytes = _ints(messages.sizes_bytes)
+        self.producer = _ints(messages.producers)
+        self.consumer = _ints(messages.consumers)
 
 
 def _transfers(
     job: Job, mailboxes: Sequence[Mailbox], routes: _Routes, ops: Ops, first_op: Ints, first_rank: Ints
 ) -> Transfers:
-    known: dict[int, Ints] = {}
-    tables: list[Ints] = []
-    for replica, pipeline in enumerate(job.pipelines):
-        table = known.setdefault(id(pipeline), _message_table(pipeline)).copy()
-        table[:, 3:5] += first_rank[replica]
-        table[:, 6] += first_op[table[:, 3]]
-        table[:, 7] += first_op[table[:, 4]]
-        tables.append(table)
-    kind, microbatch, step, source, destination, size_bytes, producer, consumer = np.concatenate(tables).T
+    known: dict[int, _MessageColumns] = {}
+    for pipeline in job.pipelines:
+        if id(pipeline) not in known:
+            known[id(pipeline)] = _MessageColumns(pipeline.messages)
+    columns = [known[id(pipeline)] for pipeline in job.pipelines]
+    sizes = [len(pipeline.messages) for pipeline in job.pipelines]
+    offset = np.repeat(first_rank[:-1], sizes)
+
+    def joined(name: str) -> Ints:
+        return np.concatenate([getattr(column, name) for column in columns])
+
+    source, destination = joined("source") + offset, joined("destination") + offset
+    producer, consumer = joined("producer") + first_op[source], joined("consumer") + first_op[destination]
     if job.blocking:
         queued_ps = _ints(chain.from_iterable(mailbox.queued for mailbox in mailboxes))
     else:
         queued_ps = ops.end_ps[producer]
+    kind = joined("kind")
     return Transfers(
         axis=np.full(len(kind), AXES.index("pp"), dtype=np.int64),
         kind=kind,
-        microbatch=microbatch,
-        step=step,
+        microbatch=joined("microbatch"),
+        step=joined("step"),
         source=source,
         destination=destination,
-        size_bytes=size_bytes,
+        size_bytes=joined("size_bytes"),
         producer=producer,
         consumer=consumer,
-        route=_ints(chain.from_iterable(routes.of(r, pipeline.messages) for r, pipeline in enumerate(job.pipelines))),
+        route=_route_numbers(job, routes, columns),
         queued_ps=queued_ps,
         start_ps=_ints(chain.from_iterable(mailbox.started for mailbox in mailboxes)),
         end_ps=_ints(chain.from_iterable(mailbox.arrived for mailbox in mailboxes)),
     )
 
 
-def _message_table(pipeline: Pipeline) -> Ints:
-    """Return a row a message, columns as in :class:`~clustersim.ops.Message`."""
-    flat = _ints(chain.from_iterable(pipeline.messages))
-    return flat.reshape(len(pipeline.messages), len(Message._fields))
+def _route_numbers(job: Job, routes: _Routes, columns: Sequence[_MessageColumns]) -> Ints:
+    """Return the route of every message, replica after replica."""
+    numbers = []
+    for replica, column in enumerate(columns):
+        num_ranks = len(job.ranks[replica])
+        table = np.full((num_ranks, num_ranks), -1, dtype=np.int64)
+        for (source, destination), number in routes.by_ranks(replica).items():
+            table[source, destination] = number
+        numbers.append(table[column.source, column.destination])
+    return np.concatenate(numbers)
 
 
 def _links(network: Network, routes: _Routes, transfers: Transfers) -> Links:
@@ -163,8 +190,10 @@ def _links(network: Network, routes: _Routes, transfers: Transfers) -> Links:
     size_bytes = np.zeros(len(used), dtype=np.int64)
     busy_ps = np.zeros(len(used), dtype=np.int64)
     num_messages = np.zeros(len(used), dtype=np.int64)
-    groups, counts = np.unique(np.stack([transfers.route, transfers.size_bytes]), axis=1, return_counts=True)
-    for route, size, count in zip(*groups.tolist(), counts.tolist(), strict=True):
+    sizes, size_number = np.unique(transfers.size_bytes, return_inverse=True)
+    count_by_group = np.bincount(transfers.route * len(sizes) + size_number) if len(sizes) else np.zeros(0, np.int64)
+    for group in np.flatnonzero(count_by_group).tolist():
+        route, size, count = group // len(sizes), int(sizes[group % len(sizes)]), int(count_by_group[group])
         for link in routes.links[route]:
             size_bytes[row[link]] += size * count
             busy_ps[row[link]] += network.cluster.links[link].transfer_ps(size) * count

@@ -41,39 +41,52 @@ def run(job: Job, cluster: Cluster, limits: Limits | None = None) -> Trace:
     LimitError
         A budget was used up before the end.
     """
-    env = Timeline()
-    network = Network(env, cluster, job)
-    barrier = Barrier(sum(len(ranks) for ranks in job.ranks))
-    mailboxes = [Mailbox(len(pipeline.messages)) for pipeline in job.pipelines]
-    gpus: list[Gpu] = []
-    for replica, pipeline in enumerate(job.pipelines):
-        routes = network.routes(replica, mailboxes[replica])
-        for pp_rank, program in enumerate(pipeline.programs):
-            gpu = Gpu(pp_rank, job.ranks[replica], program, Hold(env), mailboxes[replica], barrier)
-            gpus.append(gpu)
-            end = _Ending(env)
-            if job.blocking:
-                generator = blocking_gpu(env, gpu, pipeline.messages, routes, end)
-            else:
-                generator = asynchronous_gpu(env, gpu, asynchronous_plan(gpu, pipeline.messages, routes), end)
-            end.actor = Actor(env, generator, gpu.hold)
     with _no_garbage_collection():
-        num_events = env.run_to_end(_LimitCheck(limits or Limits()))
-    if any(len(gpu.starts) < len(gpu.program) for gpu in gpus):
-        raise deadlock_error(job, gpus)
-    return record(job, network, gpus, mailboxes, num_events)
+        engine = Engine(job, cluster)
+        engine.run_to_end(limits or Limits())
+        return engine.trace()
 
 
-class _Ending:
-    """Ends the SimPy process of a GPU."""
+class Engine:
+    """One run in its three parts: the processes are set up, run until every rank is done, and leave their trace."""
 
-    def __init__(self, env: Timeline) -> None:
-        self.env = env
-        self.actor: Actor | None = None
+    def __init__(self, job: Job, cluster: Cluster) -> None:
+        self._job, self._env = job, Timeline()
+        self._network = Network(self._env, cluster, job)
+        self._mailboxes = [Mailbox(len(pipeline.messages)) for pipeline in job.pipelines]
+        self._gpus: list[Gpu] = []
+        self._num_events = 0
+        barrier = Barrier(sum(len(ranks) for ranks in job.ranks))
+        for replica in range(len(job.pipelines)):
+            self._start_replica(replica, barrier)
 
-    def __call__(self) -> None:
-        if self.actor is not None:
-            self.actor.succeed()
+    def _start_replica(self, replica: int, barrier: Barrier) -> None:
+        env, mailbox, pipeline = self._env, self._mailboxes[replica], self._job.pipelines[replica]
+        routes = self._network.routes(replica, mailbox)
+        for pp_rank, program in enumerate(pipeline.programs):
+            gpu = Gpu(pp_rank, self._job.ranks[replica], program, Hold(env), mailbox, barrier)
+            self._gpus.append(gpu)
+            if self._job.blocking:
+                generator = blocking_gpu(env, gpu, pipeline.messages, routes)
+            else:
+                generator = asynchronous_gpu(env, gpu, asynchronous_plan(gpu, pipeline.messages, routes))
+            gpu.actor = Actor(env, generator, gpu.hold)
+
+    def run_to_end(self, limits: Limits) -> None:
+        """Run until every rank is done.
+
+        Raises
+        ------
+        DeadlockError, LimitError
+            As :func:`run` does.
+        """
+        self._num_events = self._env.run_to_end(_LimitCheck(limits))
+        if any(len(gpu.starts) < len(gpu.program) for gpu in self._gpus):
+            raise deadlock_error(self._job, self._gpus)
+
+    def trace(self) -> Trace:
+        """Return what the run left."""
+        return record(self._job, self._network, self._gpus, self._mailboxes, self._num_events)
 
 
 class _LimitCheck:

@@ -44,9 +44,27 @@ def check_schedule(schedule: Schedule) -> None:
 
 
 def microbatches_by_chain(schedule: Schedule) -> list[int]:
-    """Return how many micro-batches pass each chain: all of them, or half for each of two directions."""
-    num_chains = len(schedule.chains)
-    return [schedule.shape.num_microbatches // num_chains] * num_chains
+    """Return how many micro-batches pass each chain: all of them, or as the two directions of the orders share them.
+
+    Raises
+    ------
+    ScheduleError
+        The two directions together have more or fewer micro-batches than the shape.
+    """
+    m = schedule.shape.num_microbatches
+    if len(schedule.chains) == 1:
+        return [m]
+    chain_by_stage = {stage: number for number, chain in enumerate(schedule.chains) for stage in chain}
+    numbers = [0] * len(schedule.chains)
+    for order in schedule.orders:
+        for slot in order:
+            for _, stage, microbatch in actions_in(slot):
+                chain = chain_by_stage.get(stage, 0)
+                numbers[chain] = max(numbers[chain], microbatch + 1)
+    if sum(numbers) != m:
+        shares = " + ".join(map(str, numbers))
+        raise ScheduleError(f"{schedule.name}: the directions have {shares} micro-batches; {m} are to be run")
+    return numbers
 
 
 def _check_rank(schedule: Schedule, rank: int, order: Order, states: list[bytearray]) -> None:

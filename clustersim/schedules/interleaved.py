@@ -36,9 +36,9 @@ def interleaved_one_f_one_b(shape: Shape, costs: Sequence[StageCosts] | None = N
     return loop_schedule(_NAME, shape, orders)
 
 
-def with_whole_groups(shape: Shape) -> Shape:
+def with_whole_groups(shape: Shape, name: str = _NAME) -> Shape:
     """Return the shape whose order is used: with its group size, and with a short last group of p filled up."""
-    group_size = group_size_of(_NAME, shape)
+    group_size = group_size_of(name, shape)
     m = shape.num_microbatches
     if shape.group_size is None and not shape.torch_rounds:
         m = -(-m // group_size) * group_size

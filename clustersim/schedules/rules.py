@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from clustersim.errors import ScheduleError
 from clustersim.ops import Shape
 
@@ -44,3 +46,32 @@ def group_size_of(name: str, shape: Shape) -> int:
             f"allowed: m % group_size is 0 or at least p = {p}; leave group_size out to take p with a short last group"
         )
     return g
+
+
+def with_two_chunks(name: str, shape: Shape) -> Shape:
+    """Return the shape with two chunks a rank, as V and bidirectional families have; raise if asked for others."""
+    if shape.num_chunks > 2:
+        raise ScheduleError(
+            f"{name}: vpp = {shape.num_chunks}: this schedule has two chunks a rank; allowed: vpp absent, 1 or 2; "
+            "for more use an interleaved schedule such as interleaved-zb, or hanayo"
+        )
+    return replace(shape, num_chunks=2)
+
+
+def require_even_ranks(name: str, shape: Shape) -> None:
+    """Raise ScheduleError if a bidirectional family, whose ranks mirror each other, gets an odd number of them."""
+    if shape.num_ranks % 2:
+        raise ScheduleError(
+            f"{name}: pp = {shape.num_ranks}: this schedule mirrors the first half of the ranks in the second; allowed: an "
+            f"even pp; take pp = {shape.num_ranks - 1 or 2} or {shape.num_ranks + 1}"
+        )
+
+
+def require_two_microbatches_per_rank(name: str, shape: Shape) -> None:
+    """Raise ScheduleError if there are too few micro-batches to fill a DualPipe pipeline."""
+    p, m = shape.num_ranks, shape.num_microbatches
+    if m < 2 * p:
+        raise ScheduleError(
+            f"{name}: num_microbatches = {m} with pp = {p}; allowed: num_microbatches >= 2 * pp = {2 * p}; "
+            f"take {2 * p} micro-batches or a smaller pp"
+        )

@@ -6,10 +6,18 @@ from collections.abc import Callable, Sequence
 
 from clustersim.errors import ScheduleError, nearest
 from clustersim.ops import Schedule, Shape, StageCosts
+from clustersim.schedules.chimera import chimera
+from clustersim.schedules.dualpipe import dualpipe
+from clustersim.schedules.dualpipev import dualpipev
 from clustersim.schedules.gpipe import gpipe
+from clustersim.schedules.hanayo import hanayo
 from clustersim.schedules.interleaved import interleaved_one_f_one_b
+from clustersim.schedules.interleaved_zb import interleaved_zb
+from clustersim.schedules.looped_bfs import looped_bfs
 from clustersim.schedules.one_f_one_b import one_f_one_b
 from clustersim.schedules.zb_h1 import zb_h1
+from clustersim.schedules.zb_h2 import zb_h2
+from clustersim.schedules.zb_v import zb_v
 
 Family = Callable[[Shape, Sequence[StageCosts] | None], Schedule]
 
@@ -17,7 +25,15 @@ SCHEDULES: dict[str, Family] = {
     "gpipe": gpipe,
     "1f1b": one_f_one_b,
     "interleaved-1f1b": interleaved_one_f_one_b,
+    "looped-bfs": looped_bfs,
     "zb-h1": zb_h1,
+    "zb-h2": zb_h2,
+    "interleaved-zb": interleaved_zb,
+    "zb-v": zb_v,
+    "dualpipe": dualpipe,
+    "dualpipev": dualpipev,
+    "chimera": chimera,
+    "hanayo": hanayo,
 }
 
 

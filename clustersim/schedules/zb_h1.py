@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clustersim.ops import Action, Kind, Order, Schedule, Shape, StageCosts
+from clustersim.ops import Action, Kind, Schedule, Shape, StageCosts
 from clustersim.schedules.placement import loop_schedule
 from clustersim.schedules.rules import require_one_chunk
 
@@ -25,20 +25,29 @@ def zb_h1(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule: 
     ['0F0 0F1 0I0 0W0 0I1 0W1', '1F0 1I0 1F1 1I1 1W0 1W1']
     """
     require_one_chunk("zb-h1", shape)
-    return loop_schedule("zb-h1", shape, tuple(_rank_order(shape, rank) for rank in range(shape.num_ranks)))
+    p, microbatches = shape.num_ranks, range(shape.num_microbatches)
+    orders = []
+    for rank in range(p):
+        work = [(rank, microbatch) for microbatch in microbatches]
+        orders.append(tuple(parted_order(work, work, num_warmup=p - rank, lag=rank)))
+    return loop_schedule("zb-h1", shape, tuple(orders))
 
 
-def _rank_order(shape: Shape, rank: int) -> Order:
-    m = shape.num_microbatches
-    num_warmup = min(shape.num_ranks - rank, m)
-    lag = min(rank, m)  # W waits this long behind I: the later the rank, the longer I is on the critical path
-    order = [Action(Kind.F, rank, microbatch) for microbatch in range(num_warmup)]
-    for microbatch in range(m):
-        order.append(Action(Kind.I, rank, microbatch))
-        if microbatch >= lag:
-            order.append(Action(Kind.W, rank, microbatch - lag))
-        if microbatch + num_warmup < m:
-            order.append(Action(Kind.F, rank, microbatch + num_warmup))
-    for microbatch in range(m - lag, m):
-        order.append(Action(Kind.W, rank, microbatch))
-    return tuple(order)
+def parted_order(
+    forwards: Sequence[tuple[int, int]], backwards: Sequence[tuple[int, int]], num_warmup: int, lag: int
+) -> list[Action]:
+    """Return `num_warmup` forwards, then I, W and F in turn, with W `lag` behind I; each is a (stage, micro-batch).
+
+    The later the rank, the longer its I is on the critical path, and the longer W has to wait: that is what `lag` is for.
+    """
+    total = len(forwards)
+    order = [Action(Kind.F, *work) for work in forwards[:num_warmup]]
+    for index in range(total):
+        order.append(Action(Kind.I, *backwards[index]))
+        if index >= lag:
+            order.append(Action(Kind.W, *backwards[index - lag]))
+        if index + num_warmup < total:
+            order.append(Action(Kind.F, *forwards[index + num_warmup]))
+    for index in range(max(total - lag, 0), total):
+        order.append(Action(Kind.W, *backwards[index]))
+    return order

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from clustersim.ops import Action, Kind, Message, Order, Overlap, Pipeline, Program, Schedule, StageCosts, actions_in
+from clustersim.ops import Action, Kind, Messages, Order, Pipeline, Program, Schedule, StageCosts, actions_in
 from clustersim.schedules.check import check_schedule, microbatches_by_chain
 from clustersim.workload.blocking import with_exchanges
 from clustersim.workload.opcost import FULL, OpCosts
@@ -38,14 +38,14 @@ def lower(
     check_schedule(schedule)
     options = options or StepOptions()
     op_costs = OpCosts(costs, last_fraction, _last_microbatches(schedule))
-    messages, numbers = _number_messages(schedule, op_costs)
-    step_rows = [_rank_rows(order, numbers, op_costs) for order in schedule.orders]
+    sent = _SentMessages(schedule, op_costs)
+    step_rows = [_rank_rows(order, sent, op_costs) for order in schedule.orders]
     if options.blocking:
         step_rows = [with_exchanges(schedule, rank, rows) for rank, rows in enumerate(step_rows)]
     for rank, rows in enumerate(step_rows):
         rows += _closing_rows(schedule, rank, costs, options)
-    programs = tuple(as_program(rows, options.num_steps, len(messages)) for rows in step_rows)
-    return Pipeline(schedule, programs, _joined(messages, programs, options.num_steps))
+    programs = tuple(as_program(rows, options.num_steps, len(sent.sources)) for rows in step_rows)
+    return Pipeline(schedule, programs, _messages(sent, programs, options.num_steps))
 
 
 def _last_microbatches(schedule: Schedule) -> list[int]:
@@ -56,79 +56,71 @@ def _last_microbatches(schedule: Schedule) -> list[int]:
     return last
 
 
-class _MessageNumbers:
-    """Which message brings an activation or a gradient to a stage; -1 where none does."""
+class _SentMessages:
+    """The messages of a step, numbered by sender rank and then by op; neighbouring stages on one rank exchange nothing.
 
-    def __init__(self, schedule: Schedule) -> None:
+    ``by_place`` has, for each (stage, is forward, micro-batch), the message that the op waits for, or -1.
+    """
+
+    def __init__(self, schedule: Schedule, op_costs: OpCosts) -> None:
         self.previous, self.following = schedule.neighbours()
         self.num_microbatches = schedule.shape.num_microbatches
         self.by_place = [-1] * (2 * schedule.num_stages * self.num_microbatches)
+        self.kinds: list[Kind] = []
+        self.microbatches: list[int] = []
+        self.sources: list[int] = []
+        self.destinations: list[int] = []
+        self.sizes_bytes: list[int] = []
+        for rank, order in enumerate(schedule.orders):
+            for slot in order:
+                for action in actions_in(slot):
+                    self._number(action, rank, schedule.rank_by_stage, op_costs)
 
-    def place(self, is_forward: bool, stage: int, microbatch: int) -> int:
-        return (2 * stage + is_forward) * self.num_microbatches + microbatch
-
-    def into(self, is_forward: bool, stage: int, microbatch: int) -> int:
-        """Return the message that the op waits for."""
-        return self.by_place[(2 * stage + is_forward) * self.num_microbatches + microbatch]
-
-    def out_of(self, is_forward: bool, stage: int, microbatch: int) -> int:
-        """Return the message that the op sends."""
+    def _number(self, action: Action, rank: int, rank_by_stage: Sequence[int], op_costs: OpCosts) -> None:
+        kind, stage, microbatch = action
+        if kind is Kind.W:
+            return
+        is_forward = kind is Kind.F
         target = (self.following if is_forward else self.previous)[stage]
-        return -1 if target < 0 else self.by_place[(2 * target + is_forward) * self.num_microbatches + microbatch]
+        if target < 0 or rank_by_stage[target] == rank:
+            return
+        self.by_place[(2 * target + is_forward) * self.num_microbatches + microbatch] = len(self.sources)
+        self.kinds.append(Kind.F if is_forward else Kind.B)
+        self.microbatches.append(microbatch)
+        self.sources.append(rank)
+        self.destinations.append(rank_by_stage[target])
+        # An activation has the size that its sender gives it, and the gradient that comes back has the same one.
+        self.sizes_bytes.append(op_costs.message_bytes(stage if is_forward else target, microbatch))
 
 
-def _number_messages(schedule: Schedule, op_costs: OpCosts) -> tuple[list[Message], _MessageNumbers]:
-    """Number the messages of a step by sender rank, then by op; neighbouring stages on one rank exchange nothing."""
-    numbers = _MessageNumbers(schedule)
-    messages: list[Message] = []
-    rank_by_stage = schedule.rank_by_stage
-    for rank, order in enumerate(schedule.orders):
-        for slot in order:
-            for kind, stage, microbatch in actions_in(slot):
-                if kind is Kind.W:
-                    continue
-                is_forward = kind is Kind.F
-                target = (numbers.following if is_forward else numbers.previous)[stage]
-                if target < 0 or rank_by_stage[target] == rank:
-                    continue
-                # An activation has the size that its sender gives it, and the gradient that comes back has the same
-                # one.
-                size_bytes = op_costs.message_bytes(stage if is_forward else target, microbatch)
-                numbers.by_place[numbers.place(is_forward, target, microbatch)] = len(messages)
-                message_kind = Kind.F if is_forward else Kind.B
-                messages.append(Message(message_kind, microbatch, 0, rank, rank_by_stage[target], size_bytes))
-    return messages, numbers
+_NOTHING: tuple[int, ...] = ()
 
 
-def _rank_rows(order: Order, numbers: _MessageNumbers, op_costs: OpCosts) -> list[Row]:
+def _rank_rows(order: Order, sent: _SentMessages, op_costs: OpCosts) -> list[Row]:
     rows: list[Row] = []
+    by_place, size = sent.by_place, sent.num_microbatches
     for slot in order:
-        waits: tuple[int, ...] = ()
-        sends: tuple[int, ...] = ()
+        waits = sends = _NOTHING
         for kind, stage, microbatch in actions_in(slot):
             if kind is Kind.W:
                 continue
             is_forward = kind is Kind.F
-            awaited = numbers.into(is_forward, stage, microbatch)
-            needed = (awaited,) if awaited >= 0 else ()
-            if not is_forward and op_costs.has_recompute(stage):
+            awaited = by_place[(2 * stage + is_forward) * size + microbatch]
+            if not is_forward and op_costs.has_recompute[stage]:
                 # Recomputation is part of the backward: it starts when the gradient is there.
                 cost = op_costs.recompute(stage, microbatch)
-                rows.append(Row(Kind.RECOMPUTE, stage, microbatch, cost, needed))
-            else:
-                waits += needed
-            sent = numbers.out_of(is_forward, stage, microbatch)
-            if sent >= 0:
-                sends += (sent,)
-        rows.append(_slot_row(slot, op_costs, waits, sends))
+                rows.append(Row(Kind.RECOMPUTE, stage, microbatch, cost, (awaited,) if awaited >= 0 else _NOTHING))
+            elif awaited >= 0:
+                waits += (awaited,)
+            target = (sent.following if is_forward else sent.previous)[stage]
+            if target >= 0 and (outgoing := by_place[(2 * target + is_forward) * size + microbatch]) >= 0:
+                sends += (outgoing,)
+        if isinstance(slot, Action):
+            rows.append(Row(slot.kind, slot.stage, slot.microbatch, op_costs.action(slot), waits, sends))
+        else:
+            _, stage, microbatch = slot.forward
+            rows.append(Row(Kind.FB, stage, microbatch, op_costs.overlap(slot), waits, sends, slot.backward))
     return rows
-
-
-def _slot_row(slot: Action | Overlap, op_costs: OpCosts, waits: tuple[int, ...], sends: tuple[int, ...]) -> Row:
-    if isinstance(slot, Overlap):
-        first = slot.forward
-        return Row(Kind.FB, first.stage, first.microbatch, op_costs.overlap(slot), waits, sends, slot.backward)
-    return Row(slot.kind, slot.stage, slot.microbatch, op_costs.action(slot), waits, sends)
 
 
 def _closing_rows(schedule: Schedule, rank: int, costs: Sequence[StageCosts], options: StepOptions) -> list[Row]:
@@ -141,22 +133,24 @@ def _closing_rows(schedule: Schedule, rank: int, costs: Sequence[StageCosts], op
     return rows
 
 
-def _joined(messages: list[Message], programs: Sequence[Program], num_steps: int) -> tuple[Message, ...]:
+def _messages(sent: _SentMessages, programs: Sequence[Program], num_steps: int) -> Messages:
     """Return the messages of all steps, each with the row that makes it and the row that waits for it."""
-    joined = (
-        [message._replace(step=step) for step in range(num_steps) for message in messages]
-        if num_steps > 1
-        else messages
-    )
-    producers, consumers = [-1] * len(joined), [-1] * len(joined)
+    per_step = len(sent.sources)
+    sources = tuple(sent.sources) * num_steps
+    producers, consumers = [-1] * len(sources), [-1] * len(sources)
     for rank, program in enumerate(programs):
         for number, (waits, sends) in enumerate(zip(program.waits_for, program.sends, strict=True)):
             for message in sends:
                 producers[message] = number
             for message in waits:
-                side = producers if joined[message].source == rank else consumers
-                side[message] = number
-    return tuple(
-        Message(*message[:6], producer, consumer)
-        for message, producer, consumer in zip(joined, producers, consumers, strict=True)
+                (producers if sources[message] == rank else consumers)[message] = number
+    return Messages(
+        tuple(sent.kinds) * num_steps,
+        tuple(sent.microbatches) * num_steps,
+        tuple(step for step in range(num_steps) for _ in range(per_step)),
+        sources,
+        tuple(sent.destinations) * num_steps,
+        tuple(sent.sizes_bytes) * num_steps,
+        tuple(producers),
+        tuple(consumers),
     )

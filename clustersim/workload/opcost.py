@@ -32,21 +32,25 @@ class OpCosts:
 
     def __init__(self, costs: Sequence[StageCosts], last_fraction: Fraction, last_microbatch: Sequence[int]) -> None:
         self._costs, self._last_fraction, self._last_microbatch = costs, last_fraction, last_microbatch
+        self.has_recompute = [cost.recompute_ps > 0 for cost in costs]
         self._known: dict[tuple[int, int, bool], OpCost] = {}
-
-    def has_recompute(self, stage: int) -> bool:
-        """Return whether the stage runs its forward again before the backward."""
-        return self._costs[stage].recompute_ps > 0
+        self._known_sizes: dict[tuple[int, bool], int] = {}
 
     def message_bytes(self, stage: int, microbatch: int) -> int:
         """Return the size of the activation that `stage` sends on. [bytes]"""
-        return scaled(self._costs[stage].message_bytes, self._fraction(stage, microbatch))
+        key = (stage, microbatch == self._last_microbatch[stage])
+        if key not in self._known_sizes:
+            self._known_sizes[key] = scaled(self._costs[stage].message_bytes, self._fraction(stage, microbatch))
+        return self._known_sizes[key]
 
     def recompute(self, stage: int, microbatch: int) -> OpCost:
         """Return the cost of running the forward again: the checkpoint gives way to the activation."""
-        cost, fraction = self._costs[stage], self._fraction(stage, microbatch)
-        taken = scaled(cost.activation_bytes, fraction) - scaled(cost.checkpoint_bytes, fraction)
-        return OpCost(scaled(cost.recompute_ps, fraction), taken, 0)
+        key = (Kind.RECOMPUTE, stage, microbatch == self._last_microbatch[stage])
+        if key not in self._known:
+            cost, fraction = self._costs[stage], self._fraction(stage, microbatch)
+            taken = scaled(cost.activation_bytes, fraction) - scaled(cost.checkpoint_bytes, fraction)
+            self._known[key] = OpCost(scaled(cost.recompute_ps, fraction), taken, 0)
+        return self._known[key]
 
     def action(self, action: Action) -> OpCost:
         """Return the cost of a plain F, B, I or W."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from engine import SHAPES, measured_run, naive_run
-
 import pytest
+from engine import SHAPES, measured_run, naive_run
 
 
 @pytest.mark.parametrize("shape", SHAPES[:2])

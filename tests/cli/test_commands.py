@@ -172,6 +172,17 @@ def test_importing_the_package_imports_nothing_else() -> None:
     assert not _imported("import clustersim") & (HEAVY | {"pydantic", "yaml", "click", "clustersim.errors"})
 
 
+@pytest.mark.parametrize("name", ["ClustersimError", "Scenario", "Trace", "load_scenario", "simulate", "Result"])
+def test_public_names_are_loaded_when_used(name: str) -> None:
+    assert getattr(clustersim, name).__name__ == name
+    assert name in dir(clustersim)
+
+
+def test_other_names_are_refused() -> None:
+    with pytest.raises(AttributeError, match="module 'clustersim' has no attribute 'colour'"):
+        clustersim.colour  # noqa: B018
+
+
 def test_a_closed_pipe_is_no_error(scenario: str) -> None:
     code = f"from clustersim.cli import main\nmain(['show', {scenario!r}])"
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)

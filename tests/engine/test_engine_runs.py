@@ -8,7 +8,7 @@ from running import equal_costs, run_schedule
 from clustersim.analysis.invariants import check_invariants
 from clustersim.engine.run import Limits, run
 from clustersim.errors import DeadlockError, LimitError
-from clustersim.ops import Action, Job, Kind, Message, Pipeline, Program, Shape, StaticBytes
+from clustersim.ops import Action, Job, Kind, Messages, Pipeline, Program, Shape, StaticBytes
 from clustersim.scenario.fabrics import FullMesh
 from clustersim.schedules.table import build_schedule
 from clustersim.topology.table import build_cluster
@@ -53,7 +53,7 @@ def two_rank_job(waits: tuple[tuple[int, ...], tuple[int, ...]], blocking: bool)
         Program((kind,), (rank,), (0,), (0,), (0,), (waits[rank],), (() if blocking else (rank,),), (0,), (0,), {})
         for rank in range(2)
     ]
-    messages = (Message(Kind.F, 0, 0, 0, 1, 0, 0, 0), Message(Kind.F, 0, 0, 1, 0, 0, 0, 0))
+    messages = Messages((Kind.F, Kind.F), (0, 0), (0, 0), (0, 1), (1, 0), (0, 0), (0, 0), (0, 0))
     schedule = build_schedule("gpipe", Shape(2, 1))
     pipeline = Pipeline(schedule, tuple(program), messages)
     return Job((pipeline,), ((0, 1),), ((0, 1),), blocking, 1, ((StaticBytes(0, 0, 0),) * 2,))

@@ -1,10 +1,12 @@
 """The device catalogue and the gallery."""
 
+from pathlib import Path
+
 import pytest
 
 from clustersim.errors import ScenarioError
 from clustersim.scenario.devices import device_names, load_device
-from clustersim.scenario.gallery import gallery_file, gallery_names
+from clustersim.scenario.gallery import gallery_file, gallery_names, gallery_path
 from clustersim.scenario.units import parse_flop_per_s, parse_power_w
 
 
@@ -31,6 +33,17 @@ def test_gallery_names_are_files() -> None:
     assert list(gallery_names("topologies")) == sorted(gallery_names("topologies"))
     assert gallery_file("topologies", "no-such") is None
     assert gallery_file("topologies", "../pyproject") is None
+
+
+def test_an_installed_gallery_comes_before_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "clustersim"
+    (tmp_path / "topologies").mkdir()
+    monkeypatch.setattr("clustersim.scenario.gallery._PACKAGE", package)
+    assert gallery_path("topologies") == tmp_path / "topologies"
+    (package / "gallery" / "topologies").mkdir(parents=True)
+    (package / "gallery" / "topologies" / "mine.yaml").write_text("fabric: ring")
+    assert gallery_path("topologies") == package / "gallery" / "topologies"
+    assert gallery_names("topologies") == ("mine",)
 
 
 def test_rates_and_powers_need_units() -> None:

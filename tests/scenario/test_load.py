@@ -316,6 +316,12 @@ class TestShow:
         assert {"parallelism.tp", "runtime.overlap.tp", "cluster.placement", "batch.micro_batch_size"} <= set(keys)
 
 
+@pytest.mark.parametrize("name", gallery_names("scenarios"))
+def test_every_gallery_scenario_loads_by_its_name(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_scenario(name).version == 1
+
+
 def test_an_unknown_scenario() -> None:
     with pytest.raises(ScenarioError, match="no such file, and no scenario of the gallery has this name"):
         load_scenario("no-such-scenario")

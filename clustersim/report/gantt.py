@@ -1,0 +1,121 @@
+"""The Gantt of the ranks: which kind of time fills each column of a chart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clustersim.analysis.waits import Waits
+from clustersim.ops import Kind
+from clustersim.trace import Ints, Trace
+
+COMMUNICATION = "~"
+WAITING = "."
+LETTERS: dict[Kind, str] = {
+    Kind.F: "F",
+    Kind.B: "B",
+    Kind.I: "I",
+    Kind.W: "W",
+    Kind.FB: "X",
+    Kind.RECOMPUTE: "R",
+    Kind.OPTIMIZER: "O",
+}
+MEANINGS: dict[str, str] = {
+    "F": "forward",
+    "B": "backward",
+    "I": "input gradient",
+    "W": "weight gradient",
+    "X": "overlapped forward and backward",
+    "R": "recomputation",
+    "O": "optimizer step",
+    COMMUNICATION: "exposed communication",
+    WAITING: "bubble",
+}
+
+_LABELLED_FROM = 3  # columns of a typical op from which its micro-batch is written into it
+
+
+@dataclass(frozen=True, slots=True)
+class GanttRow:
+    """One rank: what each column shows, and of which kind it is (a letter of `MEANINGS`)."""
+
+    pp_rank: int
+    cells: str
+    kinds: str
+
+
+def gantt_rows(trace: Trace, waits: Waits, rank_indices: Sequence[int], num_columns: int, fill: str) -> list[GanttRow]:
+    """Return a row for each of the ranks, `num_columns` wide.
+
+    A column shows the kind that fills most of it. Where ops are several columns wide, each begins with its letter and the
+    number of its micro-batch, and goes on with `fill`.
+    """
+    edges = _edges(trace.makespan_ps, num_columns)
+    labelled = _typical_columns(trace, num_columns) >= _LABELLED_FROM
+    rows = []
+    for index in rank_indices:
+        kinds = _kinds(trace, waits, index, edges)
+        cells = _labelled(trace, index, edges, kinds, fill) if labelled else kinds
+        rows.append(GanttRow(int(trace.ranks.pp_rank[index]), cells, kinds))
+    return rows
+
+
+def _edges(makespan_ps: int, num_columns: int) -> Ints:
+    # Python's integers: the product may be beyond an int64
+    return np.array([makespan_ps * column // num_columns for column in range(num_columns + 1)], dtype=np.int64)
+
+
+def _typical_columns(trace: Trace, num_columns: int) -> float:
+    duration_ps = trace.ops.end_ps - trace.ops.start_ps
+    computing = duration_ps[duration_ps > 0]
+    return float(np.median(computing)) / trace.makespan_ps * num_columns if len(computing) else 0.0
+
+
+def _kinds(trace: Trace, waits: Waits, rank_index: int, edges: Ints) -> str:
+    first, last = trace.ranks.first_op[rank_index : rank_index + 2]
+    ops = trace.ops
+    start_ps, end_ps, kind = ops.start_ps[first:last], ops.end_ps[first:last], ops.kind[first:last]
+    covered = {
+        letter: _covered(start_ps[kind == value], end_ps[kind == value], edges) for value, letter in LETTERS.items()
+    }
+    exposed_ps = waits.exposed_ps[first:last]
+    covered[COMMUNICATION] = _covered(start_ps - exposed_ps, start_ps, edges)
+    width_ps = np.diff(edges)
+    covered[WAITING] = width_ps - np.sum(list(covered.values()), axis=0)
+    letters = list(covered)
+    return "".join(letters[most] for most in np.argmax(list(covered.values()), axis=0))
+
+
+def _covered(start_ps: Ints, end_ps: Ints, edges: Ints) -> Ints:
+    """Return how much of each column lies in the intervals, which follow one another. [ps]"""
+    if not len(start_ps):
+        return np.zeros(len(edges) - 1, dtype=np.int64)
+    before_ps = np.concatenate([[0], np.cumsum(end_ps - start_ps)])
+    started = np.searchsorted(start_ps, edges, side="right")
+    beyond_ps = np.where(started > 0, np.maximum(end_ps[started - 1] - edges, 0), 0)
+    return np.diff(before_ps[started] - beyond_ps)
+
+
+def _labelled(trace: Trace, rank_index: int, edges: Ints, kinds: str, fill: str) -> str:
+    first, last = trace.ranks.first_op[rank_index : rank_index + 2]
+    middle = (edges[:-1] + edges[1:]) // 2
+    at_middle = first + np.searchsorted(trace.ops.start_ps[first:last], middle, side="right") - 1
+    cells = list(kinds)
+    column = 0
+    while column < len(cells):
+        op, kind, begin = at_middle[column], kinds[column], column
+        while column < len(cells) and at_middle[column] == op and kinds[column] == kind:
+            column += 1
+        if kind not in (COMMUNICATION, WAITING):
+            is_its_op = LETTERS.get(Kind(trace.ops.kind[op])) == kind  # not so where two short ops share the column
+            microbatch = int(trace.ops.microbatch[op]) if is_its_op else -1
+            cells[begin:column] = _label(kind, microbatch, column - begin, fill)
+    return "".join(cells)
+
+
+def _label(letter: str, microbatch: int, width: int, fill: str) -> str:
+    label = f"{letter}{microbatch}" if microbatch >= 0 else letter
+    # a number that is cut off would be another number
+    return (label if len(label) <= width else letter).ljust(width, fill)

@@ -1,0 +1,156 @@
+"""Numbers as a reader wants them: four significant digits, a sensible unit, and ``n/a`` for what is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+UNKNOWN = "n/a"
+NUM_DIGITS = 4
+
+Units = Sequence[tuple[float, str]]
+"""``(factor, unit)``, the largest first; a value is shown in the first unit of which it is at least one."""
+
+_TIME: Units = ((3600.0, "h"), (1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"), (1e-12, "ps"))
+_LARGEST_SECONDS = 10_000.0
+_SIZE: Units = tuple((float(2 ** (10 * power)), unit) for power, unit in enumerate(("B", "KiB", "MiB", "GiB", "TiB", "PiB")))[
+    ::-1
+]
+_BANDWIDTH: Units = ((1e12, "TB/s"), (1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"), (1.0, "B/s"))
+
+
+def seconds(value: float | None) -> str:
+    """Return a time given in seconds.
+
+    Examples
+    --------
+    >>> seconds(0.57), seconds(0), seconds(0.99999), seconds(7200), seconds(1e5), seconds(None)
+    ('570.0 ms', '0 s', '1.000 s', '7200 s', '27.78 h', 'n/a')
+    """
+    return _in_unit(value, _time_units(value or 0.0), "0 s")
+
+
+def size(value: int | None) -> str:
+    """Return a size given in bytes.
+
+    Examples
+    --------
+    >>> size(1_610_612_736), size(512), size(0)
+    ('1.500 GiB', '512 B', '0 B')
+    """
+    if value is not None and abs(value) < 1024:
+        return f"{value} B"
+    return _in_unit(value, _SIZE, "0 B")
+
+
+def bandwidth(value: float | None) -> str:
+    """Return a bandwidth given in bytes per second.
+
+    Examples
+    --------
+    >>> bandwidth(5e10)
+    '50.00 GB/s'
+    """
+    return _in_unit(value, _BANDWIDTH, "0 B/s")
+
+
+def percent(value: float | None) -> str:
+    """Return a ratio as a percentage.
+
+    Examples
+    --------
+    >>> percent(3 / 19), percent(None)
+    ('15.79 %', 'n/a')
+    """
+    return UNKNOWN if value is None else f"{100 * value:.2f} %"
+
+
+def number(value: float | None) -> str:
+    """Return a plain number.
+
+    Examples
+    --------
+    >>> number(28.0701754), number(1234567.0), number(0.28070), number(0.0)
+    ('28.07', '1,234,567', '0.2807', '0')
+    """
+    if value is None:
+        return UNKNOWN
+    return "0" if value == 0 else _digits(value, ",")
+
+
+def count(value: int) -> str:
+    """Return an integer, digits grouped by thousands.
+
+    Examples
+    --------
+    >>> count(65536)
+    '65,536'
+    """
+    return f"{value:,}"
+
+
+def signed(text: str, value: float) -> str:
+    """Return `text`, which shows `value`, with a plus sign if that is above zero.
+
+    Examples
+    --------
+    >>> signed(seconds(3.2), 3.2), signed(seconds(-0.1), -0.1), signed(seconds(0), 0)
+    ('+3.200 s', '-100.0 ms', '0 s')
+    """
+    return f"+{text}" if value > 0 else text
+
+
+def relative(before: float | None, after: float | None) -> str:
+    """Return the relative change, empty where there is none to tell.
+
+    Examples
+    --------
+    >>> relative(2.0, 2.5), relative(0.0, 1.0), relative(2.0, 2.0)
+    ('+25.00 %', '', '0.00 %')
+    """
+    if before is None or after is None or not before:
+        return ""
+    change = (after - before) / before
+    return signed(percent(change), change)
+
+
+def size_unit(largest_bytes: int) -> tuple[int, str]:
+    """Return the unit for a column of sizes: the largest of which its greatest value is at least one.
+
+    Examples
+    --------
+    >>> size_unit(80 * 2**30)
+    (1073741824, 'GiB')
+    """
+    factor, unit = next((entry for entry in _SIZE if largest_bytes >= entry[0]), _SIZE[-1])
+    return int(factor), unit
+
+
+def time_unit(largest_s: float) -> tuple[float, str]:
+    """Return the unit for times of which the largest is given in seconds.
+
+    Examples
+    --------
+    >>> time_unit(0.57)
+    (0.001, 'ms')
+    """
+    units = _time_units(largest_s)
+    return next((entry for entry in units if abs(largest_s) >= entry[0]), units[-1])
+
+
+def _time_units(value: float) -> Units:
+    return _TIME if abs(value) >= _LARGEST_SECONDS else _TIME[1:]
+
+
+def _in_unit(value: float | None, units: Units, zero: str) -> str:
+    if value is None:
+        return UNKNOWN
+    if not value:
+        return zero
+    rounded = float(f"{value:.{NUM_DIGITS - 1}e}")  # 999.96 ms is a second
+    factor, unit = next((entry for entry in units if abs(rounded) >= entry[0]), units[-1])
+    return f"{_digits(value / factor)} {unit}"
+
+
+def _digits(value: float, grouping: str = "") -> str:
+    power = int(f"{value:.{NUM_DIGITS - 1}e}".partition("e")[2])
+    return f"{value:{grouping}.{max(0, NUM_DIGITS - 1 - power)}f}"

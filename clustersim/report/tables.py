@@ -1,0 +1,202 @@
+"""A run as CSV files: RFC 4180 with LF, units in the column names, one file a kind of thing."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clustersim.analysis.bubble import rank_times
+from clustersim.analysis.memory import activation_curve, measure_memory
+from clustersim.analysis.waits import find_waits
+from clustersim.errors import Fault, InputError
+from clustersim.ops import Kind
+from clustersim.trace import AXES, Ints, Trace
+
+_FORMULA_STARTS = ("=", "+", "-", "@")
+_ROWS_AT_ONCE = 10_000  # so that a long run never stands in memory twice
+
+Values = Ints | Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """A column of names, each row an index into them; -1 is an empty cell."""
+
+    index: Ints
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Optional:
+    """A column of integers in which -1 stands for nothing."""
+
+    values: Ints
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+Column = Ints | Names | Optional
+
+
+def write_tables(trace: Trace, folder: Path) -> list[Path]:
+    """Return the CSV files written to `folder`, which is made if it is not there.
+
+    Raises
+    ------
+    InputError
+        `folder` is a file, or can't be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(Fault(str(folder), "not a folder; tables are written to a folder, a file each")) from None
+    paths = []
+    for name, columns_of in _TABLES.items():
+        path = folder / f"{name}.csv"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            _write(file, columns_of(trace))
+        paths.append(path)
+    return paths
+
+
+def csv_cell(value: Any) -> Any:
+    """Return a value as a cell that no spreadsheet takes for a formula.
+
+    Examples
+    --------
+    >>> csv_cell("=1+1"), csv_cell("gpu0"), csv_cell(-1), csv_cell(None)
+    ("'=1+1", 'gpu0', -1, '')
+    """
+    if value is None:
+        return ""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
+
+
+def _write(file: Any, columns: dict[str, Column]) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    num_rows = len(next(iter(columns.values())))
+    for first in range(0, num_rows, _ROWS_AT_ONCE):
+        rows = slice(first, first + _ROWS_AT_ONCE)
+        writer.writerows(zip(*(_cells(column, rows) for column in columns.values()), strict=True))
+
+
+def _cells(column: Column, rows: slice) -> Iterable[Any]:
+    if isinstance(column, Names):
+        names = [*map(csv_cell, column.names), ""]
+        return (names[index] for index in column.index[rows].tolist())
+    if isinstance(column, Optional):
+        return ("" if value < 0 else value for value in column.values[rows].tolist())
+    return iter(column[rows].tolist())
+
+
+def _ops(trace: Trace) -> dict[str, Column]:
+    ops, ranks = trace.ops, trace.ranks
+    return {
+        "op": np.arange(len(ops)),
+        "rank": ranks.rank[ops.rank_index],
+        "replica": ranks.replica[ops.rank_index],
+        "pp_rank": ranks.pp_rank[ops.rank_index],
+        "step": ops.step,
+        "kind": Names(ops.kind, [kind.name for kind in Kind]),
+        "stage": Optional(ops.stage),
+        "microbatch": Optional(ops.microbatch),
+        "backward_stage": Optional(ops.backward_stage),
+        "backward_microbatch": Optional(ops.backward_microbatch),
+        "start_ps": ops.start_ps,
+        "end_ps": ops.end_ps,
+    }
+
+
+def _transfers(trace: Trace) -> dict[str, Column]:
+    transfers, ranks = trace.transfers, trace.ranks
+    return {
+        "axis": Names(transfers.axis, AXES),
+        "kind": Names(transfers.kind, [kind.name for kind in Kind]),
+        "step": transfers.step,
+        "microbatch": transfers.microbatch,
+        "source_rank": ranks.rank[transfers.source],
+        "destination_rank": ranks.rank[transfers.destination],
+        "size_bytes": transfers.size_bytes,
+        "producer_op": transfers.producer,
+        "consumer_op": transfers.consumer,
+        "queued_ps": transfers.queued_ps,
+        "start_ps": transfers.start_ps,
+        "end_ps": transfers.end_ps,
+        "route": Names(transfers.route, [" ".join(route) for route in trace.routes]),
+    }
+
+
+def _links(trace: Trace) -> dict[str, Column]:
+    links = trace.links
+    return {
+        "link": Names(np.arange(len(links)), links.name),
+        "latency_ps": links.latency_ps,
+        "size_bytes": links.size_bytes,
+        "busy_ps": links.busy_ps,
+        "queued_ps": links.queued_ps,
+        "num_messages": links.num_messages,
+    }
+
+
+def _memory(trace: Trace) -> dict[str, Column]:
+    curve, ranks = activation_curve(trace), trace.ranks
+    static_bytes = ranks.weights_bytes + ranks.gradients_bytes + ranks.optimizer_bytes
+    return {
+        "rank": ranks.rank[curve.rank_index],
+        "time_ps": curve.time_ps,
+        "activations_bytes": curve.value,
+        "total_bytes": curve.value + static_bytes[curve.rank_index],
+    }
+
+
+def _ranks(trace: Trace) -> dict[str, Column]:
+    ranks, times, memory = trace.ranks, rank_times(trace, find_waits(trace)), measure_memory(trace)
+    return {
+        "rank": ranks.rank,
+        "replica": ranks.replica,
+        "pp_rank": ranks.pp_rank,
+        "gpu": ranks.gpu,
+        "compute_ps": times.compute_ps,
+        "exposed_communication_ps": times.exposed_ps,
+        "bubble_ps": times.bubble_ps,
+        "makespan_ps": np.full(len(ranks), trace.makespan_ps, dtype=np.int64),
+        "weights_bytes": ranks.weights_bytes,
+        "gradients_bytes": ranks.gradients_bytes,
+        "optimizer_bytes": ranks.optimizer_bytes,
+        "activations_peak_bytes": memory.activations_peak_bytes,
+        "peak_bytes": memory.peak_bytes,
+        "peak_live_microbatches": memory.peak_live_microbatches,
+    }
+
+
+_TABLES: dict[str, Callable[[Trace], dict[str, Column]]] = {
+    "ops": _ops,
+    "transfers": _transfers,
+    "links": _links,
+    "memory": _memory,
+    "ranks": _ranks,
+}
+
+
+def csv_lines(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Yield the lines of a CSV file, the header first."""
+    lines: list[str] = []
+
+    class _Lines:
+        def write(self, line: str) -> None:
+            lines.append(line)
+
+    writer = csv.writer(_Lines(), lineterminator="\n")
+    for row in (header, *rows):
+        writer.writerow([csv_cell(value) for value in row])
+    yield from lines

@@ -1,0 +1,183 @@
+"""The report of one run in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.text import Text
+
+from clustersim.report.characters import one_line
+from clustersim.report.quantities import count, number, percent, seconds, size
+from clustersim.report.terminal import Bar, Column, Facts, Table, characters_of, title
+from clustersim.report.terminal_gantt import Gantt
+from clustersim.report.terminal_memory import MemoryReport
+from clustersim.result import Result
+
+_NUM_LINKS = 5
+_PHASE_NAMES = {"warmup": "warm-up", "steady": "steady", "cooldown": "cool-down"}
+
+
+def run_report(result: Result) -> RenderableType:
+    """Return everything that a reader wants to know of a run, in the width that there is."""
+    return Group(
+        Headline(result),
+        *_time_account(result),
+        *_bubble(result),
+        title("Gantt" + (f", {result.trace.num_steps} steps" if result.trace.num_steps > 1 else "")),
+        Gantt(result),
+        MemoryReport(result),
+        *_communication(result),
+        *_warnings(result),
+        *_provenance(result),
+    )
+
+
+class Headline:
+    """The name of the job, its size, and how fast it is."""
+
+    def __init__(self, result: Result) -> None:
+        self.result = result
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:  # noqa: ARG002
+        result = self.result
+        trace, times = result.trace, characters_of(options).times
+        num_microbatches = int(trace.ops.microbatch.max()) + 1
+        sizes = " ".join(f"{axis} {size}" for axis, size in result.scenario.parallelism.sizes.items() if size > 1)
+        if result.name:
+            yield Text(one_line(result.name), style="bold")
+        yield Facts(
+            [
+                result.schedule,
+                f"{len(result.ranks)} ranks {times} {count(num_microbatches)} micro-batches",
+                f"{count(len(trace.ranks))} GPUs" + (f" ({sizes})" if sizes else ""),
+            ]
+        )
+        yield Facts(_speed(result), "bold")
+
+
+def _speed(result: Result) -> list[str]:
+    facts = [f"step time {seconds(result.step_time_s)}"]
+    if result.steady_step_time_s is not None:
+        facts.append(f"steady {seconds(result.steady_step_time_s)}")
+    if result.throughput.samples_per_s is not None:
+        facts.append(f"{number(result.throughput.samples_per_s)} samples/s")
+    if result.throughput.tokens_per_s is not None:
+        facts.append(f"{number(result.throughput.tokens_per_s)} tokens/s")
+    if result.throughput.mfu is not None:
+        facts.append(f"MFU {percent(result.throughput.mfu)}")
+    return facts
+
+
+def _time_account(result: Result) -> Iterator[RenderableType]:
+    yield title("Time, mean per GPU and step")
+    parts = {
+        "compute": (result.time_s.compute, "blue"),
+        "exposed communication": (result.time_s.exposed_communication, "red"),
+        "bubble": (result.time_s.bubble, "bright_black"),
+    }
+    whole = result.step_time_s or 1.0
+    shares = [time_s / whole for time_s, _ in parts.values()]
+    bars = [Bar(share, style, sum(shares[:place])) for place, (share, (_, style)) in enumerate(zip(shares, parts.values(), strict=True))]
+    yield Table(
+        [
+            Column("", list(parts), left=True),
+            Column("", [seconds(time_s) for time_s, _ in parts.values()]),
+            Column("", [percent(share) for share in shares], rank=1),
+            Column("", [*bars], rank=2, left=True, flexible=True),
+        ]
+    )
+
+
+class Ratios:
+    """The bubble ratios, each with its definition, which people take for one another."""
+
+    def __init__(self, result: Result) -> None:
+        bubble = result.bubble
+        self.rows = (
+            ("bubble fraction", bubble.fraction, "= bubble / (bubble + compute)"),
+            ("bubble overhead", bubble.overhead, "= bubble / compute"),
+            ("span fraction", bubble.span_fraction, "= (span - compute) / span, longest rank"),
+            ("idle fraction", bubble.idle_fraction, "= (makespan - compute) / makespan"),
+        )
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:  # noqa: ARG002
+        names, ratios, definitions = zip(*self.rows, strict=True)
+        columns = [Column("", names, left=True), Column("", [percent(ratio) for ratio in ratios])]
+        beside = Column("", definitions, left=True)
+        if sum(column.width() for column in (*columns, beside)) + 4 <= options.max_width:
+            yield Table([*columns, beside])
+            return
+        for name, ratio, definition in self.rows:
+            yield Text(f"{name} {percent(ratio)}\n {definition}")
+
+
+def _bubble(result: Result) -> Iterator[RenderableType]:
+    yield title("Bubble")
+    yield Ratios(result)
+    yield Facts(_parts("by phase", {_PHASE_NAMES[phase]: time_s for phase, time_s in result.bubble.by_phase.items()}))
+    yield Facts(_parts("by cause", result.bubble.by_cause))
+
+
+def _parts(what: str, times_s: Mapping[str, float]) -> list[str]:
+    parts = [f"{name.replace('_', ' ')} {seconds(time_s)}" for name, time_s in times_s.items() if time_s] or ["none"]
+    return [f"{what}: {parts[0]}", *parts[1:]]
+
+
+def _communication(result: Result) -> Iterator[RenderableType]:
+    communication = result.communication
+    used = {name: axis for name, axis in communication.by_axis.items() if axis.bytes or axis.busy_s}
+    yield title("Communication: bytes of a step, times per GPU and step")
+    if not used:
+        yield Text("no bytes and no time: messages are empty, or there are none")
+        return
+    yield Table(
+        [
+            Column("axis", list(used), left=True),
+            Column("bytes", [size(axis.bytes) for axis in used.values()]),
+            Column("busy", [seconds(axis.busy_s) for axis in used.values()], rank=1),
+            Column("exposed", [seconds(axis.exposed_s) for axis in used.values()]),
+        ]
+    )
+    yield from _links(result)
+
+
+def _links(result: Result) -> Iterator[RenderableType]:
+    links = [link for link in result.communication.busiest_links if link.utilization][:_NUM_LINKS]
+    if not links:
+        yield Text("no link was busy: all have unlimited bandwidth")
+        return
+    yield Text()
+    yield Table(
+        [
+            Column("busiest links", [link.link for link in links], left=True, flexible=True),
+            Column("busy", [percent(link.utilization) for link in links]),
+            Column("bytes", [size(link.bytes) for link in links], rank=2),
+            Column("queued", [seconds(link.queued_s) for link in links], rank=1),
+        ]
+    )
+    contended = result.communication.contended_links
+    yield Text(f"contended links: {count(contended)}" if contended else "no link was contended")
+
+
+def _warnings(result: Result) -> Iterator[RenderableType]:
+    if result.warnings:
+        yield title("Beware")
+        for warning in result.warnings:
+            yield Text(f"- {one_line(warning)}", style="yellow")
+
+
+def _provenance(result: Result) -> Iterator[RenderableType]:
+    provenance = result.provenance
+    sha256 = provenance["scenario"]["sha256"]
+    yield Text()
+    yield Facts(
+        [
+            f"clustersim {provenance['clustersim']}",
+            *([f"scenario {sha256[:12]}"] if sha256 else []),
+            f"topology {provenance['topology']['name']}",
+            f"seed {provenance['seed']}",
+            f"{count(provenance['events'])} events in {seconds(provenance['wall_time_s'])}",
+        ],
+        "dim",
+    )
