@@ -12,7 +12,8 @@ from clustersim.analysis.bubble import Bubble, RankTimes, measure_bubble, rank_t
 from clustersim.analysis.communication import busiest_links, traffic_by_axis
 from clustersim.analysis.memory import Memory, measure_memory
 from clustersim.analysis.waits import Waits, find_waits, is_one_of
-from clustersim.engine.run import Limits, run
+from clustersim.engine.run import run
+from clustersim.limits import Limits
 from clustersim.ops import COMPUTE
 from clustersim.provenance import constraints_of, provenance_of, warnings_of
 from clustersim.result import (

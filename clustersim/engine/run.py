@@ -6,7 +6,6 @@ import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from clustersim.engine.clock import Actor, Hold, Timeline
 from clustersim.engine.deadlock import deadlock_error
@@ -15,18 +14,10 @@ from clustersim.engine.link import Mailbox
 from clustersim.engine.network import Network
 from clustersim.engine.record import record
 from clustersim.errors import LimitError
+from clustersim.limits import Limits
 from clustersim.ops import Job
 from clustersim.topology.cluster import Cluster
 from clustersim.trace import Trace
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Budgets of one run; None is no limit."""
-
-    max_events: int | None = None
-    max_wall_s: float | None = None
-    max_rss_bytes: int | None = None
 
 
 def run(job: Job, cluster: Cluster, limits: Limits | None = None) -> Trace:

@@ -12,9 +12,9 @@ Units = Sequence[tuple[float, str]]
 
 _TIME: Units = ((3600.0, "h"), (1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"), (1e-12, "ps"))
 _LARGEST_SECONDS = 10_000.0
-_SIZE: Units = tuple((float(2 ** (10 * power)), unit) for power, unit in enumerate(("B", "KiB", "MiB", "GiB", "TiB", "PiB")))[
-    ::-1
-]
+_SIZE: Units = tuple(
+    (float(2 ** (10 * power)), unit) for power, unit in enumerate(("B", "KiB", "MiB", "GiB", "TiB", "PiB"))
+)[::-1]
 _BANDWIDTH: Units = ((1e12, "TB/s"), (1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"), (1.0, "B/s"))
 
 
@@ -97,6 +97,27 @@ def signed(text: str, value: float) -> str:
     ('+3.200 s', '-100.0 ms', '0 s')
     """
     return f"+{text}" if value > 0 else text
+
+
+def adding_up(total_s: float, parts_s: Sequence[float]) -> tuple[str, list[str]]:
+    """Return a signed time and its parts in one unit, rounded so that what is written adds up.
+
+    Examples
+    --------
+    >>> adding_up(3.2, [0.2, 3.0])
+    ('+3.200 s', ['+0.200 s', '+3.000 s'])
+    >>> adding_up(1.0, [1 / 3, 1 / 3, 1 / 3])
+    ('+1.000 s', ['+0.334 s', '+0.333 s', '+0.333 s'])
+    """
+    largest_s = max(abs(value) for value in (total_s, *parts_s))
+    factor, unit = time_unit(largest_s)
+    num_places = max(0, NUM_DIGITS - len(str(int(largest_s / factor))))
+    steps = factor / 10**num_places
+    total, parts = round(total_s / steps), [round(part_s / steps) for part_s in parts_s]
+    largest = max(range(len(parts)), key=lambda index: abs(parts[index]))
+    parts[largest] += total - sum(parts)
+    texts = [signed(f"{part / 10**num_places:.{num_places}f} {unit}", part) for part in (total, *parts)]
+    return texts[0], texts[1:]
 
 
 def relative(before: float | None, after: float | None) -> str:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from clustersim.result import RESULT_SCHEMA, Result
 
 _PLAIN = {float: "number", int: "integer", str: "string", bool: "boolean", type(None): "null"}
+_JSON_TYPES: dict[str, type | tuple[type, ...]] = {
+    "number": (int, float),
+    "integer": int,
+    "string": str,
+    "boolean": bool,
+    "null": type(None),
+    "array": list,
+    "object": dict,
+}
 _NOT_IN_DOCUMENT = ("scenario", "trace")
 
 
@@ -55,3 +65,36 @@ def _schema_of(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if origin is tuple:
         return {"type": "array", "items": _schema_of(arguments[0], definitions)}
     raise TypeError(f"{hint!r} has no JSON Schema yet")
+
+
+def document_faults(document: Any) -> list[str]:
+    """Return where and how a document differs from the schema of results, nothing for a result document."""
+    schema = result_schema()
+    return list(_differences(document, schema, "result", schema["$defs"]))
+
+
+def _differences(value: Any, schema: dict[str, Any], where: str, definitions: dict[str, Any]) -> Iterator[str]:
+    if "$ref" in schema:
+        yield from _differences(value, definitions[schema["$ref"].rpartition("/")[2]], where, definitions)
+    elif "const" in schema:
+        if value != schema["const"]:
+            yield f"{where}: {value!r} in place of {schema['const']!r}"
+    elif "anyOf" in schema:
+        found = [list(_differences(value, option, where, definitions)) for option in schema["anyOf"]]
+        yield from min(found, key=len)
+    elif "type" in schema and not _is_of(value, schema["type"]):
+        yield f"{where}: {type(value).__name__} in place of {schema['type']}"
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _differences(item, schema.get("items", {}), f"{where}.{index}", definitions)
+    elif isinstance(value, dict):
+        yield from (f"{where}.{name}: missing" for name in schema.get("required", ()) if name not in value)
+        for name, item in value.items():
+            known = schema.get("properties", {}).get(name, schema.get("additionalProperties", {}))
+            yield from _differences(item, known, f"{where}.{name}", definitions)
+
+
+def _is_of(value: Any, kind: str) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    return isinstance(value, _JSON_TYPES[kind])

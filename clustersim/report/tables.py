@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import io
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -19,8 +20,6 @@ from clustersim.trace import AXES, Ints, Trace
 
 _FORMULA_STARTS = ("=", "+", "-", "@")
 _ROWS_AT_ONCE = 10_000  # so that a long run never stands in memory twice
-
-Values = Ints | Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Names:
 
 
 @dataclass(frozen=True, slots=True)
-class Optional:
+class OrNothing:
     """A column of integers in which -1 stands for nothing."""
 
     values: Ints
@@ -44,7 +43,7 @@ class Optional:
         return len(self.values)
 
 
-Column = Ints | Names | Optional
+Column = Ints | Names | OrNothing
 
 
 def write_tables(trace: Trace, folder: Path) -> list[Path]:
@@ -81,7 +80,7 @@ def csv_cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
 
 
-def _write(file: Any, columns: dict[str, Column]) -> None:
+def _write(file: IO[str], columns: dict[str, Column]) -> None:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
     num_rows = len(next(iter(columns.values())))
@@ -94,7 +93,7 @@ def _cells(column: Column, rows: slice) -> Iterable[Any]:
     if isinstance(column, Names):
         names = [*map(csv_cell, column.names), ""]
         return (names[index] for index in column.index[rows].tolist())
-    if isinstance(column, Optional):
+    if isinstance(column, OrNothing):
         return ("" if value < 0 else value for value in column.values[rows].tolist())
     return iter(column[rows].tolist())
 
@@ -108,10 +107,10 @@ def _ops(trace: Trace) -> dict[str, Column]:
         "pp_rank": ranks.pp_rank[ops.rank_index],
         "step": ops.step,
         "kind": Names(ops.kind, [kind.name for kind in Kind]),
-        "stage": Optional(ops.stage),
-        "microbatch": Optional(ops.microbatch),
-        "backward_stage": Optional(ops.backward_stage),
-        "backward_microbatch": Optional(ops.backward_microbatch),
+        "stage": OrNothing(ops.stage),
+        "microbatch": OrNothing(ops.microbatch),
+        "backward_stage": OrNothing(ops.backward_stage),
+        "backward_microbatch": OrNothing(ops.backward_microbatch),
         "start_ps": ops.start_ps,
         "end_ps": ops.end_ps,
     }
@@ -188,15 +187,18 @@ _TABLES: dict[str, Callable[[Trace], dict[str, Column]]] = {
 }
 
 
-def csv_lines(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
-    """Yield the lines of a CSV file, the header first."""
-    lines: list[str] = []
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a small table as CSV.
 
-    class _Lines:
-        def write(self, line: str) -> None:
-            lines.append(line)
-
-    writer = csv.writer(_Lines(), lineterminator="\n")
-    for row in (header, *rows):
-        writer.writerow([csv_cell(value) for value in row])
-    yield from lines
+    Examples
+    --------
+    >>> print(csv_text(["link", "bytes"], [["@a", 1], ["b, c", None]]), end="")
+    link,bytes
+    '@a,1
+    "b, c",
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([csv_cell(value) for value in row] for row in rows)
+    return text.getvalue()

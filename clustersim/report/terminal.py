@@ -60,7 +60,7 @@ class Facts:
     style: str = ""
     separator: str | None = None  # in place of the dot
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:  # noqa: ARG002
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         separator = self.separator or f" {characters_of(options).dot} "
         lines: list[str] = []
         for fact in map(one_line, self.facts):
@@ -111,7 +111,7 @@ class Table:
     row_styles: Sequence[str] = field(default=())
     indent: int = 0
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:  # noqa: ARG002
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         characters = characters_of(options)
         room = options.max_width - self.indent
         columns = _that_fit(self.columns, room)

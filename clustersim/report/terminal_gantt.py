@@ -37,7 +37,7 @@ class Gantt:
 
     result: Result
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:  # noqa: ARG002
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         trace, characters = self.result.trace, characters_of(options)
         indices = np.flatnonzero(trace.ranks.replica == self.result.ranks[0].replica)
         shown = shown_rows(len(indices), MAX_RANKS)

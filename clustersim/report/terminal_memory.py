@@ -24,7 +24,7 @@ class MemoryReport:
     def __init__(self, result: Result) -> None:
         self.result = result
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:  # noqa: ARG002
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         memory = self.result.memory
         factor, unit = size_unit(memory.peak_bytes)
         rows = [memory.ranks[index] for index in shown_rows(len(memory.ranks), MAX_ROWS)]

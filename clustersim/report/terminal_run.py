@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -39,7 +40,7 @@ class Headline:
     def __init__(self, result: Result) -> None:
         self.result = result
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:  # noqa: ARG002
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         result = self.result
         trace, times = result.trace, characters_of(options).times
         num_microbatches = int(trace.ops.microbatch.max()) + 1
@@ -76,15 +77,16 @@ def _time_account(result: Result) -> Iterator[RenderableType]:
         "exposed communication": (result.time_s.exposed_communication, "red"),
         "bubble": (result.time_s.bubble, "bright_black"),
     }
-    whole = result.step_time_s or 1.0
-    shares = [time_s / whole for time_s, _ in parts.values()]
-    bars = [Bar(share, style, sum(shares[:place])) for place, (share, (_, style)) in enumerate(zip(shares, parts.values(), strict=True))]
+    times_s, styles = zip(*parts.values(), strict=True)
+    shares = [time_s / (result.step_time_s or 1.0) for time_s in times_s]
+    begins = itertools.accumulate(shares, initial=0.0)
+    bars = [Bar(share, style, begin) for share, style, begin in zip(shares, styles, begins, strict=False)]
     yield Table(
         [
             Column("", list(parts), left=True),
-            Column("", [seconds(time_s) for time_s, _ in parts.values()]),
+            Column("", [seconds(time_s) for time_s in times_s]),
             Column("", [percent(share) for share in shares], rank=1),
-            Column("", [*bars], rank=2, left=True, flexible=True),
+            Column("", bars, rank=2, left=True, flexible=True),
         ]
     )
 
@@ -101,7 +103,7 @@ class Ratios:
             ("idle fraction", bubble.idle_fraction, "= (makespan - compute) / makespan"),
         )
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:  # noqa: ARG002
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         names, ratios, definitions = zip(*self.rows, strict=True)
         columns = [Column("", names, left=True), Column("", [percent(ratio) for ratio in ratios])]
         beside = Column("", definitions, left=True)

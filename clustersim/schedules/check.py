@@ -59,8 +59,8 @@ def microbatches_by_chain(schedule: Schedule) -> list[int]:
     for order in schedule.orders:
         for slot in order:
             for _, stage, microbatch in actions_in(slot):
-                chain = chain_by_stage.get(stage, 0)
-                numbers[chain] = max(numbers[chain], microbatch + 1)
+                if (chain := chain_by_stage.get(stage)) is not None:
+                    numbers[chain] = max(numbers[chain], microbatch + 1)
     if sum(numbers) != m:
         shares = " + ".join(map(str, numbers))
         raise ScheduleError(f"{schedule.name}: the directions have {shares} micro-batches; {m} are to be run")

@@ -18,7 +18,8 @@ from naive import naive_makespan
 from clustersim.analysis.bubble import measure_bubble, rank_times
 from clustersim.analysis.memory import measure_memory
 from clustersim.analysis.waits import find_waits
-from clustersim.engine.run import Engine, Limits
+from clustersim.engine.run import Engine
+from clustersim.limits import Limits
 from clustersim.ops import Job, Schedule, Shape, StageCosts, StaticBytes
 from clustersim.scenario.fabrics import FullMesh
 from clustersim.schedules.table import build_schedule

@@ -1,0 +1,141 @@
+"""A sweep in a terminal: its rows, and a small chart of one axis or two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.text import Text
+
+from clustersim.report.characters import one_line
+from clustersim.report.quantities import UNKNOWN, percent, seconds, size
+from clustersim.report.sweep_files import axis_text
+from clustersim.report.terminal import Bar, Column, Table, characters_of, left_out, shown_rows, title
+
+_MAX_ROWS = 40
+_MAX_BARS = 20
+_MAX_REASONS = 10
+
+Row = Mapping[str, Any]
+
+
+def sweep_report(name: str, document: Mapping[str, Any]) -> RenderableType:
+    """Return the rows of a sweep, a chart of them, and why points were refused."""
+    axes: Mapping[str, Sequence[Any]] = document["axes"]
+    rows: Sequence[Row] = document["rows"]
+    varied = [axis for axis, values in axes.items() if len(values) > 1]
+    parts: list[RenderableType] = [Text(one_line(name), style="bold")] if name else []
+    parts += [_table(list(axes), rows), *left_out(len(rows), _MAX_ROWS, "points")]
+    if len(varied) == 1:
+        parts += _bars(varied[0], rows)
+    elif len(varied) == 2:
+        parts += [title(f"Step time: {varied[0]} down, {varied[1]} across"), Heat(varied[0], varied[1], axes, rows)]
+    return Group(*parts, *_reasons(list(axes), rows))
+
+
+def _table(axes: Sequence[str], rows: Sequence[Row]) -> Table:
+    shown = [rows[index] for index in shown_rows(len(rows), _MAX_ROWS)]
+    columns = [Column(_short(axis, axes), [_text(row[axis]) for row in shown], left=True) for axis in axes]
+    return Table(
+        [
+            *columns,
+            Column("status", [row["status"] for row in shown], left=True),
+            Column("step time", [_unless_refused(seconds, row, "step_time_s") for row in shown]),
+            Column("fraction", [_unless_refused(percent, row, "bubble_fraction") for row in shown], rank=1),
+            Column("overhead", [_unless_refused(percent, row, "bubble_overhead") for row in shown], rank=2),
+            Column("peak", [_unless_refused(size, row, "peak_bytes") for row in shown], rank=3),
+            Column("exposed", [_unless_refused(seconds, row, "exposed_communication_s") for row in shown], rank=4),
+        ],
+        [{"ok": "", "unfit": "red", "refused": "dim"}[row["status"]] for row in shown],
+    )
+
+
+def _short(axis: str, axes: Sequence[str]) -> str:
+    """Return the last part of a dotted key, if no other axis ends in the same."""
+    last = axis.rpartition(".")[2]
+    return last if sum(other.rpartition(".")[2] == last for other in axes) == 1 else axis
+
+
+def _text(value: Any) -> str:
+    return str(axis_text(value))
+
+
+def _unless_refused(shown: Any, row: Row, column: str) -> str:
+    return "" if row["status"] == "refused" else str(shown(row[column]))
+
+
+def _bars(axis: str, rows: Sequence[Row]) -> Iterator[RenderableType]:
+    """Yield two bars a value: the ratio that papers quote, and the one that they mean."""
+    ran = [row for row in rows if row["status"] != "refused" and row["bubble_overhead"] is not None]
+    if not ran:
+        return
+    shown = [ran[index] for index in shown_rows(len(ran), _MAX_BARS)]
+    largest = max(max(row["bubble_overhead"] for row in ran), 1e-12)
+    names, labels, ratios, bars = [], [], [], list[Bar]()
+    for row in shown:
+        for name, column, style in (("overhead", "bubble_overhead", "magenta"), ("fraction", "bubble_fraction", "blue")):
+            names.append(name)
+            labels.append(_text(row[axis]) if name == "overhead" else "")
+            ratios.append(percent(row[column]))
+            bars.append(Bar(row[column] / largest, style))
+    yield title(f"Bubble over {axis}")
+    yield Table(
+        [
+            Column("", labels),
+            Column("", names, left=True, rank=1),
+            Column("", ratios),
+            Column("", bars, left=True, flexible=True),
+        ]
+    )
+    yield from left_out(len(ran), _MAX_BARS, "values")
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """Step times over two axes, the slower the darker."""
+
+    down: str
+    across: str
+    axes: Mapping[str, Sequence[Any]]
+    rows: Sequence[Row]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:  # noqa: ARG002
+        shades = characters_of(options).shades
+        cells = {(_text(row[self.down]), _text(row[self.across])): row for row in self.rows}
+        times_s = [row["step_time_s"] for row in self.rows if row["step_time_s"] is not None]
+        least, most = min(times_s, default=0.0), max(times_s, default=0.0)
+        downs = [_text(value) for value in self.axes[self.down]]
+        columns = [Column("", [downs[index] for index in shown_rows(len(downs), _MAX_ROWS)])]
+        for number, value in enumerate(self.axes[self.across]):
+            here = [cells[down, _text(value)] for down in columns[0].cells if isinstance(down, str)]
+            texts = [_heat_cell(row, least, most, shades) for row in here]
+            columns.append(Column(_text(value), texts, rank=number))
+        yield Table(columns)
+        yield from left_out(len(downs), _MAX_ROWS, "values")
+
+
+def _heat_cell(row: Row, least: float, most: float, shades: str) -> str:
+    time_s = row["step_time_s"]
+    if time_s is None:
+        return "refused" if row["status"] == "refused" else UNKNOWN
+    share = (time_s - least) / (most - least) if most > least else 0.0
+    shade = shades[round(share * (len(shades) - 1))]
+    return f"{seconds(time_s)} {shade * 2}"
+
+
+def _reasons(axes: Sequence[str], rows: Sequence[Row]) -> Iterator[RenderableType]:
+    points_by_reason: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["status"] == "refused":
+            points_by_reason.setdefault(row["reason"], []).append(row)
+    if not points_by_reason:
+        return
+    yield title("Refused")
+    for reason, points in list(points_by_reason.items())[:_MAX_REASONS]:
+        where = ", ".join(f"{_short(axis, axes)} {_text(points[0][axis])}" for axis in axes)
+        more = f" and {len(points) - 1} more" if len(points) > 1 else ""
+        yield Text(f"{one_line(where)}{more}: {one_line(reason)}")
+    if len(points_by_reason) > _MAX_REASONS:
+        yield Text(f"({len(points_by_reason) - _MAX_REASONS} more reasons)", style="dim")

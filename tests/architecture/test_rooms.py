@@ -1,0 +1,110 @@
+"""The rooms of the house: which may import which, and what may be imported where."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "clustersim"
+
+# A room may import itself and these; "scenario.units" allows that one module, "scenario" the whole room.
+ALLOWED = {
+    "errors": set(),
+    "limits": set(),
+    "ops": set(),
+    "trace": set(),
+    "result": {"scenario.spec", "trace"},
+    "schedules": {"ops", "errors"},
+    "scenario": {"errors"},
+    "topology": {"scenario.fabrics", "scenario.units", "errors"},
+    "workload": {"scenario", "schedules", "topology", "ops", "errors"},
+    "engine": {"ops", "trace", "topology", "limits", "errors"},
+    "analysis": {"trace", "ops", "errors"},
+    "provenance": {"result", "scenario", "topology", "trace"},
+    "simulation": {
+        "analysis",
+        "engine",
+        "limits",
+        "ops",
+        "provenance",
+        "result",
+        "scenario",
+        "topology",
+        "trace",
+        "workload",
+    },
+    "report": {"simulation", "result", "analysis", "trace", "ops", "errors"},
+    "planning": {"simulation", "limits", "result", "analysis", "scenario", "workload", "ops", "errors"},
+}
+ANYTHING = {"cli", "__init__", "__main__"}
+ONLY_IN = {"simpy": {"engine"}, "networkx": {"topology"}, "click": {"cli"}, "rich": {"report"}}
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return the modules that a file imports, also those inside functions, but not those for type checkers only."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def files() -> list[tuple[str, Path]]:
+    return [(path.relative_to(PACKAGE).parts[0].removesuffix(".py"), path) for path in sorted(PACKAGE.rglob("*.py"))]
+
+
+@pytest.mark.parametrize(("room", "path"), files(), ids=lambda value: str(value)[-40:])
+def test_a_room_imports_only_what_it_may(room: str, path: Path) -> None:
+    assert room in ALLOWED or room in ANYTHING, f"{room} is a new room: say in this table what it may import"
+    for module in imports_of(path):
+        top, _, rest = module.partition(".")
+        if top in ONLY_IN:
+            assert room in ONLY_IN[top], f"{path}: {top} is for {ONLY_IN[top]} only"
+        if top != "clustersim" or room in ANYTHING or not rest:
+            continue
+        inner = rest.split(".")
+        assert inner[0] == room or ALLOWED[room] & {inner[0], rest}, f"{path} imports {module}"
+
+
+def test_nothing_prints_outside_the_command_line() -> None:
+    for room, path in files():
+        calls = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        if room != "cli":
+            assert not any(isinstance(call, ast.Name) and call.id == "print" for call in calls), path
+
+
+def test_the_top_level_holds_what_the_layout_names() -> None:
+    top = {path.name for path in PACKAGE.parent.iterdir() if not path.name.startswith(".")}
+    made_here = {"build", "dist"} | {name for name in top if name.endswith(".egg-info")}
+    named = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CITATION.cff"}
+    assert top - made_here <= named | {"clustersim", "topologies", "scenarios", "tests"}
+
+
+def test_files_and_functions_stay_small() -> None:
+    for _, path in files():
+        text = path.read_text()
+        assert text.count("\n") <= 400, f"{path}: two things in one?"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                doc = ast.get_docstring(node) or ""
+                length = (node.end_lineno or 0) - node.lineno - doc.count("\n")
+                assert length <= 60, f"{path}:{node.lineno} {node.name} has {length} lines"
+
+
+def test_every_public_name_says_what_it_is() -> None:
+    for _, path in files():
+        tree = ast.parse(path.read_text())
+        assert ast.get_docstring(tree) or path.name == "__main__.py", f"{path} has no docstring"
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                assert ast.get_docstring(node), f"{path}:{node.lineno} {node.name} has no docstring"
+
+
+def test_no_path_of_one_machine_is_named() -> None:
+    for _, path in files():
+        assert not re.search(r"(?<![\w.])/(?:home|root|tmp|work)/", path.read_text()), path
