@@ -6,6 +6,7 @@ global virtual stage; a *pp_rank* is a position in the pipeline; a *replica* is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import pairwise
@@ -195,6 +196,23 @@ class Pipeline:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuView:
+    """What a GPU knows when it falls idle, and all that an online policy sees.
+
+    ``ready`` lists the ops whose inputs are here, by kind (F, B, I, W), then micro-batch, then stage.
+    """
+
+    now_ps: int
+    pp_rank: int
+    ready: tuple[Action, ...]
+    activation_bytes: int  # alive on this GPU
+    live_microbatches: int  # stage-micro-batches between the start of their F and the end of their W or B
+
+
+Policy = Callable[[GpuView], Action | None]  # the op to start now, or None to wait for the next arrival
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """Everything that the engine runs: pipelines placed on GPUs.
 
@@ -207,6 +225,7 @@ class Job:
     blocking: bool = False
     num_steps: int = 1
     static_bytes: tuple[tuple[StaticBytes, ...], ...] = field(default=())  # static_bytes[replica][pp_rank]
+    policy: Policy | None = None  # orders ops while they run; the programs' own order then only says what there is to do
 
 
 class StaticBytes(NamedTuple):

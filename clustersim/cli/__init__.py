@@ -20,8 +20,15 @@ INTERNAL_ERROR = 5
 INTERRUPTED = 130
 
 VERBS: dict[str, tuple[str, str, str]] = {
+    "run": ("clustersim.cli.run", "run", "Simulate a scenario and report where the time goes."),
+    "compare": ("clustersim.cli.comparisons", "compare", "Run a scenario under several schedules."),
+    "diff": ("clustersim.cli.comparisons", "diff", "Show what changed between two results, and why."),
+    "sweep": ("clustersim.cli.sweeps", "sweep", "Run every combination of values of a scenario."),
     "validate": ("clustersim.cli.scenarios", "validate", "Check scenario files and report every mistake."),
     "show": ("clustersim.cli.scenarios", "show", "Show a scenario with all values resolved, and their origins."),
+    "schedule": ("clustersim.cli.schedules", "schedule", "Print the order of a schedule."),
+    "list": ("clustersim.cli.catalogue", "list_names", "List schedules, topologies, devices or scenarios."),
+    "describe": ("clustersim.cli.topologies", "describe", "Describe a topology: parameters, size and a route."),
     "schema": ("clustersim.cli.schemas", "schema", "Print the JSON Schema of a file format."),
 }
 """verb -> (module, name of its click command there, one line of help)."""

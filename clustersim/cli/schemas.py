@@ -11,7 +11,14 @@ import click
 from clustersim.cli.options import common_options, output_option
 from clustersim.scenario.schema import scenario_schema
 
-_SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {"scenario": scenario_schema}
+
+def _result_schema() -> dict[str, Any]:
+    from clustersim.report.result_schema import result_schema
+
+    return result_schema()
+
+
+_SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {"scenario": scenario_schema, "result": _result_schema}
 
 
 @click.command()

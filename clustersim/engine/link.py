@@ -36,7 +36,7 @@ class Mailbox:
         self.queued = [-1] * num_messages  # blocking: when the first side posted, then when both had
         self.started = [-1] * num_messages
         self.arrived = [-1] * num_messages
-        self.waiter: list[Hold | None] = [None] * num_messages
+        self.waiter: list[Any] = [None] * num_messages  # a Hold, or what notes an arrival as it does
         self.other_waiter: dict[int, Hold] = {}  # both sides of a rendezvous may wait for its end
 
     def deliver(self, message: int, time_ps: int) -> None:
@@ -76,7 +76,7 @@ class DirectRoute:
         """Return how long a message holds the link. [ps]"""
         return self.links[0].link.transfer_ps(size_bytes)
 
-    def parcel(self, message: int, hold_ps: int, _sender: int) -> tuple[int, int]:
+    def parcel(self, message: int, hold_ps: Any, _sender: int) -> tuple[int, int]:
         """Return what ``carry`` takes when the message is sent."""
         return message, hold_ps
 
@@ -133,11 +133,11 @@ class LongRoute:
         """Return how long a message holds each link. [ps]"""
         return tuple(process.link.transfer_ps(size_bytes) for process in self.links)
 
-    def parcel(self, message: int, holds_ps: Holds, sender: int) -> tuple[int, Holds, int]:
+    def parcel(self, message: int, hold_ps: Any, sender: int) -> tuple[int, Holds, int]:
         """Return what ``carry`` takes when the message is sent; `sender` is a global rank."""
-        return message, holds_ps, arrival_priority(sender, message)
+        return message, hold_ps, arrival_priority(sender, message)
 
-    def carry(self, parcel: tuple[int, Holds, int]) -> None:
+    def carry(self, parcel: Any) -> None:
         """Send a message now."""
         message, holds_ps, priority = parcel
         self.advance(message, 0, self.env.now, holds_ps, priority)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 from clustersim.engine.clock import Actor, Hold, Timeline
 from clustersim.engine.deadlock import deadlock_error
+from clustersim.engine.dynamic import DynamicGpu, DynamicWork, Inbox, renumbered, reordered
 from clustersim.engine.gpu import Barrier, Gpu, asynchronous_gpu, asynchronous_plan, blocking_gpu
-from clustersim.engine.link import Mailbox
+from clustersim.engine.link import Mailbox, Route
 from clustersim.engine.network import Network
 from clustersim.engine.record import record
 from clustersim.errors import LimitError
 from clustersim.limits import Limits
-from clustersim.ops import Job
+from clustersim.ops import Job, Pipeline, Policy
 from clustersim.topology.cluster import Cluster
 from clustersim.trace import Trace
 
@@ -46,6 +49,7 @@ class Engine:
         self._network = Network(self._env, cluster, job)
         self._mailboxes = [Mailbox(len(pipeline.messages)) for pipeline in job.pipelines]
         self._gpus: list[Gpu] = []
+        self._dynamic: list[DynamicGpu] = []
         self._num_events = 0
         barrier = Barrier(sum(len(ranks) for ranks in job.ranks))
         for replica in range(len(job.pipelines)):
@@ -57,11 +61,22 @@ class Engine:
         for pp_rank, program in enumerate(pipeline.programs):
             gpu = Gpu(pp_rank, self._job.ranks[replica], program, Hold(env), mailbox, barrier)
             self._gpus.append(gpu)
-            if self._job.blocking:
+            if self._job.policy is not None:
+                generator = self._dynamic_gpu(gpu, pipeline, routes, self._job.policy)
+            elif self._job.blocking:
                 generator = blocking_gpu(env, gpu, pipeline.messages, routes)
             else:
                 generator = asynchronous_gpu(env, gpu, asynchronous_plan(gpu, pipeline.messages, routes))
             gpu.actor = Actor(env, generator, gpu.hold)
+
+    def _dynamic_gpu(
+        self, gpu: Gpu, pipeline: Pipeline, routes: dict[tuple[int, int], Route], policy: Policy
+    ) -> Generator[Any, Any, None]:
+        dynamic = DynamicGpu(self._env, gpu, DynamicWork(pipeline.schedule, gpu.program, gpu.pp_rank), policy)
+        self._dynamic.append(dynamic)
+        for message in dynamic.work.op_of_message:
+            gpu.mailbox.waiter[message] = Inbox(self._env, dynamic, message)
+        return dynamic.run(pipeline.messages, routes)
 
     def run_to_end(self, limits: Limits) -> None:
         """Run until every rank is done.
@@ -77,7 +92,20 @@ class Engine:
 
     def trace(self) -> Trace:
         """Return what the run left."""
-        return record(self._job, self._network, self._gpus, self._mailboxes, self._num_events)
+        job = self._job_as_run() if self._dynamic else self._job
+        return record(job, self._network, self._gpus, self._mailboxes, self._num_events)
+
+    def _job_as_run(self) -> Job:
+        """Return the job with every program in the order in which its policy came to run it."""
+        executed = iter([dynamic.executed for dynamic in self._dynamic])
+        pipelines = []
+        for pipeline in self._job.pipelines:
+            rows = [next(executed) for _ in pipeline.programs]
+            programs = tuple(map(reordered, pipeline.programs, rows))
+            pipelines.append(Pipeline(pipeline.schedule, programs, renumbered(pipeline.messages, rows)))
+        for gpu, program in zip(self._gpus, (p for pipeline in pipelines for p in pipeline.programs), strict=True):
+            gpu.program = program
+        return replace(self._job, pipelines=tuple(pipelines))
 
 
 class _LimitCheck:

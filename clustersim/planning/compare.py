@@ -36,9 +36,8 @@ class Comparison:
     @property
     def best(self) -> str | None:
         """The schedule with the shortest step among those that fit, the first of several."""
-        timed = [
-            (row.step_time_s, row.schedule) for row in self.rows if row.status == "ok" and row.step_time_s is not None
-        ]
+        fitting = [(row.step_time_s, row.schedule) for row in self.rows if row.status == "ok"]
+        timed = [(time_s, schedule) for time_s, schedule in fitting if time_s is not None]
         return min(timed, key=lambda entry: entry[0])[1] if timed else None
 
     def to_dict(self) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clustersim.limits import Limits
 from clustersim.errors import Fault, LimitError, ScenarioError
+from clustersim.limits import Limits
 from clustersim.planning.variant import Outcome, Status, run_variant
 from clustersim.result import Result
 from clustersim.scenario.keys import axis_findings

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from clustersim.limits import Limits
 from clustersim.errors import ClustersimError, InputError, InvariantError
+from clustersim.limits import Limits
 from clustersim.result import Result
 from clustersim.scenario.load import vary
 from clustersim.scenario.spec import Scenario

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clustersim.report.quantities import adding_up, number, percent, seconds, size
+from clustersim.report.quantities import adding_up, number, percent, points, seconds, size
 
 DIFFERENCE_SCHEMA = "clustersim/diff/1"
 _PS_PER_S = 10**12
@@ -16,24 +16,25 @@ Document = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """A headline number of a result: where it stands in the document, and how it is written."""
+    """A headline number of a result: where it stands in the document, and how it and its change are written."""
 
     name: str
     key: str
     shown: Callable[[Any], str]
+    shown_change: Callable[[Any], str]
 
 
 HEADLINES = (
-    Quantity("step time", "step_time_s", seconds),
-    Quantity("steady step time", "steady_step_time_s", seconds),
-    Quantity("compute", "time_s.compute", seconds),
-    Quantity("exposed communication", "time_s.exposed_communication", seconds),
-    Quantity("bubble", "time_s.bubble", seconds),
-    Quantity("bubble fraction", "bubble.fraction", percent),
-    Quantity("bubble overhead", "bubble.overhead", percent),
-    Quantity("span fraction", "bubble.span_fraction", percent),
-    Quantity("throughput, samples/s", "throughput.samples_per_s", number),
-    Quantity("peak memory", "memory.peak_bytes", size),
+    Quantity("step time", "step_time_s", seconds, seconds),
+    Quantity("steady step time", "steady_step_time_s", seconds, seconds),
+    Quantity("compute", "time_s.compute", seconds, seconds),
+    Quantity("exposed communication", "time_s.exposed_communication", seconds, seconds),
+    Quantity("bubble", "time_s.bubble", seconds, seconds),
+    Quantity("bubble fraction", "bubble.fraction", percent, points),
+    Quantity("bubble overhead", "bubble.overhead", percent, points),
+    Quantity("span fraction", "bubble.span_fraction", percent, points),
+    Quantity("throughput, samples/s", "throughput.samples_per_s", number, number),
+    Quantity("peak memory", "memory.peak_bytes", size, size),
 )
 _SETTINGS = {
     "name": "name",
@@ -174,7 +175,8 @@ def _notes(document: Document) -> list[str]:
 
 def _account(before: Document, after: Document) -> Account:
     def change_ps(key: str) -> int:
-        return round(_at(after, key) * _PS_PER_S) - round(_at(before, key) * _PS_PER_S)
+        before_ps, after_ps = (round(float(_at(document, key)) * _PS_PER_S) for document in (before, after))
+        return after_ps - before_ps
 
     step, compute, exposed = (change_ps(k) for k in ("step_time_s", "time_s.compute", "time_s.exposed_communication"))
     # the three parts of a step add up to it; means that were rounded apart must not lose a picosecond here

@@ -49,8 +49,8 @@ class GanttRow:
 def gantt_rows(trace: Trace, waits: Waits, rank_indices: Sequence[int], num_columns: int, fill: str) -> list[GanttRow]:
     """Return a row for each of the ranks, `num_columns` wide.
 
-    A column shows the kind that fills most of it. Where ops are several columns wide, each begins with its letter and the
-    number of its micro-batch, and goes on with `fill`.
+    A column shows the kind that fills most of it. Where ops are several columns wide, each begins with its letter and
+    the number of its micro-batch, and goes on with `fill`.
     """
     edges = _edges(trace.makespan_ps, num_columns)
     labelled = _typical_columns(trace, num_columns) >= _LABELLED_FROM

@@ -12,9 +12,8 @@ Units = Sequence[tuple[float, str]]
 
 _TIME: Units = ((3600.0, "h"), (1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"), (1e-12, "ps"))
 _LARGEST_SECONDS = 10_000.0
-_SIZE: Units = tuple(
-    (float(2 ** (10 * power)), unit) for power, unit in enumerate(("B", "KiB", "MiB", "GiB", "TiB", "PiB"))
-)[::-1]
+_SIZE_UNITS = ("PiB", "TiB", "GiB", "MiB", "KiB", "B")
+_SIZE: Units = tuple((1024.0**power, unit) for power, unit in zip(range(5, -1, -1), _SIZE_UNITS, strict=True))
 _BANDWIDTH: Units = ((1e12, "TB/s"), (1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"), (1.0, "B/s"))
 
 
@@ -62,6 +61,17 @@ def percent(value: float | None) -> str:
     ('15.79 %', 'n/a')
     """
     return UNKNOWN if value is None else f"{100 * value:.2f} %"
+
+
+def points(value: float | None) -> str:
+    """Return the difference of two ratios in percentage points.
+
+    Examples
+    --------
+    >>> points(0.1891)
+    '18.91 points'
+    """
+    return UNKNOWN if value is None else f"{100 * value:.2f} points"
 
 
 def number(value: float | None) -> str:

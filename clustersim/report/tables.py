@@ -95,7 +95,8 @@ def _cells(column: Column, rows: slice) -> Iterable[Any]:
         return (names[index] for index in column.index[rows].tolist())
     if isinstance(column, OrNothing):
         return ("" if value < 0 else value for value in column.values[rows].tolist())
-    return iter(column[rows].tolist())
+    values: list[int] = column[rows].tolist()
+    return values
 
 
 def _ops(trace: Trace) -> dict[str, Column]:

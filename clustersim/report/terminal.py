@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
@@ -25,17 +25,14 @@ def console_for(file: IO[str], width: int | None = None) -> Console:
 
 
 @contextmanager
-def delayed_status(console: Console, text: str) -> Iterator[None]:
-    """Show a spinner with `text` if what runs inside takes longer than a second; on a terminal only."""
-    if not console.is_terminal:
-        yield
-        return
+def delayed_status(console: Console, text: str) -> Iterator[Callable[[str], None]]:
+    """Show a spinner with `text` if what runs inside takes longer than a second; yield how to change the text."""
     status = console.status(Text(text))
     timer = threading.Timer(_STATUS_AFTER_S, status.start)
     timer.daemon = True
     timer.start()
     try:
-        yield
+        yield lambda changed: status.update(Text(changed))
     finally:
         timer.cancel()
         timer.join()
@@ -50,6 +47,36 @@ def characters_of(options: ConsoleOptions) -> Characters:
 def title(text: str) -> Text:
     """Return the title of a section."""
     return Text("\n" + one_line(text), style="bold")
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Text that goes on below, indented, where the line is too short for it; no blanks at the ends of lines."""
+
+    text: str
+    style: str = ""
+    indent: int = 0
+    label: str = ""  # stands before the text, in the indent
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        label = set_cell_size(one_line(self.label), self.indent) if self.label else ""
+        lines = _wrapped(one_line(self.text), options.max_width, cell_len(label), self.indent)
+        body = Text(("\n" + " " * self.indent).join(lines), style=self.style)
+        yield Text(label, no_wrap=True) + body
+
+
+def _wrapped(text: str, width: int, first_indent: int, indent: int) -> list[str]:
+    """Return the lines of `text`, whose first has less room if something stands before it."""
+    lines, room = [""], max(_NARROWEST, width - first_indent)
+    for word in text.split(" "):
+        for piece in chop_cells(word, max(_NARROWEST, width - max(indent, first_indent))) or [""]:
+            joined = f"{lines[-1]} {piece}" if lines[-1] else piece
+            if cell_len(joined) <= room:
+                lines[-1] = joined
+            else:
+                lines.append(piece)
+                room = max(_NARROWEST, width - indent)
+    return lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +145,15 @@ class Table:
         widths = _widths(columns, room)
         if any(column.header for column in columns):
             yield self._line([_padded(c.header, c, w, characters) for c, w in zip(columns, widths, strict=True)], "dim")
-        for row in range(len(columns[0].cells)):
+        for row in range(len(columns[0].cells) if columns else 0):
             cells = [_padded(c.cells[row], c, w, characters) for c, w in zip(columns, widths, strict=True)]
             yield self._line(cells, self.row_styles[row] if row < len(self.row_styles) else "")
+        absent = [column.header for column in self.columns if column not in columns and column.header]
+        if absent:
+            yield Paragraph(f"(no room for: {', '.join(absent)})", "dim")
 
     def _line(self, cells: Sequence[Text], style: str) -> Text:
-        line = Text(" " * self.indent) + Text(" " * _GAP).join(cells)
+        line = Text(" " * self.indent, no_wrap=True, overflow="ellipsis") + Text(" " * _GAP).join(cells)
         line.rstrip()
         line.stylize_before(style)
         return line
@@ -148,20 +178,21 @@ def _widths(columns: Sequence[Column], room: int) -> list[int]:
     for index, column in enumerate(columns):
         has_bars = any(isinstance(cell, Bar) for cell in column.cells)
         if column.flexible and (over > 0 or has_bars):
-            widths[index] = max(_NARROWEST, widths[index] - over)
-            over = 0
+            narrowed = max(min(_NARROWEST, widths[index]), widths[index] - over)
+            over -= widths[index] - narrowed
+            widths[index] = narrowed
     return widths
 
 
 def _padded(cell: Cell, column: Column, width: int, characters: Characters) -> Text:
     if isinstance(cell, Bar):
-        blank, filled = round(cell.before * width), round(cell.share * width)
-        return Text(" " * blank) + Text(characters.bar * filled, cell.style) + Text(" " * (width - blank - filled))
+        begin, end = round(cell.before * width), round((cell.before + cell.share) * width)
+        return Text(" " * begin) + Text(characters.bar * (end - begin), cell.style) + Text(" " * (width - end))
     text = one_line(cell)
     if cell_len(text) > width:
         text = set_cell_size(text, width - len(characters.ellipsis)) + characters.ellipsis
-    blank = " " * (width - cell_len(text))
-    return Text(text + blank if column.left else blank + text)
+    padding = " " * (width - cell_len(text))
+    return Text(text + padding if column.left else padding + text)
 
 
 def shown_rows(num_rows: int, limit: int) -> list[int]:

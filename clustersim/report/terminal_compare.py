@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.text import Text
 
-from clustersim.report.characters import one_line
-from clustersim.report.quantities import percent, relative, seconds, size, size_unit
-from clustersim.report.terminal import Column, Table, title
+from clustersim.report.quantities import percent, seconds, size, size_unit
+from clustersim.report.terminal import Column, Paragraph, Table, title
 
 Row = Mapping[str, Any]
 """A row of the document of ``compare --json``."""
@@ -22,20 +20,18 @@ def comparison_report(name: str, comparison: Mapping[str, Any]) -> RenderableTyp
     """Return one table of the schedules that ran, and the reasons of those that did not."""
     ran = [row for row in comparison["rows"] if row["status"] != "refused"]
     refused = [row for row in comparison["rows"] if row["status"] == "refused"]
-    parts: list[RenderableType] = [Text(one_line(name), style="bold")] if name else []
+    parts: list[RenderableType] = [Paragraph(name, "bold")] if name else []
     if ran:
-        parts += [_table(ran, comparison["best"]), Text(_DEFINITIONS, style="dim"), *_verdict(ran, comparison["best"])]
+        parts += [_table(ran, comparison["best"]), Paragraph(_DEFINITIONS, "dim"), *_verdict(ran, comparison["best"])]
     return Group(*parts, *_refusals(refused))
 
 
 def _table(rows: Sequence[Row], best: str | None) -> Table:
     factor, unit = size_unit(max(row["memory"]["peak_bytes"] for row in rows))
-    fastest = next((row["step_time_s"] for row in rows if row["schedule"] == best), None)
     columns = [
         Column("schedule", [row["schedule"] for row in rows], left=True),
         Column("status", ["best" if row["schedule"] == best else row["status"] for row in rows], left=True),
         Column("step time", [seconds(row["step_time_s"]) for row in rows]),
-        Column("to best", [relative(fastest, row["step_time_s"]) for row in rows], rank=4),
         Column("fraction", [percent(row["bubble"]["fraction"]) for row in rows], rank=2),
         Column("overhead", [percent(row["bubble"]["overhead"]) for row in rows]),
         Column(f"memory [{unit}]", [_spread(row["memory"], factor) for row in rows], rank=1),
@@ -54,13 +50,13 @@ def _verdict(rows: Sequence[Row], best: str | None) -> Iterator[RenderableType]:
     for row in rows:
         if row["status"] == "unfit":
             peak, capacity = size(row["memory"]["peak_bytes"]), size(row["memory"]["capacity_bytes"])
-            yield Text(f"{row['schedule']} does not fit in memory: peak {peak}, capacity {capacity}", style="red")
+            yield Paragraph(f"{row['schedule']} does not fit in memory: peak {peak}, capacity {capacity}", "red")
     if best is None:
-        yield Text("no schedule fits in memory", style="bold red")
+        yield Paragraph("no schedule fits in memory", "bold red")
 
 
 def _refusals(rows: Sequence[Row]) -> Iterator[RenderableType]:
     if rows:
         yield title("Refused")
         for row in rows:
-            yield Text(f"{row['schedule']}: {one_line(row['reason'])}")
+            yield Paragraph(f"{row['schedule']}: {row['reason']}", indent=2)

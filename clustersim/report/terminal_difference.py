@@ -8,10 +8,9 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from clustersim.report.characters import one_line
-from clustersim.report.difference import HEADLINES, Change, Difference, RankChange
+from clustersim.report.difference import HEADLINES, Change, Difference, Quantity, RankChange
 from clustersim.report.quantities import UNKNOWN, relative, seconds, signed, size
-from clustersim.report.terminal import Column, Table, title
+from clustersim.report.terminal import Column, Paragraph, Table, title
 
 _NUM_RANKS = 8
 _PS_PER_S = 10**12
@@ -20,7 +19,7 @@ _PS_PER_S = 10**12
 def difference_report(difference: Difference) -> RenderableType:
     """Return why the step time changed, then every number, setting and rank that did."""
     return Group(
-        Text(difference.why, style="bold"),
+        Paragraph(difference.why, "bold", indent=2),
         *_headlines(difference),
         *_settings(difference),
         *_ranks(difference),
@@ -28,39 +27,44 @@ def difference_report(difference: Difference) -> RenderableType:
 
 
 def _headlines(difference: Difference) -> Iterator[RenderableType]:
-    shown_by_name = {quantity.name: quantity.shown for quantity in HEADLINES}
-    rows = [c for c in difference.headlines if c.before is not None or c.after is not None]
+    pairs = zip(HEADLINES, difference.headlines, strict=True)
+    rows = [(quantity, c) for quantity, c in pairs if c.before is not None or c.after is not None]
     yield Text()
     yield Table(
         [
-            Column("", [row.name for row in rows], left=True),
-            Column("before", [shown_by_name[row.name](row.before) for row in rows]),
-            Column("after", [shown_by_name[row.name](row.after) for row in rows]),
-            Column("change", [_change(row, shown_by_name[row.name]) for row in rows], rank=1),
-            Column("relative", [relative(row.before, row.after) for row in rows], rank=2),
+            Column("", [quantity.name for quantity, _ in rows], left=True),
+            Column("before", [quantity.shown(change.before) for quantity, change in rows]),
+            Column("after", [quantity.shown(change.after) for quantity, change in rows]),
+            Column("change", [_change(quantity, change) for quantity, change in rows], rank=1),
+            Column("relative", [_relative(quantity, change) for quantity, change in rows], rank=2),
         ]
     )
 
 
-def _change(change: Change, shown: Any) -> str:
+def _change(quantity: Quantity, change: Change) -> str:
     if change.before is None or change.after is None:
         return UNKNOWN
     delta = change.after - change.before
-    return signed(shown(delta), delta)
+    return signed(quantity.shown_change(delta), delta)
+
+
+def _relative(quantity: Quantity, change: Change) -> str:
+    """Return the relative change; none of a ratio, whose change in points says it all."""
+    return "" if quantity.shown is not quantity.shown_change else relative(change.before, change.after)
 
 
 def _settings(difference: Difference) -> Iterator[RenderableType]:
     if difference.settings:
         yield title("What differs between the runs")
         for change in difference.settings:
-            yield Text(f"{change.name}: {_value(change.before)} -> {_value(change.after)}")
+            yield Paragraph(f"{change.name}: {_value(change.before)} -> {_value(change.after)}", indent=2)
     for sign, notes, style in (("-", difference.old_notes, "red"), ("+", difference.new_notes, "green")):
         for note in notes:
-            yield Text(f"{sign} {one_line(note)}", style=style)
+            yield Paragraph(f"{sign} {note}", style, indent=2)
 
 
 def _value(value: Any) -> str:
-    text = UNKNOWN if value is None else one_line(str(value))
+    text = UNKNOWN if value is None else str(value)
     return text[:12] if len(text) == 64 and text.isalnum() else text or '""'  # a hash is known by its beginning
 
 

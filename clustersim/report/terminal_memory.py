@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
-from rich.text import Text
 
 from clustersim.analysis.memory import MemoryCurve, activation_curve
 from clustersim.report.curve import as_levels, largest_by_column
 from clustersim.report.quantities import count, size, size_unit
-from clustersim.report.terminal import Column, Table, characters_of, left_out, shown_rows, title
+from clustersim.report.terminal import Column, Paragraph, Table, characters_of, left_out, shown_rows, title
 from clustersim.result import MemorySummary, RankMemory, Result
 
 MAX_ROWS = 16
@@ -68,8 +67,8 @@ def _verdict(memory: MemorySummary) -> RenderableType:
     worst = max(memory.ranks, key=lambda row: row.peak_bytes)
     text = f"Peak {size(memory.peak_bytes)} on rank {worst.pp_rank}"
     if memory.capacity_bytes is None:
-        return Text(f"{text}; the topology names no device, so its capacity is not known")
+        return Paragraph(f"{text}; the topology names no device, so its capacity is not known")
     text += f", capacity {size(memory.capacity_bytes)}"
     if memory.fits:
-        return Text(f"{text}: fits", style="green")
-    return Text(f"{text}: does not fit", style="bold red") if memory.fits is False else Text(text)
+        return Paragraph(f"{text}: fits", "green")
+    return Paragraph(f"{text}: does not fit", "bold red") if memory.fits is False else Paragraph(text)

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
-from clustersim.report.characters import one_line
 from clustersim.report.quantities import count, number, percent, seconds, size
-from clustersim.report.terminal import Bar, Column, Facts, Table, characters_of, title
+from clustersim.report.terminal import Bar, Column, Facts, Paragraph, Table, characters_of, title
 from clustersim.report.terminal_gantt import Gantt
 from clustersim.report.terminal_memory import MemoryReport
 from clustersim.result import Result
@@ -46,7 +45,7 @@ class Headline:
         num_microbatches = int(trace.ops.microbatch.max()) + 1
         sizes = " ".join(f"{axis} {size}" for axis, size in result.scenario.parallelism.sizes.items() if size > 1)
         if result.name:
-            yield Text(one_line(result.name), style="bold")
+            yield Paragraph(result.name, "bold")
         yield Facts(
             [
                 result.schedule,
@@ -96,7 +95,7 @@ class Ratios:
 
     def __init__(self, result: Result) -> None:
         bubble = result.bubble
-        self.rows = (
+        self.rows: tuple[tuple[str, float | None, str], ...] = (
             ("bubble fraction", bubble.fraction, "= bubble / (bubble + compute)"),
             ("bubble overhead", bubble.overhead, "= bubble / compute"),
             ("span fraction", bubble.span_fraction, "= (span - compute) / span, longest rank"),
@@ -104,14 +103,17 @@ class Ratios:
         )
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        names, ratios, definitions = zip(*self.rows, strict=True)
-        columns = [Column("", names, left=True), Column("", [percent(ratio) for ratio in ratios])]
-        beside = Column("", definitions, left=True)
+        columns = [
+            Column("", [name for name, _, _ in self.rows], left=True),
+            Column("", [percent(ratio) for _, ratio, _ in self.rows]),
+        ]
+        beside = Column("", [definition for _, _, definition in self.rows], left=True)
         if sum(column.width() for column in (*columns, beside)) + 4 <= options.max_width:
             yield Table([*columns, beside])
             return
         for name, ratio, definition in self.rows:
-            yield Text(f"{name} {percent(ratio)}\n {definition}")
+            yield Paragraph(f"{name} {percent(ratio)}")
+            yield Paragraph(definition, indent=1, label=" ")
 
 
 def _bubble(result: Result) -> Iterator[RenderableType]:
@@ -129,16 +131,16 @@ def _parts(what: str, times_s: Mapping[str, float]) -> list[str]:
 def _communication(result: Result) -> Iterator[RenderableType]:
     communication = result.communication
     used = {name: axis for name, axis in communication.by_axis.items() if axis.bytes or axis.busy_s}
-    yield title("Communication: bytes of a step, times per GPU and step")
+    yield title("Communication of a step")
     if not used:
-        yield Text("no bytes and no time: messages are empty, or there are none")
+        yield Paragraph("no bytes and no time: messages are empty, or there are none")
         return
     yield Table(
         [
             Column("axis", list(used), left=True),
             Column("bytes", [size(axis.bytes) for axis in used.values()]),
-            Column("busy", [seconds(axis.busy_s) for axis in used.values()], rank=1),
-            Column("exposed", [seconds(axis.exposed_s) for axis in used.values()]),
+            Column("busy/GPU", [seconds(axis.busy_s) for axis in used.values()], rank=1),
+            Column("exposed/GPU", [seconds(axis.exposed_s) for axis in used.values()]),
         ]
     )
     yield from _links(result)
@@ -147,7 +149,7 @@ def _communication(result: Result) -> Iterator[RenderableType]:
 def _links(result: Result) -> Iterator[RenderableType]:
     links = [link for link in result.communication.busiest_links if link.utilization][:_NUM_LINKS]
     if not links:
-        yield Text("no link was busy: all have unlimited bandwidth")
+        yield Paragraph("no link was busy: all have unlimited bandwidth")
         return
     yield Text()
     yield Table(
@@ -159,14 +161,14 @@ def _links(result: Result) -> Iterator[RenderableType]:
         ]
     )
     contended = result.communication.contended_links
-    yield Text(f"contended links: {count(contended)}" if contended else "no link was contended")
+    yield Paragraph(f"contended links: {count(contended)}" if contended else "no link was contended")
 
 
 def _warnings(result: Result) -> Iterator[RenderableType]:
     if result.warnings:
         yield title("Beware")
         for warning in result.warnings:
-            yield Text(f"- {one_line(warning)}", style="yellow")
+            yield Paragraph(f"- {warning}", "yellow", indent=2)
 
 
 def _provenance(result: Result) -> Iterator[RenderableType]:

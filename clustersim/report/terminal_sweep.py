@@ -9,10 +9,9 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
-from clustersim.report.characters import one_line
 from clustersim.report.quantities import UNKNOWN, percent, seconds, size
 from clustersim.report.sweep_files import axis_text
-from clustersim.report.terminal import Bar, Column, Table, characters_of, left_out, shown_rows, title
+from clustersim.report.terminal import Bar, Column, Paragraph, Table, characters_of, left_out, shown_rows, title
 
 _MAX_ROWS = 40
 _MAX_BARS = 20
@@ -26,7 +25,7 @@ def sweep_report(name: str, document: Mapping[str, Any]) -> RenderableType:
     axes: Mapping[str, Sequence[Any]] = document["axes"]
     rows: Sequence[Row] = document["rows"]
     varied = [axis for axis, values in axes.items() if len(values) > 1]
-    parts: list[RenderableType] = [Text(one_line(name), style="bold")] if name else []
+    parts: list[RenderableType] = [Paragraph(name, "bold")] if name else []
     parts += [_table(list(axes), rows), *left_out(len(rows), _MAX_ROWS, "points")]
     if len(varied) == 1:
         parts += _bars(varied[0], rows)
@@ -37,7 +36,9 @@ def sweep_report(name: str, document: Mapping[str, Any]) -> RenderableType:
 
 def _table(axes: Sequence[str], rows: Sequence[Row]) -> Table:
     shown = [rows[index] for index in shown_rows(len(rows), _MAX_ROWS)]
-    columns = [Column(_short(axis, axes), [_text(row[axis]) for row in shown], left=True) for axis in axes]
+    columns = [
+        Column(_short(axis, axes), [_text(row[axis]) for row in shown], left=True, flexible=True) for axis in axes
+    ]
     return Table(
         [
             *columns,
@@ -75,7 +76,10 @@ def _bars(axis: str, rows: Sequence[Row]) -> Iterator[RenderableType]:
     largest = max(max(row["bubble_overhead"] for row in ran), 1e-12)
     names, labels, ratios, bars = [], [], [], list[Bar]()
     for row in shown:
-        for name, column, style in (("overhead", "bubble_overhead", "magenta"), ("fraction", "bubble_fraction", "blue")):
+        for name, column, style in (
+            ("overhead", "bubble_overhead", "magenta"),
+            ("fraction", "bubble_fraction", "blue"),
+        ):
             names.append(name)
             labels.append(_text(row[axis]) if name == "overhead" else "")
             ratios.append(percent(row[column]))
@@ -101,7 +105,7 @@ class Heat:
     axes: Mapping[str, Sequence[Any]]
     rows: Sequence[Row]
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:  # noqa: ARG002
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         shades = characters_of(options).shades
         cells = {(_text(row[self.down]), _text(row[self.across])): row for row in self.rows}
         times_s = [row["step_time_s"] for row in self.rows if row["step_time_s"] is not None]
@@ -136,6 +140,6 @@ def _reasons(axes: Sequence[str], rows: Sequence[Row]) -> Iterator[RenderableTyp
     for reason, points in list(points_by_reason.items())[:_MAX_REASONS]:
         where = ", ".join(f"{_short(axis, axes)} {_text(points[0][axis])}" for axis in axes)
         more = f" and {len(points) - 1} more" if len(points) > 1 else ""
-        yield Text(f"{one_line(where)}{more}: {one_line(reason)}")
+        yield Paragraph(f"{where}{more}: {reason}", indent=2)
     if len(points_by_reason) > _MAX_REASONS:
         yield Text(f"({len(points_by_reason) - _MAX_REASONS} more reasons)", style="dim")

@@ -2,8 +2,8 @@
 
 References
 ----------
-Li and Hoefler, "Chimera: Efficiently Training Large-Scale Neural Networks with Bidirectional Pipelines", SC 2021, sections
-3.1 and 3.5 (direct concatenation).
+Li and Hoefler, "Chimera: Efficiently Training Large-Scale Neural Networks with Bidirectional Pipelines", SC 2021,
+sections 3.1 and 3.5 (direct concatenation).
 """
 
 from __future__ import annotations

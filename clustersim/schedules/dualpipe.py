@@ -20,8 +20,8 @@ _NAME = "dualpipe"
 def dualpipe(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:  # noqa: ARG001
     """Return DualPipe's order for an even p and an even m >= 2p, half of the micro-batches in each direction.
 
-    Without communication, F = I and W <= F, the longest idle time of a rank is (p/2 - 1)(F&B + B - 3W), where F&B is the time
-    of an overlapped slot; a rank holds p + 1 micro-batches, of two replicas of its weights.
+    Without communication, F = I and W <= F, the longest idle time of a rank is (p/2 - 1)(F&B + B - 3W), where F&B is
+    the time of an overlapped slot; a rank holds p + 1 micro-batches, of two replicas of its weights.
 
     Examples
     --------
@@ -48,8 +48,8 @@ def dualpipe(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedul
 def two_phase_order(own: int, other: int, depth: int, rank: int, m: int) -> Order:
     """Return the order of a rank that runs m micro-batches on each of two stages, phase 0 on `own` and 1 on `other`.
 
-    `depth` is how many ranks lie between the start of phase 0 and the turn (p/2 in DualPipe, p in its V form), and `rank`
-    counts from that start. The innermost rank does not overlap its first pair, which shortens the bubble.
+    `depth` is how many ranks lie between the start of phase 0 and the turn (p/2 in DualPipe, p in its V form), and
+    `rank` counts from that start. The innermost rank does not overlap its first pair, which shortens the bubble.
     """
     to_turn, from_start = depth - rank - 1, rank + 1
     num_overlapped = m - 2 * depth + from_start

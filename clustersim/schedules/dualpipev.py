@@ -20,8 +20,8 @@ _NAME = "dualpipev"
 def dualpipev(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:  # noqa: ARG001
     """Return DualPipeV's order for m >= 2p, in which forwards down the V overlap backwards up it, and the other way.
 
-    Without communication, F = I and W <= F, all of one chunk, the longest idle time of a rank is (p - 1)(F&B + B - 3W), where
-    F&B is the time of an overlapped slot; a rank holds 2p + 1 chunk activations.
+    Without communication, F = I and W <= F, all of one chunk, the longest idle time of a rank is
+    (p - 1)(F&B + B - 3W), where F&B is the time of an overlapped slot; a rank holds 2p + 1 chunk activations.
 
     Examples
     --------
@@ -31,7 +31,5 @@ def dualpipev(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedu
     shape = with_two_chunks(_NAME, shape)
     require_two_microbatches_per_rank(_NAME, shape)
     p, m = shape.num_ranks, shape.num_microbatches
-    orders = tuple(
-        two_phase_order(zigzag_stage(p, 0, rank), zigzag_stage(p, 1, rank), p, rank, m) for rank in range(p)
-    )
+    orders = tuple(two_phase_order(zigzag_stage(p, 0, rank), zigzag_stage(p, 1, rank), p, rank, m) for rank in range(p))
     return zigzag_schedule(_NAME, shape, orders)

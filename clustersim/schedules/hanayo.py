@@ -17,15 +17,16 @@ from clustersim.schedules.placement import zigzag_schedule, zigzag_stage
 
 
 def hanayo(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:  # noqa: ARG001
-    """Return the order of vpp / 2 waves: units of p micro-batches, each entering when the one before it begins to leave.
+    """Return the order of vpp / 2 waves: units of p micro-batches, each entering as the one before begins to leave.
 
-    A wave is a chunk down the ranks and a chunk back, so W waves are vpp = 2W; vpp absent or 1 is taken as one wave. With
-    F = B and m a multiple of p, without communication, the makespan is (m + (p - 1)/vpp)(F + B), F and B over all chunks of
-    a rank; a rank holds p micro-batches at most.
+    A wave is a chunk down the ranks and a chunk back, so W waves are vpp = 2W; vpp absent or 1 is taken as one wave.
+    With F = B and m a multiple of p, without communication, the makespan is (m + (p - 1)/vpp)(F + B), F and B over
+    all chunks of a rank; a rank holds p micro-batches at most.
 
     Notes
     -----
-    The order is that of unit time, in which a chunk's forward lasts as long as its backward, and no two ops of a rank meet.
+    The order is that of unit time, in which a chunk's forward lasts as long as its backward, and no two ops of a rank
+    meet.
 
     Examples
     --------

@@ -19,7 +19,7 @@ _NAME = "interleaved-zb"
 
 
 def interleaved_zb(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:  # noqa: ARG001
-    """Return the order of interleaved zero bubble: rank s warms up with (v - 1)g + p - s virtual forwards, then as ZB-H1.
+    """Return ZB-H1's order over v chunks: rank s does (v - 1)g + p - s virtual forwards, then I, W and F in turn.
 
     Without communication the makespan is mS + (p - 1)(F + I - W)/v, with S = F + I + W over all chunks of a rank, when
     m >= p, the last group is whole, and W <= min(F, I).

@@ -14,10 +14,10 @@ from clustersim.schedules.placement import loop_schedule
 
 
 def looped_bfs(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:  # noqa: ARG001
-    """Return the breadth-first order: chunk after chunk forwards, then backwards from the last micro-batch to the first.
+    """Return the breadth-first order: forwards chunk after chunk, then backwards from the last micro-batch on.
 
-    Without communication the makespan is (m + (p - 1)/v)(F + B) for m >= p, F and B over all chunks of a rank; memory holds
-    all m micro-batches of all v chunks at once.
+    Without communication the makespan is (m + (p - 1)/v)(F + B) for m >= p, F and B over all chunks of a rank; memory
+    holds all m micro-batches of all v chunks at once.
 
     Examples
     --------

@@ -40,7 +40,8 @@ def zigzag_schedule(name: str, shape: Shape, orders: tuple[Order, ...]) -> Sched
 def bidirectional_schedule(name: str, shape: Shape, orders: tuple[Order, ...]) -> Schedule:
     """Return the schedule of `orders` for two replicas of p stages, which micro-batches pass in opposite directions.
 
-    Stages p to 2p - 1 are the second replica, its first stage on rank p - 1; each direction numbers its own micro-batches.
+    Stages p to 2p - 1 are the second replica, its first stage on rank p - 1; each direction numbers its own
+    micro-batches.
     """
     p = shape.num_ranks
     return Schedule(name, shape, orders, _zigzag_ranks(shape), (tuple(range(p)), tuple(range(p, 2 * p))))

@@ -16,6 +16,9 @@ from clustersim.schedules.placement import zigzag_schedule, zigzag_stage
 
 INTERVAL = 6  # two chunks of F, I and W each
 
+# The warm-up goes on two units longer: where p is divisible by three, and the pattern has a gap of two, it saves one.
+_SETTLING = 2
+
 # Unit times of one micro-batch on a rank: F of chunks 0 and 1, then I of chunks 1 and 0; W takes what is left.
 Offsets = tuple[int, int, int, int]
 
@@ -23,20 +26,20 @@ Offsets = tuple[int, int, int, int]
 def pattern_schedule(name: str, shape: Shape, offsets: Sequence[Offsets]) -> Schedule:
     """Return the V schedule that repeats ``offsets[pp_rank]`` every six units, its two ends drawn together.
 
-    The steady state is the pattern itself. In the warm-up (before rank 0's first I of chunk 0) and the cool-down (from its
-    last F of chunk 0 on), each op in turn moves to the earliest free unit that its inputs and the pattern's peak of memory
-    allow. W always fills free units, the oldest first.
+    The steady state is the pattern itself. In the warm-up (up to rank 0's first I of chunk 0) and the cool-down (from
+    its last F of chunk 0 on), each op in turn moves to the earliest free unit that its inputs and the pattern's peak
+    of memory allow. W always fills free units, the oldest first.
     """
     p, m = shape.num_ranks, shape.num_microbatches
     grids = [_Grid(_pattern_cells(p, rank, m, offsets[rank])) for rank in range(p)]
     limit = max(grid.peak() for grid in grids)
-    steady = range(offsets[0][3], INTERVAL * (m - 1))
+    steady = range(offsets[0][3] + _SETTLING, INTERVAL * (m - 1))
     ends: dict[Action, int] = {}
-    for time, rank in sorted((time, rank) for rank in range(p) for time in grids[rank].times()):
+    for time, rank in sorted((time, rank) for rank, grid in enumerate(grids) for time in grid.times()):
         grid = grids[rank]
         action = grid.action(time)
         if time not in steady:
-            earliest = max((ends[needed] for needed in _inputs(action, 2 * p - 1)), default=0)
+            earliest = max((ends[needed] for needed in _needed_before(action, 2 * p - 1)), default=0)
             time = grid.moved_ahead(time, earliest, limit)
         ends[action] = time + 1
     return zigzag_schedule(name, shape, tuple(grid.order() for grid in grids))
@@ -52,8 +55,11 @@ def _pattern_cells(num_ranks: int, rank: int, num_microbatches: int, offsets: Of
     return cells
 
 
-def _inputs(action: Action, last_stage: int) -> Iterator[Action]:
+def _needed_before(action: Action, last_stage: int) -> Iterator[Action]:
+    """Yield the inputs of an action, and the same action of the micro-batch before: a stage takes them in order."""
     kind, stage, microbatch = action
+    if microbatch > 0:
+        yield Action(kind, stage, microbatch - 1)
     if kind is Kind.F:
         if stage > 0:
             yield Action(Kind.F, stage - 1, microbatch)

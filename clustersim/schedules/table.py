@@ -15,6 +15,8 @@ from clustersim.schedules.interleaved import interleaved_one_f_one_b
 from clustersim.schedules.interleaved_zb import interleaved_zb
 from clustersim.schedules.looped_bfs import looped_bfs
 from clustersim.schedules.one_f_one_b import one_f_one_b
+from clustersim.schedules.v_half import v_half
+from clustersim.schedules.v_min import v_min
 from clustersim.schedules.zb_h1 import zb_h1
 from clustersim.schedules.zb_h2 import zb_h2
 from clustersim.schedules.zb_v import zb_v
@@ -30,6 +32,8 @@ SCHEDULES: dict[str, Family] = {
     "zb-h2": zb_h2,
     "interleaved-zb": interleaved_zb,
     "zb-v": zb_v,
+    "v-half": v_half,
+    "v-min": v_min,
     "dualpipe": dualpipe,
     "dualpipev": dualpipev,
     "chimera": chimera,

@@ -38,7 +38,7 @@ def parted_order(
 ) -> list[Action]:
     """Return `num_warmup` forwards, then I, W and F in turn, with W `lag` behind I; each is a (stage, micro-batch).
 
-    The later the rank, the longer its I is on the critical path, and the longer W has to wait: that is what `lag` is for.
+    The later the rank, the longer its I is on the critical path, and the longer W has to wait: hence `lag`.
     """
     total = len(forwards)
     order = [Action(Kind.F, *work) for work in forwards[:num_warmup]]

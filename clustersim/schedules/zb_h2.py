@@ -23,8 +23,8 @@ def zb_h2(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule: 
 
     Notes
     -----
-    Ranks start and end at different times, so the gain shows in the span, and in several steps without a barrier between
-    them; the makespan of one step holds the p - 1 forwards that the last rank waits for.
+    Ranks start and end at different times, so the gain shows in the span, and in several steps without a barrier
+    between them; the makespan of one step holds the p - 1 forwards that the last rank waits for.
 
     Examples
     --------

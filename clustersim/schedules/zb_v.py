@@ -17,8 +17,8 @@ from clustersim.schedules.rules import with_two_chunks
 def zb_v(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:  # noqa: ARG001
     """Return ZB-V's order, in which every rank starts the backward of a micro-batch soon after its second forward.
 
-    With F = I = W = 1 for a chunk and m >= 2p - 1, without communication, every rank works without a break for its span of
-    6m, and the makespan is 6m + p - 1; a rank holds 2p chunk activations, as much as 1F1B's p of a whole stage.
+    With F = I = W = 1 for a chunk and m >= 2p - 1, without communication, every rank works without a break for its
+    span of 6m, and the makespan is 6m + p - 1; a rank holds 2p chunk activations, as much as 1F1B's p of whole stages.
 
     Notes
     -----

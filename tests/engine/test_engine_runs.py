@@ -7,8 +7,8 @@ from running import equal_costs, run_schedule
 
 from clustersim.analysis.invariants import check_invariants
 from clustersim.engine.run import run
-from clustersim.limits import Limits
 from clustersim.errors import DeadlockError, LimitError
+from clustersim.limits import Limits
 from clustersim.ops import Action, Job, Kind, Messages, Pipeline, Program, Shape, StaticBytes
 from clustersim.scenario.fabrics import FullMesh
 from clustersim.schedules.table import build_schedule

@@ -1,6 +1,6 @@
 """Every scenario of the gallery runs, keeps the laws, and gives what ``expected.json`` says.
 
-After a change that is meant to move a number: ``python tests/gallery/test_scenarios.py`` writes the file anew, for review.
+After a change that is meant to move a number: run this file with Python to write the expectations anew, for review.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def test_a_scenario_gives_what_is_expected(name: str) -> None:
 @pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: row["scenario"])
 @pytest.mark.parametrize(("schedule", "column"), [("1f1b", "1F1B"), ("zb-h1", "ZB-H1")])
 def test_the_zero_bubble_paper_s_rates_are_reproduced(row: dict[str, Any], schedule: str, column: str) -> None:
-    """Qi et al., ICLR 2024, table 5: the paper's own cost model on its profiled times, to the four decimals it prints."""
+    """Qi et al., ICLR 2024, table 5: the paper's cost model on its profiled times, to its four decimals."""
     result = cs.simulate(row["scenario"], [f"schedule={schedule}"])
     assert result.bubble.span_fraction is not None
     assert round(result.bubble.span_fraction, 4) == row["published"][column]

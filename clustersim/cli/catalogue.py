@@ -1,0 +1,97 @@
+"""The verb that lists what comes with clustersim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clustersim.cli.options import common_options, json_option
+from clustersim.cli.output import emit_json, emit_report
+
+Entry = dict[str, Any]
+"""What is told of one name: ``name`` and ``description``, and more where there is more."""
+
+
+def _schedules() -> list[Entry]:
+    from clustersim.schedules.table import SCHEDULES
+
+    return [
+        {"name": name, "description": _sentence((family.__doc__ or "").partition("\n")[0].removeprefix("Return "))}
+        for name, family in SCHEDULES.items()
+    ]
+
+
+def _topologies() -> list[Entry]:
+    from clustersim.scenario.gallery import gallery_file, gallery_names
+
+    paths = {name: gallery_file("topologies", name) for name in gallery_names("topologies")}
+    return [{"name": name, "description": _first_comment(path) if path else ""} for name, path in paths.items()]
+
+
+def _devices() -> list[Entry]:
+    from clustersim.scenario.devices import device_names, load_device
+    from clustersim.scenario.units import format_size
+
+    devices = [load_device(name) for name in device_names()]
+    return [
+        {
+            "name": device.name,
+            "description": f"{device.vendor}, {format_size(device.memory)}",
+            "memory_bytes": device.memory,
+        }
+        for device in devices
+    ]
+
+
+def _scenarios() -> list[Entry]:
+    from clustersim.scenario.document import read_document
+    from clustersim.scenario.gallery import gallery_file, gallery_names
+    from clustersim.scenario.node import plain
+
+    entries = []
+    for name in gallery_names("scenarios"):
+        path = gallery_file("scenarios", name)
+        values: Any = plain(read_document(path).root) if path else {}
+        entries.append({"name": name, "description": str(values.get("name", ""))})
+    return entries
+
+
+def _models() -> list[Entry]:
+    click.echo("there are no models in this version: give a scenario `stage_costs`", err=True)
+    return []
+
+
+KINDS: dict[str, Callable[[], list[Entry]]] = {
+    "schedules": _schedules,
+    "topologies": _topologies,
+    "models": _models,
+    "devices": _devices,
+    "scenarios": _scenarios,
+}
+
+
+@click.command(name="list")
+@click.argument("kind", type=click.Choice(list(KINDS)))
+@json_option
+@common_options
+def list_names(kind: str, as_json: bool) -> None:
+    """List the names that a scenario or a command may use."""
+    entries = KINDS[kind]()
+    if as_json:
+        emit_json({"schema": f"clustersim/list-{kind}/1", "entries": entries}, None)
+    elif entries:
+        from clustersim.report.terminal_catalogue import names_report
+
+        emit_report(names_report([(entry["name"], entry["description"]) for entry in entries]))
+
+
+def _first_comment(path: Path) -> str:
+    first = path.read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]

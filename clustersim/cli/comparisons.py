@@ -1,0 +1,81 @@
+"""Verbs that set results side by side."""
+
+from __future__ import annotations
+
+import click
+
+from clustersim.cli.limits import limit_options, limits_of
+from clustersim.cli.options import common_options, json_option, output_option, set_option
+from clustersim.cli.output import emit_json, emit_report, progress
+from clustersim.errors import ScheduleError, nearest
+
+NOTHING_RAN = 2
+
+
+@click.command()
+@click.argument("scenario")
+@click.option("--schedules", required=True, metavar="NAMES", help="Names joined by commas, or 'all'.")
+@json_option
+@output_option
+@set_option
+@limit_options
+@common_options
+def compare(
+    scenario: str,
+    schedules: str,
+    as_json: bool,
+    output: str | None,
+    overrides: tuple[str, ...],
+    max_events: int | None,
+    max_wall: float | None,
+    max_rss: int | None,
+) -> int:
+    """Run a scenario under several schedules and show them in one table."""
+    from clustersim.planning.compare import compare as compare_schedules
+    from clustersim.scenario.load import load_scenario
+
+    names = _schedule_names(schedules)
+    loaded = load_scenario(scenario, overrides)
+    with progress(f"comparing {len(names)} schedules"):
+        comparison = compare_schedules(loaded, names, limits_of(max_events, max_wall, max_rss)).to_dict()
+    if as_json:
+        emit_json(comparison, output)
+    else:
+        from clustersim.report.terminal_compare import comparison_report
+
+        emit_report(comparison_report(loaded.name, comparison), output)
+    return 0 if any(row["status"] != "refused" for row in comparison["rows"]) else NOTHING_RAN
+
+
+def _schedule_names(text: str) -> list[str]:
+    from clustersim.schedules.table import SCHEDULES
+
+    if text.strip() == "all":
+        return list(SCHEDULES)
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in names if name not in SCHEDULES]
+    if unknown or not names:
+        hint = nearest(unknown[0], list(SCHEDULES)) if unknown else ""
+        known = f"available: {', '.join(SCHEDULES)}, or all"
+        raise ScheduleError(f"--schedules: no schedule is called '{(unknown or [text])[0]}'; {hint or known}")
+    return names
+
+
+@click.command()
+@click.argument("before", metavar="A.json")
+@click.argument("after", metavar="B.json")
+@json_option
+@output_option
+@common_options
+def diff(before: str, after: str, as_json: bool, output: str | None) -> None:
+    """Show what changed from one result (of run --json) to another, and why."""
+    from clustersim.report.difference import difference
+    from clustersim.report.result_file import read_result
+
+    found = difference(read_result(before), read_result(after))
+    if as_json:
+        emit_json(found.to_dict(), output)
+    else:
+        from clustersim.report.terminal_difference import difference_report
+
+        emit_report(difference_report(found), output)

@@ -1,0 +1,58 @@
+"""Where results go: standard output or a file; and progress, on a terminal only."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clustersim.cli.options import Settings
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+_FILE_WIDTH = 100
+
+
+def emit_text(text: str, output: str | None) -> None:
+    """Write a document, always as UTF-8: JSON knows no other encoding."""
+    if output is None:
+        click.echo(text.encode(), nl=False)
+    else:
+        Path(output).write_text(text, encoding="utf-8", newline="\n")
+
+
+def emit_json(document: Any, output: str | None) -> None:
+    """Write one JSON document."""
+    emit_text(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n", output)
+
+
+def emit_report(report: RenderableType, output: str | None = None) -> None:
+    """Draw a report; in a file it has a fixed width and no colours."""
+    from clustersim.report.terminal import console_for
+
+    if output is not None:
+        with Path(output).open("w", encoding="utf-8", newline="\n") as file:
+            console_for(file, _FILE_WIDTH).print(report)
+        return
+    if not (sys.stdout.encoding or "").lower().startswith("utf") and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name may have characters that the terminal has not
+    console_for(sys.stdout).print(report)
+
+
+@contextmanager
+def progress(text: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal that something goes on, once it has taken a second; yield how to say more."""
+    settings = click.get_current_context().ensure_object(Settings)
+    if settings.quiet or not sys.stderr.isatty():
+        yield lambda _text: None
+        return
+    from clustersim.report.terminal import console_for, delayed_status
+
+    with delayed_status(console_for(sys.stderr), text) as say:
+        yield say

@@ -1,0 +1,73 @@
+"""The verb that simulates one scenario."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from clustersim.cli.limits import limit_options, limits_of
+from clustersim.cli.options import common_options, json_option, output_option, set_option
+from clustersim.cli.output import emit_report, emit_text, progress
+
+if TYPE_CHECKING:
+    from clustersim.result import Result
+
+UNFIT = 3
+
+
+@click.command()
+@click.argument("scenario")
+@json_option
+@output_option
+@set_option
+@click.option("--tables", metavar="DIR", help="Write ops, transfers, links, memory and ranks as CSV files to a folder.")
+@click.option("--check", is_flag=True, help="Check the laws that every run keeps.")
+@click.option("--no-fold", is_flag=True, help="Simulate every GPU; this version always does.")
+@limit_options
+@common_options
+def run(
+    scenario: str,
+    as_json: bool,
+    output: str | None,
+    overrides: tuple[str, ...],
+    tables: str | None,
+    check: bool,
+    no_fold: bool,  # noqa: ARG001 - nothing is folded yet
+    max_events: int | None,
+    max_wall: float | None,
+    max_rss: int | None,
+) -> int:
+    """Simulate a scenario (a file, or a name from the gallery) and report where the time goes.
+
+    With -o, a file that ends in .json gets the result document, and any other the report as text. The exit code is 3
+    if the job does not fit in memory.
+    """
+    from clustersim.simulation import simulate
+
+    with progress(f"simulating {scenario}"):
+        result = simulate(scenario, overrides, limits_of(max_events, max_wall, max_rss))
+        if check:
+            _check(result)
+    if tables is not None:
+        _write_tables(result, tables)
+    if as_json or (output or "").lower().endswith(".json"):
+        emit_text(result.to_json(), output)
+    else:
+        from clustersim.report.terminal_run import run_report
+
+        emit_report(run_report(result), output)
+    return UNFIT if result.memory.fits is False else 0
+
+
+def _check(result: Result) -> None:
+    from clustersim.analysis.invariants import check_invariants
+
+    check_invariants(result.trace)
+
+
+def _write_tables(result: Result, folder: str) -> None:
+    from clustersim.report.tables import write_tables
+
+    write_tables(result.trace, Path(folder))

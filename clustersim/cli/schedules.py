@@ -1,0 +1,54 @@
+"""The verb that prints the order of a schedule."""
+
+from __future__ import annotations
+
+import click
+
+from clustersim.cli.options import common_options, output_option
+from clustersim.cli.output import emit_text
+from clustersim.errors import ScheduleError
+
+
+@click.command()
+@click.argument("name")
+@click.option("--pp", type=click.IntRange(1, 4096), required=True, help="Pipeline ranks.")
+@click.option("--microbatches", type=click.IntRange(1, 1_000_000), required=True, help="Micro-batches.")
+@click.option("--vpp", type=click.IntRange(1, 1024), default=1, show_default=True, help="Chunks per rank.")
+@click.option("--group-size", type=click.IntRange(1), help="Micro-batches that a chunk takes before the next.")
+@click.option("--rounds", type=click.Choice(["torch"]), help="PyTorch's rounds in place of groups.")
+@click.option(
+    "--format", "form", type=click.Choice(["grid", "csv"]), default="grid", show_default=True, help="csv is PyTorch's."
+)
+@output_option
+@common_options
+def schedule(
+    name: str,
+    pp: int,
+    microbatches: int,
+    vpp: int,
+    group_size: int | None,
+    rounds: str | None,
+    form: str,
+    output: str | None,
+) -> None:
+    """Print the order of a schedule: a grid with a column a unit of time, or PyTorch's compute-only CSV."""
+    from clustersim.ops import Shape
+    from clustersim.schedules.check import check_schedule, unit_starts
+    from clustersim.schedules.render import render_csv, render_grid
+    from clustersim.schedules.table import build_schedule
+
+    _check_group(name, group_size, rounds)
+    built = build_schedule(name, Shape(pp, microbatches, vpp, group_size, torch_rounds=rounds == "torch"))
+    check_schedule(built)
+    emit_text(render_csv(built) if form == "csv" else render_grid(built, unit_starts(built)) + "\n", output)
+
+
+def _check_group(name: str, group_size: int | None, rounds: str | None) -> None:
+    from clustersim.scenario.schedule_choice import SCHEDULE_RULES
+
+    if group_size is not None and rounds is not None:
+        raise ScheduleError("--rounds takes the place of --group-size: give one of the two")
+    given = "--group-size" if group_size is not None else "--rounds" if rounds is not None else None
+    if given and name in SCHEDULE_RULES and not SCHEDULE_RULES[name].has_loops:
+        loops = ", ".join(known for known, rules in SCHEDULE_RULES.items() if rules.has_loops)
+        raise ScheduleError(f"{given} means nothing to {name}; it is for {loops}")
