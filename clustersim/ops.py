@@ -26,6 +26,8 @@ class Kind(IntEnum):
     EXCHANGE = 7  # blocking sends and receives, batched; no compute
     BARRIER = 8  # before the optimizer step; no compute
 
+    __hash__ = int.__hash__  # Enum's own runs Python code, and kinds are dictionary keys on hot paths
+
 
 FORWARDS = frozenset({Kind.F, Kind.FB})
 BACKWARDS = frozenset({Kind.B, Kind.I, Kind.FB})
@@ -225,7 +227,7 @@ class Job:
     blocking: bool = False
     num_steps: int = 1
     static_bytes: tuple[tuple[StaticBytes, ...], ...] = field(default=())  # static_bytes[replica][pp_rank]
-    policy: Policy | None = None  # orders ops while they run; the programs' own order then only says what there is to do
+    policy: Policy | None = None  # orders ops while they run, whatever order the programs have
 
 
 class StaticBytes(NamedTuple):

@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clustersim.report.quantities import adding_up, number, percent, points, seconds, size
+from clustersim.report.quantities import PS_PER_S, adding_up, number, percent, points, seconds, size
 
 DIFFERENCE_SCHEMA = "clustersim/diff/1"
-_PS_PER_S = 10**12
 
 Document = Mapping[str, Any]
 
@@ -117,7 +116,7 @@ class Difference:
             f"exposed communication{_leading(self.axes_s)}": account.exposed_ps,
             f"bubble{_leading(self.causes_s)}": account.bubble_ps,
         }
-        total, texts = adding_up(account.step_ps / _PS_PER_S, [part / _PS_PER_S for part in parts.values()])
+        total, texts = adding_up(account.step_ps / PS_PER_S, [part / PS_PER_S for part in parts.values()])
         told = [f"{name} {text}" for (name, part), text in zip(parts.items(), texts, strict=True) if part]
         return f"step time {total}: {', '.join(told)}"
 
@@ -175,7 +174,7 @@ def _notes(document: Document) -> list[str]:
 
 def _account(before: Document, after: Document) -> Account:
     def change_ps(key: str) -> int:
-        before_ps, after_ps = (round(float(_at(document, key)) * _PS_PER_S) for document in (before, after))
+        before_ps, after_ps = (round(float(_at(document, key)) * PS_PER_S) for document in (before, after))
         return after_ps - before_ps
 
     step, compute, exposed = (change_ps(k) for k in ("step_time_s", "time_s.compute", "time_s.exposed_communication"))

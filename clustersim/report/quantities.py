@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 UNKNOWN = "n/a"
 NUM_DIGITS = 4
+PS_PER_S = 10**12
 
 Units = Sequence[tuple[float, str]]
 """``(factor, unit)``, the largest first; a value is shown in the first unit of which it is at least one."""
@@ -26,6 +27,17 @@ def seconds(value: float | None) -> str:
     ('570.0 ms', '0 s', '1.000 s', '7200 s', '27.78 h', 'n/a')
     """
     return _in_unit(value, _time_units(value or 0.0), "0 s")
+
+
+def picoseconds(value_ps: int) -> str:
+    """Return a time given in picoseconds.
+
+    Examples
+    --------
+    >>> picoseconds(10_000_000_000)
+    '10.00 ms'
+    """
+    return seconds(value_ps / PS_PER_S)
 
 
 def size(value: int | None) -> str:
@@ -96,6 +108,17 @@ def count(value: int) -> str:
     '65,536'
     """
     return f"{value:,}"
+
+
+def counted(number_of: int, thing: str) -> str:
+    """Return how many things there are.
+
+    Examples
+    --------
+    >>> counted(1, "rank"), counted(1024, "GPU")
+    ('1 rank', '1,024 GPUs')
+    """
+    return f"{count(number_of)} {thing}" if number_of == 1 else f"{count(number_of)} {thing}s"
 
 
 def signed(text: str, value: float) -> str:

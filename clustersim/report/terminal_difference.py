@@ -9,11 +9,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from clustersim.report.difference import HEADLINES, Change, Difference, Quantity, RankChange
-from clustersim.report.quantities import UNKNOWN, relative, seconds, signed, size
+from clustersim.report.quantities import UNKNOWN, picoseconds, relative, signed, size
 from clustersim.report.terminal import Column, Paragraph, Table, title
 
 _NUM_RANKS = 8
-_PS_PER_S = 10**12
 
 
 def difference_report(difference: Difference) -> RenderableType:
@@ -93,7 +92,7 @@ def _ranks(difference: Difference) -> Iterator[RenderableType]:
 
 
 def _time(change_ps: int) -> str:
-    return signed(seconds(change_ps / _PS_PER_S), change_ps)
+    return signed(picoseconds(change_ps), change_ps)
 
 
 def _memory(rank: RankChange) -> str:

@@ -25,6 +25,10 @@ class MemoryReport:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         memory = self.result.memory
+        if not memory.peak_bytes:
+            yield title("Memory")
+            yield Paragraph("the scenario gives no sizes")
+            return
         factor, unit = size_unit(memory.peak_bytes)
         rows = [memory.ranks[index] for index in shown_rows(len(memory.ranks), MAX_ROWS)]
         yield title(f"Memory at each rank's peak [{unit}]")

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
-from clustersim.report.quantities import count, number, percent, seconds, size
-from clustersim.report.terminal import Bar, Column, Facts, Paragraph, Table, characters_of, title
+from clustersim.report.quantities import count, counted, number, percent, picoseconds, seconds, size
+from clustersim.report.terminal import Bar, Column, Facts, Paragraph, Table, characters_of, left_out, shown_rows, title
 from clustersim.report.terminal_gantt import Gantt
-from clustersim.report.terminal_memory import MemoryReport
+from clustersim.report.terminal_memory import MAX_ROWS, MemoryReport
 from clustersim.result import Result
 
 _NUM_LINKS = 5
@@ -28,6 +28,7 @@ def run_report(result: Result) -> RenderableType:
         Gantt(result),
         MemoryReport(result),
         *_communication(result),
+        *_rank_times(result),
         *_warnings(result),
         *_provenance(result),
     )
@@ -43,14 +44,15 @@ class Headline:
         result = self.result
         trace, times = result.trace, characters_of(options).times
         num_microbatches = int(trace.ops.microbatch.max()) + 1
+        microbatches = "micro-batch" if num_microbatches == 1 else "micro-batches"
         sizes = " ".join(f"{axis} {size}" for axis, size in result.scenario.parallelism.sizes.items() if size > 1)
         if result.name:
             yield Paragraph(result.name, "bold")
         yield Facts(
             [
                 result.schedule,
-                f"{len(result.ranks)} ranks {times} {count(num_microbatches)} micro-batches",
-                f"{count(len(trace.ranks))} GPUs" + (f" ({sizes})" if sizes else ""),
+                f"{counted(len(result.ranks), 'rank')} {times} {count(num_microbatches)} {microbatches}",
+                counted(len(trace.ranks), "GPU") + (f" ({sizes})" if sizes else ""),
             ]
         )
         yield Facts(_speed(result), "bold")
@@ -126,6 +128,21 @@ def _bubble(result: Result) -> Iterator[RenderableType]:
 def _parts(what: str, times_s: Mapping[str, float]) -> list[str]:
     parts = [f"{name.replace('_', ' ')} {seconds(time_s)}" for name, time_s in times_s.items() if time_s] or ["none"]
     return [f"{what}: {parts[0]}", *parts[1:]]
+
+
+def _rank_times(result: Result) -> Iterator[RenderableType]:
+    yield title("Time of each rank, over the run")
+    ranks = [result.ranks[index] for index in shown_rows(len(result.ranks), MAX_ROWS)]
+    yield Table(
+        [
+            Column("rank", [str(rank.pp_rank) for rank in ranks]),
+            Column("compute", [picoseconds(rank.compute_ps) for rank in ranks]),
+            Column("exposed", [picoseconds(rank.exposed_communication_ps) for rank in ranks]),
+            Column("bubble", [picoseconds(rank.bubble_ps) for rank in ranks]),
+            Column("bubble / makespan", [percent(rank.bubble_ps / (rank.makespan_ps or 1)) for rank in ranks], rank=1),
+        ]
+    )
+    yield from left_out(len(result.ranks), MAX_ROWS, "ranks")
 
 
 def _communication(result: Result) -> Iterator[RenderableType]:

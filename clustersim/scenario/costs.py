@@ -112,7 +112,10 @@ class CostsByStage(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     stages: tuple[RankCosts, ...] = Field(
-        min_length=1, max_length=MAX_STAGES, description="One mapping per global stage, in order: pp * vpp of them."
+        min_length=1,
+        max_length=MAX_STAGES,
+        description="One mapping per global stage, in order: pp * vpp of them, two chunks counting for a V; pp of them "
+        "if the schedule is bidirectional.",
     )
 
 

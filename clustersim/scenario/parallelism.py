@@ -55,8 +55,3 @@ class Parallelism(BaseModel):
     def num_gpus(self) -> int:
         """Number of GPUs that the axes need: tp * cp * dp * pp."""
         return math.prod(self.sizes.values())
-
-    @property
-    def num_stages(self) -> int:
-        """Number of global stages of a loop schedule: pp * vpp."""
-        return self.pp * self.vpp

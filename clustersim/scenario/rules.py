@@ -15,7 +15,7 @@ from clustersim.scenario.costs import CostsByStage, RankCosts
 from clustersim.scenario.findings import Finding
 from clustersim.scenario.node import Path
 from clustersim.scenario.parallelism import Parallelism
-from clustersim.scenario.schedule_choice import SCHEDULE_RULES, ScheduleChoice
+from clustersim.scenario.schedule_choice import GROUPED, SCHEDULE_RULES, ScheduleChoice
 
 if TYPE_CHECKING:
     from clustersim.scenario.spec import ClusterSpec, Runtime, Training
@@ -41,10 +41,13 @@ def scenario_findings(parts: Parts) -> Iterator[Finding]:
 
 
 def _num_stages(parts: Parts) -> Iterator[Finding]:
-    costs, parallelism = parts.stage_costs, parts.parallelism
-    if isinstance(costs, CostsByStage) and parallelism and len(costs.stages) != parallelism.num_stages:
-        what = f"{len(costs.stages)} stages; pp * vpp = {parallelism.pp} * {parallelism.vpp} are needed"
-        yield Finding(("stage_costs", "stages"), what)
+    costs, parallelism, schedule = parts.stage_costs, parts.parallelism, parts.schedule
+    if not isinstance(costs, CostsByStage) or not parallelism or not schedule:
+        return
+    rules, pp, vpp = schedule.rules, parallelism.pp, parallelism.vpp
+    if rules.chunks.allows(vpp) and len(costs.stages) != rules.num_listed_stages(pp, vpp):
+        needed = f"pp = {pp}" if rules.is_bidirectional else f"pp * vpp = {pp} * {rules.chunks.num_chunks(vpp)}"
+        yield Finding(("stage_costs", "stages"), f"{len(costs.stages)} stages; {needed} are needed")
 
 
 def _split_backward(parts: Parts) -> Iterator[Finding]:
@@ -73,18 +76,18 @@ def _blocking_p2p(parts: Parts) -> Iterator[Finding]:
 
 def _chunks(parts: Parts) -> Iterator[Finding]:
     parallelism, schedule = parts.parallelism, parts.schedule
-    if parallelism and schedule and parallelism.vpp > 1 and not schedule.rules.has_loops:
+    if parallelism and schedule and not schedule.rules.chunks.allows(parallelism.vpp):
         allowed = ", ".join(name for name, rules in SCHEDULE_RULES.items() if rules.has_loops)
-        what = f"{schedule.name} has one chunk per rank; got {parallelism.vpp}"
-        yield Finding(("parallelism", "vpp"), what, f"several chunks are for {allowed}")
+        what = f"{schedule.name} has {schedule.rules.chunks.text}; got {parallelism.vpp}"
+        yield Finding(("parallelism", "vpp"), what, f"any number of chunks will do for {allowed}")
 
 
 def _group_size(parts: Parts) -> Iterator[Finding]:
     schedule, path = parts.schedule, ("schedule", "group_size")
     if not schedule or schedule.group_size is None:
         return
-    if not schedule.rules.has_loops:
-        yield Finding(path, f"means nothing to {schedule.name}; it is for interleaved-1f1b")
+    if not schedule.rules.takes_groups:
+        yield Finding(path, f"means nothing to {schedule.name}; it is for {' and '.join(GROUPED)}")
     elif schedule.rounds:
         yield Finding(path, "given beside `rounds`, which takes its place", "keep one of the two")
     elif parts.parallelism and parts.batch:
@@ -102,8 +105,8 @@ def _rounds(parts: Parts) -> Iterator[Finding]:
     schedule, path = parts.schedule, ("schedule", "rounds")
     if not schedule or schedule.rounds is None:
         return
-    if not schedule.rules.has_loops:
-        yield Finding(path, f"means nothing to {schedule.name}; it is for interleaved-1f1b")
+    if not schedule.rules.takes_groups:
+        yield Finding(path, f"means nothing to {schedule.name}; it is for {' and '.join(GROUPED)}")
     elif parts.parallelism and parts.batch:
         for num_microbatches in _numbers_of_microbatches(parts.batch, parts.parallelism.dp):
             num_rounds = max(1, num_microbatches // parts.parallelism.pp)

@@ -11,24 +11,74 @@ from clustersim.errors import nearest
 
 
 @dataclass(frozen=True, slots=True)
+class ChunkRule:
+    """Which vpp a schedule takes, and how many chunks a rank then has.
+
+    Examples
+    --------
+    >>> TWO_CHUNKS.allows(1), TWO_CHUNKS.num_chunks(1), TWO_CHUNKS.allows(3)
+    (True, 2, False)
+    """
+
+    text: str
+    smallest: int = 1  # a smaller vpp, as when it is absent, is taken as this
+    largest: int | None = None
+    multiple_of: int = 1
+
+    def num_chunks(self, vpp: int) -> int:
+        """Return the chunks on each rank for a `vpp` that the rule allows."""
+        return max(vpp, self.smallest)
+
+    def allows(self, vpp: int) -> bool:
+        """Return whether the schedule takes `vpp`."""
+        chunks = self.num_chunks(vpp)
+        return chunks % self.multiple_of == 0 and (self.largest is None or chunks <= self.largest)
+
+
+ONE_CHUNK = ChunkRule("one chunk per rank", largest=1)
+ANY_CHUNKS = ChunkRule("any number of chunks per rank")
+TWO_CHUNKS = ChunkRule("two chunks per rank (vpp absent, 1 or 2)", smallest=2, largest=2)
+WAVES = ChunkRule("two chunks per rank and wave (vpp absent, 1 or even)", smallest=2, multiple_of=2)
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleRules:
     """What a schedule asks of a scenario."""
 
-    has_loops: bool = False  # several chunks per rank (vpp), and groups of micro-batches
+    chunks: ChunkRule = ONE_CHUNK
+    is_bidirectional: bool = False  # two replicas of pp whole stages, passed in opposite directions
+    takes_groups: bool = False  # of micro-batches (group_size, rounds)
     splits_backward: bool = False  # runs I and W apart
     allows_blocking_p2p: bool = False
+
+    @property
+    def has_loops(self) -> bool:
+        """Whether any number of chunks per rank will do."""
+        return self.chunks is ANY_CHUNKS
+
+    def num_listed_stages(self, pp: int, vpp: int) -> int:
+        """Return how many stages a list of costs has; a second replica copies the first."""
+        return pp if self.is_bidirectional else pp * self.chunks.num_chunks(vpp)
 
 
 SCHEDULE_RULES: dict[str, ScheduleRules] = {
     "gpipe": ScheduleRules(allows_blocking_p2p=True),
     "1f1b": ScheduleRules(allows_blocking_p2p=True),
-    "interleaved-1f1b": ScheduleRules(has_loops=True, allows_blocking_p2p=True),
+    "interleaved-1f1b": ScheduleRules(ANY_CHUNKS, takes_groups=True, allows_blocking_p2p=True),
+    "looped-bfs": ScheduleRules(ANY_CHUNKS),
     "zb-h1": ScheduleRules(splits_backward=True),
+    "zb-h2": ScheduleRules(splits_backward=True),
+    "interleaved-zb": ScheduleRules(ANY_CHUNKS, takes_groups=True, splits_backward=True),
+    "zb-v": ScheduleRules(TWO_CHUNKS, splits_backward=True),
+    "v-half": ScheduleRules(TWO_CHUNKS, splits_backward=True),
+    "v-min": ScheduleRules(TWO_CHUNKS, splits_backward=True),
+    "dualpipe": ScheduleRules(TWO_CHUNKS, is_bidirectional=True, splits_backward=True),
+    "dualpipev": ScheduleRules(TWO_CHUNKS, splits_backward=True),
+    "chimera": ScheduleRules(TWO_CHUNKS, is_bidirectional=True),
+    "hanayo": ScheduleRules(WAVES),
 }
-_PLANNED = (
-    *("looped-bfs", "zb-h2", "interleaved-zb", "zb-v", "zb-auto", "v-half", "v-min"),
-    *("dualpipe", "dualpipev", "chimera", "hanayo", "pipedream", "pipedream-2bw"),
-)
+GROUPED = tuple(name for name, rules in SCHEDULE_RULES.items() if rules.takes_groups)
+_PLANNED = ("zb-auto", "pipedream", "pipedream-2bw")
 
 
 class ScheduleChoice(BaseModel):
@@ -47,11 +97,11 @@ class ScheduleChoice(BaseModel):
         None,
         ge=1,
         le=1_000_000,
-        description="Micro-batches that interleaved-1f1b runs through one chunk before the next; "
+        description=f"Micro-batches that {' or '.join(GROUPED)} runs through one chunk before the next; "
         "absent: pp, with a short last group.",
     )
     rounds: Literal["torch"] | None = Field(
-        None, description="torch: PyTorch's rounds in place of groups, for interleaved-1f1b."
+        None, description=f"torch: PyTorch's rounds in place of groups, for {' and '.join(GROUPED)}."
     )
 
     @model_validator(mode="before")

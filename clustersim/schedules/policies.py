@@ -1,7 +1,7 @@
 """Online policies: which ready op a GPU starts when it falls idle.
 
-A policy is a function of a :class:`~clustersim.ops.GpuView`, which holds only what that GPU could know; it returns one of
-the ready ops, or None to wait for the next arrival. Ready ops come sorted by kind, then micro-batch, then stage.
+A policy is a function of a :class:`~clustersim.ops.GpuView`, which holds only what that GPU could know; it returns one
+of the ready ops, or None to wait for the next arrival. Ready ops come sorted by kind, then micro-batch, then stage.
 """
 
 from __future__ import annotations

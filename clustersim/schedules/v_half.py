@@ -22,7 +22,7 @@ def v_half(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:
     Examples
     --------
     >>> [" ".join(map(str, order)) for order in v_half(Shape(2, 1)).orders]
-    ['0F0 3F0 3I0 3W0 0I0 0W0', '1F0 2F0 2I0 2W0 1I0 1W0']
+    ['0F0 3F0 3I0 3W0 0I0 0W0', '1F0 2F0 2I0 1I0 2W0 1W0']
     """
     shape = with_two_chunks("v-half", shape)
     p = shape.num_ranks

@@ -1,4 +1,7 @@
-"""Explicit costs: what a scenario says one micro-batch costs, spread over the global stages."""
+"""Explicit costs: what a scenario says one micro-batch costs, spread over the global stages.
+
+Loop, V and wave placements all keep stage ``k`` in chunk ``k // p``, so one rule shares a rank's costs for all of them.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,11 @@ def uniform_stage_costs(cost: RankCosts, num_ranks: int, num_chunks: int) -> tup
 def listed_stage_costs(costs: Sequence[RankCosts]) -> tuple[StageCosts, ...]:
     """Return ``costs[stage]`` as listed, one mapping per global stage."""
     return tuple(_stage_costs(cost, 1, 0) for cost in costs)
+
+
+def both_replicas(costs: tuple[StageCosts, ...]) -> tuple[StageCosts, ...]:
+    """Return ``costs[stage]`` of a bidirectional schedule: stage p + k copies stage k, and nothing is divided."""
+    return costs * 2
 
 
 def _stage_costs(cost: RankCosts, num_parts: int, part: int) -> StageCosts:

@@ -12,7 +12,7 @@ from clustersim.scenario.spec import Scenario
 from clustersim.schedules.table import build_schedule
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.placement import RankCoordinates, RankLayout, place
-from clustersim.workload.explicit import listed_stage_costs, uniform_stage_costs
+from clustersim.workload.explicit import both_replicas, listed_stage_costs, uniform_stage_costs
 from clustersim.workload.lowering import StepOptions, lower
 
 # Sums over a run must stay within an int64.
@@ -54,10 +54,13 @@ def build_job(scenario: Scenario, cluster: Cluster) -> Job:
 
 def stage_costs(scenario: Scenario) -> tuple[StageCosts, ...]:
     """Return ``costs[stage]`` of a scenario."""
-    given = scenario.stage_costs
+    given, parallelism, rules = scenario.stage_costs, scenario.parallelism, scenario.schedule.rules
     if isinstance(given, RankCosts):
-        return uniform_stage_costs(given, scenario.parallelism.pp, scenario.parallelism.vpp)
-    return listed_stage_costs(given.stages)
+        num_chunks = 1 if rules.is_bidirectional else rules.chunks.num_chunks(parallelism.vpp)
+        costs = uniform_stage_costs(given, parallelism.pp, num_chunks)
+    else:
+        costs = listed_stage_costs(given.stages)
+    return both_replicas(costs) if rules.is_bidirectional else costs
 
 
 def schedule_of(scenario: Scenario, num_microbatches: int) -> Schedule:

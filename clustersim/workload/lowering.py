@@ -32,7 +32,7 @@ def lower(
 ) -> Pipeline:
     """Return the pipeline that runs `schedule` with ``costs[stage]``.
 
-    `last_fraction` is the size of each chain's last micro-batch, in full ones; its times and bytes scale with it,
+    `last_fraction` is the size of the replica's last micro-batch, in full ones; its times and bytes scale with it,
     rounded up.
     """
     check_schedule(schedule)
@@ -49,10 +49,12 @@ def lower(
 
 
 def _last_microbatches(schedule: Schedule) -> list[int]:
-    last = [0] * schedule.num_stages
-    for chain, num_microbatches in zip(schedule.chains, microbatches_by_chain(schedule), strict=True):
-        for stage in chain:
-            last[stage] = num_microbatches - 1
+    """Return the last micro-batch of each stage; -1 on the chains that the replica's last one does not pass."""
+    last = [-1] * schedule.num_stages
+    shares = zip(schedule.chains, microbatches_by_chain(schedule), strict=True)
+    chain, num_microbatches = [share for share in shares if share[1]][-1]
+    for stage in chain:
+        last[stage] = num_microbatches - 1
     return last
 
 

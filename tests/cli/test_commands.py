@@ -79,7 +79,7 @@ def test_schema(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ("args", "what"),
     [
         (["validat", "a.yaml"], "did you mean 'validate'?"),
-        (["colour"], "verbs: validate, show, schema"),
+        (["colour"], "verbs: run, compare"),
         (["validate"], "Missing argument"),
         (["show", "--colour", "a.yaml"], "No such option"),
         (["schema", "colour"], "scenario"),
