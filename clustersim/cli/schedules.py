@@ -49,6 +49,6 @@ def _check_group(name: str, group_size: int | None, rounds: str | None) -> None:
     if group_size is not None and rounds is not None:
         raise ScheduleError("--rounds takes the place of --group-size: give one of the two")
     given = "--group-size" if group_size is not None else "--rounds" if rounds is not None else None
-    if given and name in SCHEDULE_RULES and not SCHEDULE_RULES[name].has_loops:
-        loops = ", ".join(known for known, rules in SCHEDULE_RULES.items() if rules.has_loops)
-        raise ScheduleError(f"{given} means nothing to {name}; it is for {loops}")
+    if given and name in SCHEDULE_RULES and not SCHEDULE_RULES[name].takes_groups:
+        grouped = ", ".join(known for known, rules in SCHEDULE_RULES.items() if rules.takes_groups)
+        raise ScheduleError(f"{given} means nothing to {name}; it is for {grouped}")

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clustersim.report.quantities import PS_PER_S, adding_up, number, percent, points, seconds, size
+from clustersim.report.quantities import adding_up, number, percent, points, seconds, size
+from clustersim.scenario.units import PS_PER_S
 
 DIFFERENCE_SCHEMA = "clustersim/diff/1"
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clustersim.scenario.units import PS_PER_S
+
 UNKNOWN = "n/a"
 NUM_DIGITS = 4
-PS_PER_S = 10**12
 
 Units = Sequence[tuple[float, str]]
 """``(factor, unit)``, the largest first; a value is shown in the first unit of which it is at least one."""

@@ -76,7 +76,7 @@ def _wrapped(text: str, width: int, first_indent: int, indent: int) -> list[str]
             else:
                 lines.append(piece)
                 room = max(_NARROWEST, width - indent)
-    return lines
+    return [line.rstrip() for line in lines]
 
 
 @dataclass(frozen=True, slots=True)

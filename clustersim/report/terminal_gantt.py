@@ -12,7 +12,7 @@ from clustersim.analysis.waits import find_waits
 from clustersim.report.characters import Characters
 from clustersim.report.gantt import COMMUNICATION, MEANINGS, WAITING, GanttRow, gantt_rows
 from clustersim.report.quantities import time_unit
-from clustersim.report.terminal import Facts, characters_of, shown_rows
+from clustersim.report.terminal import Facts, Paragraph, characters_of, shown_rows
 from clustersim.result import Result
 
 MAX_RANKS = 16
@@ -39,6 +39,9 @@ class Gantt:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         trace, characters = self.result.trace, characters_of(options)
+        if not trace.makespan_ps:
+            yield Paragraph("the run takes no time")
+            return
         indices = np.flatnonzero(trace.ranks.replica == self.result.ranks[0].replica)
         shown = shown_rows(len(indices), MAX_RANKS)
         label_width = len(f"rank {len(indices) - 1}") + 1

@@ -10,15 +10,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from clustersim.errors import ScheduleError
 from clustersim.scenario.batch import Batch, batch_findings, largest_num_microbatches
 from clustersim.scenario.costs import CostsByStage, RankCosts
 from clustersim.scenario.findings import Finding
 from clustersim.scenario.node import Path
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.scenario.schedule_choice import GROUPED, SCHEDULE_RULES, ScheduleChoice
+from clustersim.schedules.table import build_schedule
 
 if TYPE_CHECKING:
     from clustersim.scenario.spec import ClusterSpec, Runtime, Training
+
+
+_MOST_OPS_BUILT = 100_000  # of larger shapes the run itself asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,40 +87,31 @@ def _chunks(parts: Parts) -> Iterator[Finding]:
         yield Finding(("parallelism", "vpp"), what, f"any number of chunks will do for {allowed}")
 
 
-def _group_size(parts: Parts) -> Iterator[Finding]:
-    schedule, path = parts.schedule, ("schedule", "group_size")
-    if not schedule or schedule.group_size is None:
+def _groups(parts: Parts) -> Iterator[Finding]:
+    schedule = parts.schedule
+    if not schedule:
         return
-    if not schedule.rules.takes_groups:
-        yield Finding(path, f"means nothing to {schedule.name}; it is for {' and '.join(GROUPED)}")
-    elif schedule.rounds:
-        yield Finding(path, "given beside `rounds`, which takes its place", "keep one of the two")
-    elif parts.parallelism and parts.batch:
-        size, pp = schedule.group_size, parts.parallelism.pp
-        for num_microbatches in _numbers_of_microbatches(parts.batch, parts.parallelism.dp):
-            rest = num_microbatches % size
-            if not pp <= size <= num_microbatches or 0 < rest < pp:
-                what = f"{size} does not go with pp {pp} and {num_microbatches} micro-batches per replica"
-                rule = "pp <= group_size <= micro-batches, the last group full or at least pp"
-                yield Finding(path, what, f"Megatron's rule: {rule}")
-                return
+    for key in ("group_size", "rounds"):
+        if getattr(schedule, key) is not None and not schedule.rules.takes_groups:
+            yield Finding(("schedule", key), f"means nothing to {schedule.name}; it is for {' and '.join(GROUPED)}")
+    if schedule.group_size is not None and schedule.rounds is not None:
+        yield Finding(("schedule", "group_size"), "given beside `rounds`, which takes its place", "keep one of the two")
 
 
-def _rounds(parts: Parts) -> Iterator[Finding]:
-    schedule, path = parts.schedule, ("schedule", "rounds")
-    if not schedule or schedule.rounds is None:
+def _shape(parts: Parts) -> Iterator[Finding]:
+    """The schedule itself says whether it takes so many ranks and micro-batches, in such groups."""
+    schedule, parallelism, batch = parts.schedule, parts.parallelism, parts.batch
+    if not schedule or not parallelism or not batch or any(_groups(parts)) or any(_chunks(parts)):
         return
-    if not schedule.rules.takes_groups:
-        yield Finding(path, f"means nothing to {schedule.name}; it is for {' and '.join(GROUPED)}")
-    elif parts.parallelism and parts.batch:
-        for num_microbatches in _numbers_of_microbatches(parts.batch, parts.parallelism.dp):
-            num_rounds = max(1, num_microbatches // parts.parallelism.pp)
-            if num_microbatches % num_rounds:
-                what = (
-                    f"{num_microbatches} micro-batches do not divide into {num_rounds} rounds, as PyTorch's rule asks"
-                )
-                yield Finding(path, what, "rounds = max(1, micro-batches // pp) must divide the micro-batches")
-                return
+    for num_microbatches in _numbers_of_microbatches(batch, parallelism.dp):
+        if num_microbatches * parallelism.pp * parallelism.vpp > _MOST_OPS_BUILT:
+            continue
+        try:
+            build_schedule(schedule.name, schedule.shape(parallelism.pp, parallelism.vpp, num_microbatches))
+        except ScheduleError as error:
+            keys = [key for key in ("group_size", "rounds") if getattr(schedule, key) is not None]
+            yield Finding(("schedule", *keys), str(error))
+            return
 
 
 def _numbers_of_microbatches(batch: Batch, dp: int) -> tuple[int, ...]:
@@ -171,8 +167,8 @@ _RULES: tuple[Callable[[Parts], Iterator[Finding]], ...] = (
     _split_backward,
     _blocking_p2p,
     _chunks,
-    _group_size,
-    _rounds,
+    _groups,
+    _shape,
     _gpus,
     _experts,
     _batch,

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from clustersim.errors import nearest
+from clustersim.ops import Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +125,8 @@ class ScheduleChoice(BaseModel):
     def rules(self) -> ScheduleRules:
         """What this schedule asks of the scenario."""
         return SCHEDULE_RULES[self.name]
+
+    def shape(self, pp: int, vpp: int, num_microbatches: int) -> Shape:
+        """Return the shape that the schedule has to order."""
+        torch_rounds = self.rounds == "torch"
+        return Shape(pp, num_microbatches, vpp, self.group_size, torch_rounds=torch_rounds)

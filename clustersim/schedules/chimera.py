@@ -18,8 +18,9 @@ from clustersim.schedules.rules import require_even_ranks, with_two_chunks
 def chimera(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:  # noqa: ARG001
     """Return Chimera's order for an even p: units of p/2 micro-batches go down and up in turn, one unit behind another.
 
-    With F = B = 1 and m a multiple of p, without communication, the makespan is 2m + p - 2; ranks hold p/2 + 1 to p
-    micro-batches, of two replicas of their weights.
+    With F = B = 1 and m a multiple of p, without communication, the makespan is 2m + p - 2; with B >= F it is
+    (m + p/2 - 1)(F + B) + (p/2 - 1)(2m/p - 1)(B - F). Ranks hold p/2 + 1 to p micro-batches, of two replicas of their
+    weights.
 
     Notes
     -----

@@ -33,8 +33,8 @@ def dualpipe(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedul
     p, m = shape.num_ranks, shape.num_microbatches
     if m % 2:
         raise ScheduleError(
-            f"{_NAME}: num_microbatches = {m}: half of them go in each direction; allowed: an even number; "
-            f"take {m - 1 or 2} or {m + 1}"
+            f"{_NAME}: num_microbatches = {m}: half of them go in each direction; allowed: an even number, "
+            f"num_microbatches >= 2 * pp; take {max(m + 1, 2 * p)} micro-batches"
         )
     require_two_microbatches_per_rank(_NAME, shape)
     orders = []

@@ -20,8 +20,8 @@ def hanayo(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:
     """Return the order of vpp / 2 waves: units of p micro-batches, each entering as the one before begins to leave.
 
     A wave is a chunk down the ranks and a chunk back, so W waves are vpp = 2W; vpp absent or 1 is taken as one wave.
-    With F = B and m a multiple of p, without communication, the makespan is (m + (p - 1)/vpp)(F + B), F and B over
-    all chunks of a rank; a rank holds p micro-batches at most.
+    With B >= F, over all chunks of a rank, and m a multiple of p, without communication, the makespan is
+    (m + (p - 1)/vpp)(F + B) + (p - 1)(2m/p - 1)(B - F)/vpp; a rank holds min(m, p) micro-batches at most.
 
     Notes
     -----

@@ -22,7 +22,7 @@ def interleaved_zb(shape: Shape, costs: Sequence[StageCosts] | None = None) -> S
     """Return ZB-H1's order over v chunks: rank s does (v - 1)g + p - s virtual forwards, then I, W and F in turn.
 
     Without communication the makespan is mS + (p - 1)(F + I - W)/v, with S = F + I + W over all chunks of a rank, when
-    m >= p, the last group is whole, and W <= min(F, I).
+    m >= p, the last group is whole, and W <= min(F, I). With groups of p, every rank holds vp chunk activations.
 
     Notes
     -----

@@ -63,7 +63,7 @@ def require_even_ranks(name: str, shape: Shape) -> None:
     if shape.num_ranks % 2:
         raise ScheduleError(
             f"{name}: pp = {shape.num_ranks}: this schedule mirrors the first half of the ranks in the second; "
-            f"allowed: an even pp; take pp = {shape.num_ranks - 1 or 2} or {shape.num_ranks + 1}"
+            f"allowed: an even pp; take pp = {shape.num_ranks + 1}"
         )
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clustersim.errors import Fault, ScenarioError, ScheduleError
-from clustersim.ops import Job, Pipeline, Schedule, Shape, StageCosts, StaticBytes
+from clustersim.errors import Fault, ScenarioError
+from clustersim.ops import Job, Pipeline, StageCosts
 from clustersim.scenario.batch import ReplicaBatch, deal_samples
-from clustersim.scenario.costs import RankCosts
 from clustersim.scenario.spec import Scenario
-from clustersim.schedules.table import build_schedule
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.placement import RankCoordinates, RankLayout, place
-from clustersim.workload.explicit import both_replicas, listed_stage_costs, uniform_stage_costs
 from clustersim.workload.lowering import StepOptions, lower
+from clustersim.workload.stages import schedule_of, stage_costs, static_bytes
 
 # Sums over a run must stay within an int64.
 _LARGEST_SUM = 2**62
@@ -48,37 +46,8 @@ def build_job(scenario: Scenario, cluster: Cluster) -> Job:
         gpus=tuple(tuple(gpu_by_rank[rank] for rank in ranks) for _, ranks in replicas),
         blocking=scenario.runtime.p2p == "blocking",
         num_steps=scenario.steps,
-        static_bytes=tuple(_static_bytes(pipeline_by_share[share].schedule, costs) for share, _ in replicas),
+        static_bytes=tuple(static_bytes(pipeline_by_share[share].schedule, costs) for share, _ in replicas),
     )
-
-
-def stage_costs(scenario: Scenario) -> tuple[StageCosts, ...]:
-    """Return ``costs[stage]`` of a scenario."""
-    given, parallelism, rules = scenario.stage_costs, scenario.parallelism, scenario.schedule.rules
-    if isinstance(given, RankCosts):
-        num_chunks = 1 if rules.is_bidirectional else rules.chunks.num_chunks(parallelism.vpp)
-        costs = uniform_stage_costs(given, parallelism.pp, num_chunks)
-    else:
-        costs = listed_stage_costs(given.stages)
-    return both_replicas(costs) if rules.is_bidirectional else costs
-
-
-def schedule_of(scenario: Scenario, num_microbatches: int) -> Schedule:
-    """Return the schedule of a replica with so many micro-batches.
-
-    Raises
-    ------
-    ScenarioError
-        The schedule refuses the shape; the message names its rule.
-    """
-    choice, parallelism = scenario.schedule, scenario.parallelism
-    shape = Shape(
-        parallelism.pp, num_microbatches, parallelism.vpp, choice.group_size, torch_rounds=choice.rounds == "torch"
-    )
-    try:
-        return build_schedule(choice.name, shape, stage_costs(scenario))
-    except ScheduleError as error:
-        raise ScenarioError(Fault("schedule", str(error))) from error
 
 
 def _pipeline(scenario: Scenario, share: ReplicaBatch, costs: Sequence[StageCosts]) -> Pipeline:
@@ -91,18 +60,6 @@ def _pipeline(scenario: Scenario, share: ReplicaBatch, costs: Sequence[StageCost
         what = f"the run adds up to {longest_ps:.2g} ps and {largest_bytes:.2g} bytes; allowed: below 2**62 of each"
         raise ScenarioError(Fault("stage_costs", what, hint="fewer steps or micro-batches, or smaller costs"))
     return pipeline
-
-
-def _static_bytes(schedule: Schedule, costs: Sequence[StageCosts]) -> tuple[StaticBytes, ...]:
-    totals = [StaticBytes(0, 0, 0)] * schedule.shape.num_ranks
-    for stage, rank in enumerate(schedule.rank_by_stage):
-        cost, total = costs[stage], totals[rank]
-        totals[rank] = StaticBytes(
-            total.weights_bytes + cost.weights_bytes,
-            total.gradients_bytes + cost.gradients_bytes,
-            total.optimizer_bytes + cost.optimizer_bytes,
-        )
-    return tuple(totals)
 
 
 def num_samples(scenario: Scenario) -> int:

@@ -18,7 +18,8 @@ ALLOWED = {
     "trace": set(),
     "result": {"scenario.spec", "trace"},
     "schedules": {"ops", "errors"},
-    "scenario": {"errors"},
+    # A schedule says itself which shapes it refuses, so that a scenario can report it with its place in the file.
+    "scenario": {"schedules", "ops", "errors"},
     "topology": {"scenario.fabrics", "scenario.units", "errors"},
     "workload": {"scenario", "schedules", "topology", "ops", "errors"},
     "engine": {"ops", "trace", "topology", "limits", "errors"},
@@ -36,7 +37,7 @@ ALLOWED = {
         "trace",
         "workload",
     },
-    "report": {"simulation", "result", "analysis", "trace", "ops", "errors"},
+    "report": {"simulation", "result", "analysis", "trace", "ops", "scenario.units", "errors"},
     "planning": {"simulation", "limits", "result", "analysis", "scenario", "workload", "ops", "errors"},
 }
 ANYTHING = {"cli", "__init__", "__main__"}

@@ -41,20 +41,17 @@ JOB: dict[str, Any] = {
 
 
 def result_of(**sections: Any) -> cs.Result:
-    """Return the result of 4 x 8 over slow links, with sections replaced and what differs between machines taken out."""
+    """Return the result of 4 x 8 over slow links, sections replaced, without what differs between machines."""
     result = cs.simulate(scenario_from_mapping(JOB | sections))
     fixed = {"clustersim": "1.2.3", "wall_time_s": 0.01}
     scenario = {"path": "job.yaml", "sha256": "0123456789abcdef" * 4}
     return replace(result, provenance={**result.provenance, **fixed, "scenario": scenario})
 
 
-def drawn(report: RenderableType, width: int = 80, encoding: str = "utf-8", color: bool = False) -> str:
-    """Return what a report looks like, as on a terminal with colours or in a file without."""
+def drawn(report: RenderableType, width: int = 80, encoding: str = "utf-8") -> str:
+    """Return what a report looks like in a file of that encoding."""
     raw = io.BytesIO()
     file = io.TextIOWrapper(raw, encoding=encoding, errors="backslashreplace")
-    console = console_for(file, width)
-    if color:
-        console._force_terminal, console._color_system = True, console._detect_color_system()
-    console.print(report)
+    console_for(file, width).print(report)
     file.flush()
     return raw.getvalue().decode(encoding)

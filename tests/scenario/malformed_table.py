@@ -59,7 +59,7 @@ MALFORMED: dict[str, tuple[str, ...]] = {
     "gpus-product.yaml": ("9:9: cluster.gpus: 8, but the parallelism is tp 1 * cp 1 * dp 1 * pp 4 = 4 GPUs",),
     "gpus-too-many.yaml": ("9:9: cluster.gpus: 16 GPUs asked for; the topology has 8",),
     "group-size-refused.yaml": ("13:36: schedule.group_size: means nothing to 1f1b; it is for interleaved-1f1b",),
-    "group-size-rule.yaml": ("14:48: schedule.group_size: 6 does not go with pp 4 and 8 micro-batches per replica",),
+    "group-size-rule.yaml": ("14:48: schedule.group_size: interleaved-1f1b: group_size = 6 leaves a last group of 2",),
     "include-absolute.yaml": ("14:10: include: '/etc/passwd' is an absolute path; give a path relative to this file",),
     "include-escapes.yaml": ("14:10: include: '../test_malformed.py' leads out of the scenario's folder",),
     "include-itself.yaml": (
@@ -109,7 +109,7 @@ MALFORMED: dict[str, tuple[str, ...]] = {
     ),
     "recompute-with-costs.yaml": ("14:23: training.recompute: has no effect on explicit stage costs",),
     "rounds-rule.yaml": (
-        "14:44: schedule.rounds: 9 micro-batches do not divide into 2 rounds, as PyTorch's rule asks",
+        "14:44: schedule.rounds: interleaved-1f1b: rounds: torch: m = 9 micro-batches do not divide into 2 rounds",
     ),
     "scalar.yaml": ("1:1: the file must hold keys and values (a mapping)",),
     "schedule-missing.yaml": ("1:1: schedule: missing key",),
@@ -117,7 +117,7 @@ MALFORMED: dict[str, tuple[str, ...]] = {
         "4:13: stage_costs.backward: zb-h1 runs the two halves of the backward apart, and this gives only the",
     ),
     "schedule-not-yet.yaml": (
-        "13:11: schedule.name: 'zb-v' is not available in this version; available: gpipe, 1f1b, interleaved-1",
+        "13:11: schedule.name: 'zb-auto' is not available in this version; available: gpipe, 1f1b, interleaved",
     ),
     "schedule-number.yaml": ("13:11: schedule: must be the name of a schedule, or a mapping of keys; got 1",),
     "schedule-unknown.yaml": (

@@ -1,0 +1,354 @@
+"""The verbs that simulate, compare and list: what they print where, and how they exit."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from clustersim.analysis import invariants
+from clustersim.cli import main
+from clustersim.errors import InvariantError
+from clustersim.schedules.table import SCHEDULES
+
+SCENARIO = """\
+version: 1
+name: "four, \\"quoted\\" 🚀 מהיר"
+stage_costs: {forward: 10 ms, input_grad: 10 ms, weight_grad: 10 ms, activation: 1 GiB, weights: 10 GiB}
+cluster: {topology: {fabric: full-mesh, gpus: 4, device: A100-SXM4-80GB, link: {latency: 1 ms}}}
+parallelism: {pp: 4}
+batch: {num_microbatches: 8}
+schedule: 1f1b
+"""
+TOO_LARGE = "stage_costs.weights=100 GiB"
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> str:
+    path = tmp_path / "four.yaml"
+    path.write_text(SCENARIO, encoding="utf-8")
+    return str(path)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run_verb(*args: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main(list(args))
+        captured = capsys.readouterr()
+        assert isinstance(caught.value.code, int)
+        return caught.value.code, captured.out, captured.err
+
+    return run_verb
+
+
+def test_run_draws_the_report(run: Run, scenario: str) -> None:
+    code, out, err = run("run", scenario, "--check", "--no-fold")
+    assert (code, err) == (0, "")
+    assert out.startswith('four, "quoted" 🚀 מהיר\n1f1b')
+    for section in ("Bubble", "Gantt", "Memory at each rank's peak [GiB]", "Communication of a step"):
+        assert f"\n{section}\n" in out
+
+
+def test_run_as_json(run: Run, scenario: str) -> None:
+    code, out, _ = run("run", scenario, "--json", "--set", "batch.num_microbatches=4")
+    document = json.loads(out)
+    assert (code, document["schema"]) == (0, "clustersim/result/1")
+    assert document["step_time_s"] == 0.22  # (m + p - 1) * 30 ms, and five hops each way
+
+
+@pytest.mark.parametrize("args", [("--json", "-o", "result.txt"), ("-o", "result.json")])
+def test_run_writes_the_document_to_a_file(
+    run: Run, scenario: str, args: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run("run", scenario, *args) == (0, "", "")
+    assert json.loads((tmp_path / args[-1]).read_text(encoding="utf-8"))["name"].endswith("🚀 מהיר")
+
+
+def test_run_writes_the_report_to_a_file(run: Run, scenario: str, tmp_path: Path) -> None:
+    assert run("run", scenario, "-o", str(tmp_path / "report.txt")) == (0, "", "")
+    assert "\nGantt\n" in (tmp_path / "report.txt").read_text(encoding="utf-8")
+
+
+def test_a_job_that_does_not_fit_is_reported_in_full_with_exit_3(run: Run, scenario: str) -> None:
+    code, out, _ = run("run", scenario, "--set", TOO_LARGE)
+    assert code == 3
+    assert "does not fit" in out
+    assert "\nGantt\n" in out
+    code, out, _ = run("run", scenario, "--set", TOO_LARGE, "--json")
+    assert (code, json.loads(out)["memory"]["fits"]) == (3, False)
+
+
+def test_tables(run: Run, scenario: str, tmp_path: Path) -> None:
+    assert run("run", scenario, "-q", "--tables", str(tmp_path / "tables"))[0] == 0
+    with (tmp_path / "tables" / "ranks.csv").open(newline="") as file:
+        assert [row["compute_ps"] for row in csv.DictReader(file)] == [str(8 * 30 * 10**9)] * 4
+    code, _, err = run("run", scenario, "--tables", scenario)
+    assert (code, "not a folder" in err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "what"),
+    [
+        (("--max-events", "10"), 6, "--max-events 10"),
+        (("--max-wall", "0"), 6, "--max-wall"),
+        (("--max-rss", "1 KiB"), 6, "--max-rss"),
+        (("--max-wall", "soon"), 2, "a time is a number with a unit"),
+        (("--max-rss", "4Gib"), 2, "'b' is bit"),
+        (("--set", "parallelism.pp=8"), 2, "parallelism"),
+    ],
+)
+def test_budgets_and_mistakes(run: Run, scenario: str, args: tuple[str, ...], code: int, what: str) -> None:
+    found, out, err = run("run", scenario, *args)
+    assert (found, out) == (code, "")
+    assert what in err
+
+
+@pytest.mark.parametrize("budget", ["60", "1.5", "10s", "1 min"])
+def test_a_time_budget_is_a_number_of_seconds_or_has_a_unit(run: Run, scenario: str, budget: str) -> None:
+    assert run("run", scenario, "--max-wall", budget, "--max-rss", "64GiB", "--max-events", "100000")[0] == 0
+
+
+def test_a_broken_law_exits_with_5(run: Run, scenario: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_trace: object) -> None:
+        raise InvariantError("time adds up: rank 0 accounts for 1 of 2 ps")
+
+    monkeypatch.setattr(invariants, "check_invariants", broken)
+    assert run("run", scenario)[0] == 0
+    assert run("run", scenario, "--check") == (5, "", "error: time adds up: rank 0 accounts for 1 of 2 ps\n")
+
+
+def test_an_unroutable_cluster_exits_with_3(run: Run, tmp_path: Path) -> None:
+    edges = '{"directed": true, "nodes": [{"id": "a", "kind": "gpu"}, {"id": "b", "kind": "gpu"}], "edges": []}'
+    (tmp_path / "apart.json").write_text(edges)
+    text = SCENARIO.replace("pp: 4", "pp: 2")
+    text = re.sub(r"topology: \{.*\}\}", "topology: {fabric: graph, file: apart.json}}", text)
+    (tmp_path / "apart.yaml").write_text(text, encoding="utf-8")
+    code, _, err = run("run", str(tmp_path / "apart.yaml"))
+    assert (code, "no path" in err) == (3, True)
+
+
+def test_compare(run: Run, scenario: str) -> None:
+    code, out, _ = run("compare", scenario, "--schedules", "gpipe,1f1b, zb-h1")
+    rows = {line.split()[0]: line.split()[1] for line in out.splitlines() if " ms " in line}
+    assert (code, rows) == (0, {"gpipe": "ok", "1f1b": "ok", "zb-h1": "best"})
+
+
+def test_compare_all_lists_every_schedule(run: Run, scenario: str) -> None:
+    code, out, _ = run("compare", scenario, "--schedules", "all", "--json")
+    rows = json.loads(out)["rows"]
+    assert (code, [row["schedule"] for row in rows]) == (0, list(SCHEDULES))
+    assert all(row["reason"] for row in rows if row["status"] != "ok")
+
+
+def test_compare_with_nothing_that_runs_or_fits(run: Run, scenario: str) -> None:
+    split = ("--set", "stage_costs={forward: 1 s, backward: 2 s}")
+    code, out, _ = run("compare", scenario, "--schedules", "zb-h1", *split)
+    assert (code, "Refused\nzb-h1: " in out) == (2, True)
+    code, out, _ = run("compare", scenario, "--schedules", "gpipe", "--set", TOO_LARGE)
+    assert (code, "no schedule fits in memory" in out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("names", "what"), [("zbh1", "did you mean 'zb-h1'?"), ("", "available: "), ("gpipe,x", "'x'")]
+)
+def test_compare_knows_its_schedules(run: Run, scenario: str, names: str, what: str) -> None:
+    code, out, err = run("compare", scenario, "--schedules", names)
+    assert (code, out, what in err) == (2, "", True)
+
+
+def test_diff(run: Run, scenario: str, tmp_path: Path) -> None:
+    before, after = str(tmp_path / "a.json"), str(tmp_path / "b.json")
+    run("run", scenario, "-o", before)
+    run("run", scenario, "-o", after, "--set", "schedule=gpipe")
+    code, out, _ = run("diff", before, after)
+    assert (code, "schedule: 1f1b -> gpipe" in out) == (0, True)
+    code, out, _ = run("diff", before, before, "--json")
+    assert (code, json.loads(out)["why"]) == (0, "step time unchanged")
+    code, out, err = run("diff", before, scenario)
+    assert (code, out, "not a JSON document" in err) == (2, "", True)
+
+
+def test_sweep(run: Run, scenario: str) -> None:
+    code, out, err = run("sweep", scenario, "--axis", "batch.num_microbatches=4,8")
+    assert (code, err) == (0, "")
+    assert "Bubble over batch.num_microbatches" in out
+    code, out, _ = run("sweep", scenario, "--axis", "seed=1,2", "--axis", "schedule=[gpipe, {name: zb-h1}]", "--json")
+    rows = json.loads(out)["rows"]
+    assert [(row["seed"], row["schedule"]) for row in rows] == [
+        (1, "gpipe"),
+        (1, {"name": "zb-h1"}),
+        (2, "gpipe"),
+        (2, {"name": "zb-h1"}),
+    ]
+
+
+def test_sweep_over_two_axes_draws_a_table_of_both(run: Run, scenario: str) -> None:
+    _, out, _ = run("sweep", scenario, "--axis", "schedule=1f1b,zb-h1", "--axis", "stage_costs.forward=10 ms,20 ms")
+    heat = out.partition("Step time: schedule down, stage_costs.forward across\n")[2]
+    assert heat.splitlines()[0].split() == ["10", "ms", "20", "ms"]
+    assert [line.split()[0] for line in heat.splitlines()[1:3]] == ["1f1b", "zb-h1"]
+
+
+def test_sweep_files(run: Run, scenario: str, tmp_path: Path) -> None:
+    axes = ("--axis", "schedule=1f1b,{name: zb-h1}", "--axis", "parallelism.vpp=1,2")
+    for name in ("rows.csv", "rows.jsonl", "rows.json"):
+        assert run("sweep", scenario, *axes, "-o", str(tmp_path / name)) == (0, "", "")
+    with (tmp_path / "rows.csv").open(newline="", encoding="utf-8") as file:
+        from_csv = list(csv.DictReader(file, strict=True))
+    from_lines = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert from_lines == json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert [row["status"] for row in from_csv] == [row["status"] for row in from_lines] == ["ok", "refused"] * 2
+    assert [row["step_time_s"] for row in from_csv] == [
+        "" if row["step_time_s"] is None else str(row["step_time_s"]) for row in from_lines
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "what"),
+    [
+        ((), 2, "nothing to vary"),
+        (("--axis", "seed"), 2, "an axis is a key and its values"),
+        (("--axis", "sed=1"), 2, "did you mean 'seed'?"),
+        (("--axis", "seed=[1"), 2, "--axis seed=[1"),
+        (("--axis", "seed=1,2,3", "--max-sweep-points", "2"), 6, "--max-sweep-points 2"),
+        (("--axis", "seed=1", "-o", "rows.xlsx"), 2, "allowed: .csv, .jsonl, .json"),
+    ],
+)
+def test_sweep_mistakes(run: Run, scenario: str, args: tuple[str, ...], code: int, what: str) -> None:
+    found, out, err = run("sweep", scenario, *args)
+    assert (found, out) == (code, "")
+    assert what in err
+
+
+def test_a_sweep_in_which_nothing_runs(run: Run, scenario: str) -> None:
+    code, out, _ = run("sweep", scenario, "--axis", "parallelism.pp=3,5,6,7", "--set", "cluster.gpus=4")
+    assert (code, out.count("refused")) == (2, 4)
+
+
+def test_schedule(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("schedule", "1f1b", "--pp", "2", "--microbatches", "2")
+    assert code == 0
+    assert out == (
+        "time    0    1    2    3    4    5\nrank 0  0F0  0F1  .    0B0  .    0B1\nrank 1  .    1F0  1B0  1F1  1B1\n"
+    )
+    args = ("--pp", "2", "--microbatches", "1", "--format", "csv")
+    assert run("schedule", "zb-h1", *args)[1] == "0F0,0I0,0W0\n1F0,1I0,1W0\n"
+    assert run("schedule", "gpipe", *args, "-o", str(tmp_path / "order.csv")) == (0, "", "")
+    assert (tmp_path / "order.csv").read_bytes() == b"0F0,0B0\n1F0,1B0\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "what"),
+    [
+        (("zbh1", "--pp", "2", "--microbatches", "2"), "did you mean 'zb-h1'?"),
+        (("1f1b", "--pp", "2", "--microbatches", "2", "--vpp", "2"), "vpp"),
+        (("1f1b", "--pp", "2", "--microbatches", "2", "--group-size", "2"), "means nothing to 1f1b"),
+        (("interleaved-1f1b", "--pp", "4", "--microbatches", "9", "--rounds", "torch"), "rounds"),
+        (("1f1b", "--microbatches", "2"), "--pp"),
+    ],
+)
+def test_schedule_mistakes(run: Run, args: tuple[str, ...], what: str) -> None:
+    code, out, err = run("schedule", *args)
+    assert (code, out) == (2, "")
+    assert what in err
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("schedules", "zb-h1"), ("topologies", "dgx-h100"), ("devices", "H100-SXM5-80GB"), ("scenarios", "gpipe-4x16")],
+)
+def test_list(run: Run, kind: str, name: str) -> None:
+    code, out, err = run("list", kind)
+    assert (code, err) == (0, "")
+    assert name in [line.split(" ")[0] for line in out.splitlines()]
+    entries = json.loads(run("list", kind, "--json")[1])["entries"]
+    assert all(entry["name"] and entry["description"] for entry in entries)
+    if kind == "devices":
+        assert {entry["name"]: entry["memory_bytes"] for entry in entries}[name] == 80 * 2**30
+
+
+def test_list_models(run: Run) -> None:
+    code, out, err = run("list", "models")
+    assert (code, out, "no models" in err) == (0, "", True)
+
+
+def test_describe(run: Run) -> None:
+    code, out, _ = run("describe", "dgx-h100", "--json")
+    document = json.loads(out)
+    assert (code, document["num_gpus"]) == (0, 1024)
+    hops = document["route"]["hops"]
+    assert (hops[0]["link"], hops[-1]["link"]) == ("gpu0->node0/nic0", "node127/nic7->gpu1023")
+    assert document["route"]["latency_s"] == pytest.approx(sum(hop["latency_s"] for hop in hops))
+    assert {entry["name"] for entry in document["parameters"]} >= {"nodes", "scaleup", "oversubscription"}
+    assert all(entry["description"] for entry in document["parameters"])
+    _, out, _ = run("describe", "dgx-h100", "--gpus", "16")
+    assert "16 GPUs" in out
+    assert "Route from GPU 0 to GPU 15" in out
+    code, _, err = run("describe", "dgx-h10")
+    assert (code, "did you mean 'dgx-h100'?" in err) == (2, True)
+
+
+def test_describe_a_graph_in_two_parts(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "apart.json").write_text(
+        '{"nodes": [{"id": "a", "kind": "gpu"}, {"id": "b", "kind": "gpu"}], "edges": []}'
+    )
+    (tmp_path / "apart.yaml").write_text("fabric: graph\nfile: apart.json\n")
+    code, out, _ = run("describe", str(tmp_path / "apart.yaml"))
+    assert (code, "no path from GPU 0 (a) to GPU 1 (b)" in out) == (0, True)
+
+
+def test_schema_of_results(run: Run) -> None:
+    code, out, _ = run("schema", "result")
+    assert (code, json.loads(out)["title"]) == (0, "clustersim result")
+
+
+def _printed(scenario: str, *args: str, **environment: str) -> bytes:
+    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
+    command = [sys.executable, "-m", "clustersim", "run", scenario, *args]
+    return subprocess.run(command, capture_output=True, env=kept | environment, check=True).stdout
+
+
+def _printed_on_a_terminal(scenario: str, **environment: str) -> bytes:
+    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "clustersim", "run", scenario]
+    process = subprocess.Popen(command, stdout=follower, env=kept | {"TERM": "xterm-256color"} | environment)
+    os.close(follower)
+    printed = b""
+    try:
+        while part := os.read(leader, 65536):
+            printed += part
+    except OSError:  # Linux says so when the other end is closed
+        pass
+    os.close(leader)
+    assert process.wait() == 0
+    return printed
+
+
+def test_a_pipe_gets_no_escape_codes(scenario: str) -> None:
+    assert b"\x1b" not in _printed(scenario, PYTHONIOENCODING="utf-8")
+
+
+def test_a_terminal_gets_colours_unless_told_otherwise(scenario: str) -> None:
+    colour = re.compile(rb"\x1b\[[\d;]*[34]\dm")
+    assert colour.search(_printed_on_a_terminal(scenario))
+    assert not colour.search(_printed_on_a_terminal(scenario, NO_COLOR="1"))
+
+
+def test_an_output_that_holds_ascii_only_gets_ascii(scenario: str) -> None:
+    printed = _printed(scenario, PYTHONIOENCODING="ascii").decode("ascii")
+    assert "4 ranks x 8 micro-batches" in printed
+    document = json.loads(_printed(scenario, "--json", PYTHONIOENCODING="ascii").decode("utf-8"))
+    assert document["name"].endswith("🚀 מהיר")
