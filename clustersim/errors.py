@@ -82,6 +82,10 @@ class ScheduleError(ClustersimError):
     """A shape that a schedule refuses, or an order that breaks the rules of every schedule."""
 
 
+class OrderError(InputError, ScheduleError):
+    """An order that a user brought and that can't be read; carries all of its faults."""
+
+
 class DeadlockError(ClustersimError):
     """Ranks that wait for one another for ever; the message names the cycle."""
 

@@ -6,11 +6,11 @@ global virtual stage; a *pp_rank* is a position in the pipeline; a *replica* is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Kind(IntEnum):
@@ -86,6 +86,7 @@ class Shape:
     group_size: int | None = None  # contiguous micro-batches in a chunk (interleaved); None: num_ranks
     torch_rounds: bool = False  # PyTorch's rule for the group instead of Megatron's
     moe_overlap: bool = False  # Megatron's expert-parallel overlap: one more warm-up forward
+    num_steps: int = 1  # training steps that num_microbatches covers; above one only where nothing is flushed between
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,11 @@ class Schedule:
 
     ``orders[pp_rank][position]`` is a slot; ``rank_by_stage[stage]`` is where a stage lives; ``chains`` lists the
     stages that a micro-batch passes, one chain for most schedules and two for bidirectional ones.
+
+    With ``flush`` the orders are those of one training step, which is run as often as there are steps. Without, they
+    are one stream of the micro-batches of all steps, ``shape.num_microbatches / shape.num_steps`` of them a step: ranks
+    never meet at a barrier, and update their weights in the middle of the stream, each after every backward
+    (``optimizer_after = "microbatch"``) or after the last backward of a step.
     """
 
     name: str
@@ -101,6 +107,9 @@ class Schedule:
     orders: tuple[Order, ...]
     rank_by_stage: tuple[int, ...]
     chains: tuple[tuple[int, ...], ...]
+    flush: bool = True
+    optimizer_after: Literal["step", "microbatch"] = "step"
+    weight_versions: tuple[int, ...] | None = None  # copies of the weights that each pp_rank keeps; None: one
 
     @property
     def num_stages(self) -> int:
@@ -210,6 +219,9 @@ class GpuView:
     activation_bytes: int  # alive on this GPU
     live_microbatches: int  # stage-micro-batches between the start of their F and the end of their W or B
 
+
+Plugin = Callable[[Shape, Sequence[StageCosts] | None], Schedule | Sequence[Sequence[str]]]
+"""A schedule that a user brings: a function like those of our own families, or one that returns rows of actions."""
 
 Policy = Callable[[GpuView], Action | None]  # the op to start now, or None to wait for the next arrival
 

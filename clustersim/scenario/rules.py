@@ -17,7 +17,6 @@ from clustersim.scenario.findings import Finding
 from clustersim.scenario.node import Path
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.scenario.schedule_choice import GROUPED, SCHEDULE_RULES, ScheduleChoice
-from clustersim.schedules.table import build_schedule
 
 if TYPE_CHECKING:
     from clustersim.scenario.spec import ClusterSpec, Runtime, Training
@@ -103,14 +102,21 @@ def _shape(parts: Parts) -> Iterator[Finding]:
     schedule, parallelism, batch = parts.schedule, parts.parallelism, parts.batch
     if not schedule or not parallelism or not batch or any(_groups(parts)) or any(_chunks(parts)):
         return
+    given = [key for key in ("group_size", "rounds") if getattr(schedule, key) is not None]
+    if not schedule.rules.refuses_shapes and not given:
+        return
+    from clustersim.ops import Shape  # imported only here: most scenarios are checked without
+    from clustersim.schedules.table import build_schedule
+
     for num_microbatches in _numbers_of_microbatches(batch, parallelism.dp):
+        torch_rounds = schedule.rounds == "torch"
+        shape = Shape(parallelism.pp, num_microbatches, parallelism.vpp, schedule.group_size, torch_rounds)
         if num_microbatches * parallelism.pp * parallelism.vpp > _MOST_OPS_BUILT:
             continue
         try:
-            build_schedule(schedule.name, schedule.shape(parallelism.pp, parallelism.vpp, num_microbatches))
+            build_schedule(schedule.name, shape)
         except ScheduleError as error:
-            keys = [key for key in ("group_size", "rounds") if getattr(schedule, key) is not None]
-            yield Finding(("schedule", *keys), str(error))
+            yield Finding(("schedule", *given), str(error))
             return
 
 

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from clustersim.errors import nearest
-from clustersim.ops import Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +50,7 @@ class ScheduleRules:
     takes_groups: bool = False  # of micro-batches (group_size, rounds)
     splits_backward: bool = False  # runs I and W apart
     allows_blocking_p2p: bool = False
+    refuses_shapes: bool = False  # some numbers of ranks or micro-batches, whatever the groups
 
     @property
     def has_loops(self) -> bool:
@@ -73,9 +73,9 @@ SCHEDULE_RULES: dict[str, ScheduleRules] = {
     "zb-v": ScheduleRules(TWO_CHUNKS, splits_backward=True),
     "v-half": ScheduleRules(TWO_CHUNKS, splits_backward=True),
     "v-min": ScheduleRules(TWO_CHUNKS, splits_backward=True),
-    "dualpipe": ScheduleRules(TWO_CHUNKS, is_bidirectional=True, splits_backward=True),
-    "dualpipev": ScheduleRules(TWO_CHUNKS, splits_backward=True),
-    "chimera": ScheduleRules(TWO_CHUNKS, is_bidirectional=True),
+    "dualpipe": ScheduleRules(TWO_CHUNKS, is_bidirectional=True, splits_backward=True, refuses_shapes=True),
+    "dualpipev": ScheduleRules(TWO_CHUNKS, splits_backward=True, refuses_shapes=True),
+    "chimera": ScheduleRules(TWO_CHUNKS, is_bidirectional=True, refuses_shapes=True),
     "hanayo": ScheduleRules(WAVES),
 }
 GROUPED = tuple(name for name, rules in SCHEDULE_RULES.items() if rules.takes_groups)
@@ -125,8 +125,3 @@ class ScheduleChoice(BaseModel):
     def rules(self) -> ScheduleRules:
         """What this schedule asks of the scenario."""
         return SCHEDULE_RULES[self.name]
-
-    def shape(self, pp: int, vpp: int, num_microbatches: int) -> Shape:
-        """Return the shape that the schedule has to order."""
-        torch_rounds = self.rounds == "torch"
-        return Shape(pp, num_microbatches, vpp, self.group_size, torch_rounds=torch_rounds)

@@ -26,10 +26,11 @@ def one_f_one_b(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Sche
     ['0F0 0F1 0B0 0F2 0B1 0B2', '1F0 1B0 1F1 1B1 1F2 1B2']
     """
     require_one_chunk("1f1b", shape)
-    return loop_schedule("1f1b", shape, tuple(_rank_order(shape, rank) for rank in range(shape.num_ranks)))
+    return loop_schedule("1f1b", shape, tuple(rank_order(shape, rank) for rank in range(shape.num_ranks)))
 
 
-def _rank_order(shape: Shape, rank: int) -> Order:
+def rank_order(shape: Shape, rank: int) -> Order:
+    """Return the order of one rank."""
     m = shape.num_microbatches
     num_warmup = min(shape.num_ranks - rank - 1, m)
     order: list[Action] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clustersim.errors import Fault, ScenarioError, ScheduleError
-from clustersim.ops import Schedule, StageCosts, StaticBytes
+from clustersim.ops import Schedule, Shape, StageCosts, StaticBytes
 from clustersim.scenario.costs import RankCosts
 from clustersim.scenario.spec import Scenario
 from clustersim.schedules.table import build_schedule
@@ -32,7 +32,8 @@ def schedule_of(scenario: Scenario, num_microbatches: int) -> Schedule:
         The schedule refuses the shape; the message names its rule.
     """
     choice, parallelism = scenario.schedule, scenario.parallelism
-    shape = choice.shape(parallelism.pp, parallelism.vpp, num_microbatches)
+    torch_rounds = choice.rounds == "torch"
+    shape = Shape(parallelism.pp, num_microbatches, parallelism.vpp, choice.group_size, torch_rounds)
     try:
         return build_schedule(choice.name, shape, stage_costs(scenario))
     except ScheduleError as error:

@@ -1,4 +1,4 @@
-"""ZB-H2 on the profiled times of Qi et al., ICLR 2024, table 5: the paper's rates are of the span, not of the makespan."""
+"""ZB-H2 on the profiled times of Qi et al., ICLR 2024, table 5: the paper rates the span, not the makespan."""
 
 from __future__ import annotations
 
