@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from fractions import Fraction
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -77,6 +78,43 @@ def actions_in(slot: Slot) -> tuple[Action, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class ActivationLimit:
+    """What a rank may hold of activations at once: exactly one of the three is given."""
+
+    microbatches: int | None = None  # stage-micro-batches, each from the start of F to the end of its W or B
+    activations: Fraction | None = None  # bytes, in units of the activation of one micro-batch on the stage
+    size_bytes: int | None = None
+
+
+class Footprint(NamedTuple):
+    """What a micro-batch of a stage takes of the one rank that holds it, and how much there is.
+
+    In bytes, or with every micro-batch as 1, as the limit counts.
+    """
+
+    activation: int  # taken when F starts, and again by a recomputation
+    kept: int  # from the end of F to the backward
+    weight_grad: int  # from the end of I to the end of W
+    limit: int
+
+    def forward_fits(self, live: int) -> bool:
+        """Return whether an F may start while `live` is taken."""
+        return live + self.activation <= self.limit
+
+    def input_grad_fits(self, live: int) -> bool:
+        """Return whether an I may start while `live` is taken, what its own F kept included."""
+        return live - self.kept + self.activation <= self.limit
+
+    def forwards_that_fit(self, most: int) -> int:
+        """Return how many F may come before the first I, `most` at most."""
+        return min(most, (self.limit - self.activation) // self.kept + 1) if self.kept else most
+
+    def weight_grads_that_fit(self, most: int) -> int:
+        """Return how many W may be left at the end of an I, `most` at most; the I itself takes a whole activation."""
+        return min(most, (self.limit - self.activation) // self.weight_grad + 1) if self.weight_grad else most
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
     """How many ranks, micro-batches and chunks a schedule has to order."""
 
@@ -87,6 +125,7 @@ class Shape:
     torch_rounds: bool = False  # PyTorch's rule for the group instead of Megatron's
     moe_overlap: bool = False  # Megatron's expert-parallel overlap: one more warm-up forward
     num_steps: int = 1  # training steps that num_microbatches covers; above one only where nothing is flushed between
+    limit: ActivationLimit | None = None  # that a cost-aware schedule keeps to; None: its own default
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +181,29 @@ class StageCosts:
     weights_bytes: int = 0
     gradients_bytes: int = 0
     optimizer_bytes: int = 0
+    forward_hop_ps: int = 0  # an activation to the next stage, with nothing in its way; 0 where it is not known
+    backward_hop_ps: int = 0  # a gradient to the stage before
 
     @property
     def backward_ps(self) -> int:
         """A fused backward lasts I + W. [ps]"""
         return self.input_grad_ps + self.weight_grad_ps
+
+    @property
+    def kept_bytes(self) -> int:
+        """What stays from the end of F to the backward: with recomputation the checkpoint alone. [bytes]"""
+        return self.checkpoint_bytes if self.recompute_ps else self.activation_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CostedSchedule:
+    """A schedule with all that its ops and messages take on the GPUs of one replica, messages unhindered."""
+
+    schedule: Schedule
+    num_microbatches: tuple[int, ...]  # of each chain
+    costs: tuple[StageCosts, ...]  # with hop times
+    last_fraction: Fraction = Fraction(1)  # size of the replica's last micro-batch in full ones
+    room: tuple[Footprint, ...] | None = None  # of each stage, one a rank; None: memory is not limited
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +234,7 @@ class Program:
 class Messages:
     """The point-to-point transfers of a pipeline, activations (F) and their gradients (B): parallel columns.
 
-    They are numbered by step, then by sender, then by op.
+    They are numbered by step, then by sender, then by op; steps that are one stream count as one.
     """
 
     kinds: tuple[Kind, ...]

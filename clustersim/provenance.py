@@ -34,6 +34,10 @@ def provenance_of(scenario: Scenario, trace: Trace, constraints: list[str], star
             "name": origin.topology_name if origin else scenario.cluster.topology.fabric,
             "sha256": origin.topology_sha256 if origin else None,
         },
+        "schedule": {
+            "name": scenario.schedule.label,
+            "sha256": origin.order.sha256 if origin and origin.order else None,
+        },
         "seed": scenario.seed,
         "wall_time_s": round(time.perf_counter() - started_s, 6),
         "events": trace.num_events,
@@ -46,12 +50,19 @@ def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:
     """Return the assumptions that shaped the result, one sentence each."""
     runtime, parallelism = scenario.runtime, scenario.parallelism
     barrier = "ranks meet at a barrier before" if runtime.optimizer_barrier else "no barrier before"
+    if scenario.schedule.rules.is_continuous:
+        barrier = f"{scenario.schedule.label} never flushes: no barrier, whatever the scenario says, before"
     constraints = [
         "stage costs are as given in the scenario (assumed), the same for every micro-batch",
         f"point-to-point is {runtime.p2p}; {barrier} the optimizer step",
         "links are FIFO servers: a message holds each link of its route in turn, latency follows and occupies nothing",
         f"every GPU is simulated: {len(trace.ranks)} of them, no folding",
     ]
+    if scenario.schedule.rules.is_continuous:
+        constraints.append(
+            "all steps are one stream, which fills and drains the pipeline once; with 3 steps or more "
+            "steady_step_time_s is its pace in between"
+        )
     if parallelism.tp * parallelism.cp > 1:
         constraints.append("the costs hold what tp and cp groups spend on communication; it is not simulated")
     if parallelism.dp > 1:

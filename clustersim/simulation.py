@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from clustersim.analysis.memory import Memory, measure_memory
 from clustersim.analysis.waits import Waits, find_waits, is_one_of
 from clustersim.engine.run import run
 from clustersim.limits import Limits
-from clustersim.ops import COMPUTE
+from clustersim.ops import COMPUTE, Plugin
 from clustersim.provenance import constraints_of, provenance_of, warnings_of
 from clustersim.result import (
     AxisSummary,
@@ -40,7 +40,12 @@ from clustersim.workload.job import build_job, num_samples
 BUSIEST_LINKS = 10
 
 
-def simulate(scenario: Scenario | str | Path, overrides: Sequence[str] = (), limits: Limits | None = None) -> Result:
+def simulate(
+    scenario: Scenario | str | Path,
+    overrides: Sequence[str] = (),
+    limits: Limits | None = None,
+    plugins: Mapping[str, Plugin] | None = None,
+) -> Result:
     """Return the result of a scenario, or of the scenario file at a path.
 
     Parameters
@@ -51,6 +56,8 @@ def simulate(scenario: Scenario | str | Path, overrides: Sequence[str] = (), lim
         Values to replace in a file, such as ``parallelism.pp=8``.
     limits
         Budgets of the run.
+    plugins
+        Functions by the names under which ``schedule: {plugin: name}`` may ask for them.
 
     Raises
     ------
@@ -67,7 +74,7 @@ def simulate(scenario: Scenario | str | Path, overrides: Sequence[str] = (), lim
         scenario = load_scenario(scenario, overrides)
     started_s = time.perf_counter()
     cluster = build_cluster(scenario.cluster.topology)
-    trace = run(build_job(scenario, cluster), cluster, limits)
+    trace = run(build_job(scenario, cluster, plugins), cluster, limits)
     return measure(scenario, cluster, trace, started_s)
 
 
@@ -82,7 +89,7 @@ def measure(scenario: Scenario, cluster: Cluster, trace: Trace, started_s: float
     return Result(
         provenance=provenance_of(scenario, trace, constraints_of(scenario, trace), started_s),
         name=scenario.name,
-        schedule=scenario.schedule.name,
+        schedule=scenario.schedule.label,
         step_time_s=step_time_s,
         steady_step_time_s=_steady_step_time_s(trace),
         makespan_s=trace.makespan_ps / PS_PER_S,

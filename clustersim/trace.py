@@ -83,6 +83,7 @@ class Transfers(_Columns):
     route: Ints  # index into Trace.routes
     queued_ps: Ints
     start_ps: Ints
+    first_hold_ps: Ints  # how long it held the first link of its route
     end_ps: Ints
 
     def __len__(self) -> int:

@@ -72,16 +72,21 @@ def ratio(part: int, whole: int) -> float | None:
 
 
 def _largest_span(trace: Trace) -> tuple[int, int]:
-    """Return the largest span of a rank in a step (last end less first start) and its compute. [ps]"""
+    """Return the largest span of a rank in a step (last end less first start) and the rank's compute in it. [ps]
+
+    Steps that are one stream overlap on a rank, so that what it computes in the span of one may belong to others.
+    """
     ops = trace.ops
     num_groups = len(trace.ranks) * trace.num_steps
-    computing = is_one_of(ops.kind, COMPUTE)
-    group = (ops.rank_index * trace.num_steps + ops.step)[computing]
-    first = np.full(num_groups, np.iinfo(np.int64).max)
-    last, compute = np.zeros(num_groups, dtype=np.int64), np.zeros(num_groups, dtype=np.int64)
-    np.minimum.at(first, group, ops.start_ps[computing])
-    np.maximum.at(last, group, ops.end_ps[computing])
-    np.add.at(compute, group, (ops.end_ps - ops.start_ps)[computing])
-    span = last - first
+    rows = np.flatnonzero(is_one_of(ops.kind, COMPUTE))
+    group = (ops.rank_index * trace.num_steps + ops.step)[rows]
+    first, last = np.full(num_groups, len(ops)), np.full(num_groups, -1)
+    np.minimum.at(first, group, rows)
+    np.maximum.at(last, group, rows)
+    first, last = first[last >= 0], last[last >= 0]
+    if not len(first):
+        return 0, 0
+    computed = np.concatenate([[0], np.cumsum(ops.end_ps - ops.start_ps)])
+    span = ops.end_ps[last] - ops.start_ps[first]
     largest = int(np.argmax(span))
-    return int(span[largest]), int(compute[largest])
+    return int(span[largest]), int(computed[last[largest] + 1] - computed[first[largest]])

@@ -47,19 +47,20 @@ def _nothing_starts_before_its_inputs(trace: Trace) -> Iterator[str]:
 
 
 def _transfers_take_their_turn(trace: Trace) -> Iterator[str]:
-    """A message is queued, then starts, then ends; on a link of its own route's only hop, one follows the other."""
-    transfers, links = trace.transfers, trace.links
+    """A message is queued, then starts, then ends; and all that leave a GPU by one link hold it one after the other."""
+    transfers = trace.transfers
     if ((transfers.queued_ps > transfers.start_ps) | (transfers.start_ps > transfers.end_ps)).any():
         yield "a transfer starts before it is queued, or ends before it starts"
-    latency_ps = dict(zip(links.name, links.latency_ps.tolist(), strict=True))
-    for number, route in enumerate(trace.routes):
-        if len(route) != 1:
-            continue
-        mine = transfers.route == number
-        start_ps, held_until = transfers.start_ps[mine], transfers.end_ps[mine] - latency_ps[route[0]]
-        order = np.lexsort((held_until, start_ps))
-        if (start_ps[order][1:] < held_until[order][:-1]).any():
-            yield f"two messages hold {route[0]} at once"
+    numbers: dict[str, int] = {}
+    number_by_route = [numbers.setdefault(route[0], len(numbers)) if route else -1 for route in trace.routes]
+    first_link = np.array(number_by_route, dtype=np.int64)[transfers.route]
+    held_until = transfers.start_ps + transfers.first_hold_ps
+    order = np.lexsort((held_until, transfers.start_ps, first_link))
+    same_link = first_link[order][1:] == first_link[order][:-1]
+    overlap = same_link & (transfers.start_ps[order][1:] < held_until[order][:-1])
+    for index in np.flatnonzero(overlap)[:3]:
+        link = trace.routes[transfers.route[order[index]]][0]
+        yield f"transfers {order[index]} and {order[index + 1]} hold {link} at once"
 
 
 def _no_link_is_busy_for_longer_than_the_run(trace: Trace) -> Iterator[str]:

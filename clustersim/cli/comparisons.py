@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from clustersim.cli.limits import limit_options, limits_of
-from clustersim.cli.options import common_options, json_option, output_option, set_option
+from clustersim.cli.options import common_options, json_option, output_option, plugin_option, set_option
 from clustersim.cli.output import emit_json, emit_report, progress
 from clustersim.errors import ScheduleError, nearest
 
@@ -18,6 +18,7 @@ NOTHING_RAN = 2
 @json_option
 @output_option
 @set_option
+@plugin_option
 @limit_options
 @common_options
 def compare(
@@ -26,18 +27,25 @@ def compare(
     as_json: bool,
     output: str | None,
     overrides: tuple[str, ...],
+    bindings: tuple[str, ...],
     max_events: int | None,
     max_wall: float | None,
     max_rss: int | None,
 ) -> int:
-    """Run a scenario under several schedules and show them in one table."""
+    """Run a scenario under several schedules and show them in one table.
+
+    Plugins are named as they are bound; the scenario's own order from a file as csv:PATH.
+    """
+    from clustersim.cli.plugins import load_plugins
     from clustersim.planning.compare import compare as compare_schedules
     from clustersim.scenario.load import load_scenario
 
-    names = _schedule_names(schedules)
+    plugins = load_plugins(bindings)
     loaded = load_scenario(scenario, overrides)
+    names = _schedule_names(schedules, [*([loaded.schedule.label] if loaded.schedule.csv else []), *plugins])
     with progress(f"comparing {len(names)} schedules"):
-        comparison = compare_schedules(loaded, names, limits_of(max_events, max_wall, max_rss)).to_dict()
+        limits = limits_of(max_events, max_wall, max_rss)
+        comparison = compare_schedules(loaded, names, limits, plugins).to_dict()
     if as_json:
         emit_json(comparison, output)
     else:
@@ -47,16 +55,17 @@ def compare(
     return 0 if any(row["status"] != "refused" for row in comparison["rows"]) else NOTHING_RAN
 
 
-def _schedule_names(text: str) -> list[str]:
+def _schedule_names(text: str, brought: list[str]) -> list[str]:
     from clustersim.schedules.table import SCHEDULES
 
+    allowed = [*brought, *SCHEDULES]
     if text.strip() == "all":
-        return list(SCHEDULES)
+        return allowed
     names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in SCHEDULES]
+    unknown = [name for name in names if name not in allowed]
     if unknown or not names:
-        hint = nearest(unknown[0], list(SCHEDULES)) if unknown else ""
-        known = f"available: {', '.join(SCHEDULES)}, or all"
+        hint = nearest(unknown[0], allowed) if unknown else ""
+        known = f"available: {', '.join(allowed)}, or all"
         raise ScheduleError(f"--schedules: no schedule is called '{(unknown or [text])[0]}'; {hint or known}")
     return names
 

@@ -40,6 +40,13 @@ def common_options(function: _Function) -> _Function:
 set_option = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Replace a value of the scenario; may be repeated."
 )
+plugin_option = click.option(
+    "--plugin",
+    "bindings",
+    multiple=True,
+    metavar="NAME=MODULE:FUNCTION",
+    help="Bind a schedule of your own, which the scenario asks for as {plugin: NAME}; may be repeated.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 output_option = click.option(
     "-o",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clustersim.cli.limits import limit_options, limits_of
-from clustersim.cli.options import common_options, json_option, output_option, set_option
+from clustersim.cli.options import common_options, json_option, output_option, plugin_option, set_option
 from clustersim.cli.output import emit_report, emit_text, progress
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ UNFIT = 3
 @json_option
 @output_option
 @set_option
+@plugin_option
 @click.option("--tables", metavar="DIR", help="Write ops, transfers, links, memory and ranks as CSV files to a folder.")
 @click.option("--check", is_flag=True, help="Check the laws that every run keeps.")
 @click.option("--no-fold", is_flag=True, help="Simulate every GPU; this version always does.")
@@ -32,6 +33,7 @@ def run(
     as_json: bool,
     output: str | None,
     overrides: tuple[str, ...],
+    bindings: tuple[str, ...],
     tables: str | None,
     check: bool,
     no_fold: bool,  # noqa: ARG001 - nothing is folded yet
@@ -44,10 +46,12 @@ def run(
     With -o, a file that ends in .json gets the result document, and any other the report as text. The exit code is 3
     if the job does not fit in memory.
     """
+    from clustersim.cli.plugins import load_plugins
     from clustersim.simulation import simulate
 
+    plugins = load_plugins(bindings)
     with progress(f"simulating {scenario}"):
-        result = simulate(scenario, overrides, limits_of(max_events, max_wall, max_rss))
+        result = simulate(scenario, overrides, limits_of(max_events, max_wall, max_rss), plugins)
         if check:
             _check(result)
     if tables is not None:

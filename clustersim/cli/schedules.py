@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from clustersim.cli.options import common_options, output_option
+from clustersim.cli.options import common_options, output_option, plugin_option
 from clustersim.cli.output import emit_text
 from clustersim.errors import ScheduleError
 
@@ -19,6 +19,7 @@ from clustersim.errors import ScheduleError
 @click.option(
     "--format", "form", type=click.Choice(["grid", "csv"]), default="grid", show_default=True, help="csv is PyTorch's."
 )
+@plugin_option
 @output_option
 @common_options
 def schedule(
@@ -29,16 +30,21 @@ def schedule(
     group_size: int | None,
     rounds: str | None,
     form: str,
+    bindings: tuple[str, ...],
     output: str | None,
 ) -> None:
     """Print the order of a schedule: a grid with a column a unit of time, or PyTorch's compute-only CSV."""
+    from clustersim.cli.plugins import load_plugins
     from clustersim.ops import Shape
+    from clustersim.schedules.brought import plugin_schedule
     from clustersim.schedules.check import check_schedule, unit_starts
     from clustersim.schedules.render import render_csv, render_grid
     from clustersim.schedules.table import build_schedule
 
     _check_group(name, group_size, rounds)
-    built = build_schedule(name, Shape(pp, microbatches, vpp, group_size, torch_rounds=rounds == "torch"))
+    plugins = load_plugins(bindings)
+    shape = Shape(pp, microbatches, vpp, group_size, torch_rounds=rounds == "torch")
+    built = plugin_schedule(name, plugins[name], shape) if name in plugins else build_schedule(name, shape)
     check_schedule(built)
     emit_text(render_csv(built) if form == "csv" else render_grid(built, unit_starts(built)) + "\n", output)
 

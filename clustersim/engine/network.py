@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from clustersim.engine.clock import Timeline
 from clustersim.engine.link import DirectRoute, LinkProcess, LinkServer, LongRoute, Mailbox, Route
 from clustersim.ops import Job
@@ -19,6 +21,7 @@ class Network:
         flows = sorted({pair for replica in range(len(job.pipelines)) for pair in self._gpu_pairs(replica).values()})
         self.link_ids: dict[Pair, tuple[int, ...]] = {pair: tuple(cluster.route(*pair)) for pair in flows}
         self._private = _private_links(self.link_ids, job.blocking)
+        self._num_routes = Counter(number for links in self.link_ids.values() for number in links)
         self._needs_mailbox = job.blocking or job.policy is not None  # others than one hold wait for a message
         self.processes: dict[int, LinkProcess] = {}
         self._servers: dict[int, LinkServer] = {}
@@ -36,7 +39,8 @@ class Network:
 
     def _route(self, gpus: Pair, mailbox: Mailbox) -> Route:
         numbers = self.link_ids[gpus]
-        if len(numbers) == 1 and numbers[0] in self._private and not self._needs_mailbox:
+        # A link has one process: where another route passes it too, that must be one that both can use.
+        if len(numbers) == 1 and self._num_routes[numbers[0]] == 1 and not self._needs_mailbox:
             process = LinkProcess(self.env, self.cluster.links[numbers[0]], is_private=True)
             self.processes[numbers[0]] = process
             return DirectRoute(self.env, process, mailbox)

@@ -21,12 +21,12 @@ def record(job: Job, network: Network, gpus: Sequence[Gpu], mailboxes: Sequence[
     first_rank = np.cumsum([0, *(len(pipeline.programs) for pipeline in job.pipelines)], dtype=np.int64)
     ops = _ops(gpus, first_rank, first_transfer, len(job.pipelines))
     routes = _Routes(network, job)
-    transfers = _transfers(job, mailboxes, routes, ops, first_op, first_rank)
+    transfers, loads = _transfers(job, mailboxes, routes, ops, first_op, first_rank)
     return Trace(
         _ranks(job, first_op),
         ops,
         transfers,
-        _links(network, routes, transfers),
+        _links(network, loads),
         routes.names,
         job.num_steps,
         int(ops.end_ps.max(initial=0)),
@@ -136,7 +136,7 @@ class _MessageColumns:
 
 def _transfers(
     job: Job, mailboxes: Sequence[Mailbox], routes: _Routes, ops: Ops, first_op: Ints, first_rank: Ints
-) -> Transfers:
+) -> tuple[Transfers, _Loads]:
     known: dict[int, _MessageColumns] = {}
     for pipeline in job.pipelines:
         if id(pipeline) not in known:
@@ -154,22 +154,25 @@ def _transfers(
         queued_ps = _ints(chain.from_iterable(mailbox.queued for mailbox in mailboxes))
     else:
         queued_ps = ops.end_ps[producer]
-    kind = joined("kind")
-    return Transfers(
+    kind, size_bytes, route = joined("kind"), joined("size_bytes"), _route_numbers(job, routes, columns)
+    loads = _Loads(routes, route, size_bytes)
+    transfers = Transfers(
         axis=np.full(len(kind), AXES.index("pp"), dtype=np.int64),
         kind=kind,
         microbatch=joined("microbatch"),
         step=joined("step"),
         source=source,
         destination=destination,
-        size_bytes=joined("size_bytes"),
+        size_bytes=size_bytes,
         producer=producer,
         consumer=consumer,
-        route=_route_numbers(job, routes, columns),
+        route=route,
         queued_ps=queued_ps,
         start_ps=_ints(chain.from_iterable(mailbox.started for mailbox in mailboxes)),
+        first_hold_ps=_first_holds(routes.network, loads),
         end_ps=_ints(chain.from_iterable(mailbox.arrived for mailbox in mailboxes)),
     )
+    return transfers, loads
 
 
 def _route_numbers(job: Job, routes: _Routes, columns: Sequence[_MessageColumns]) -> Ints:
@@ -184,17 +187,34 @@ def _route_numbers(job: Job, routes: _Routes, columns: Sequence[_MessageColumns]
     return np.concatenate(numbers)
 
 
-def _links(network: Network, routes: _Routes, transfers: Transfers) -> Links:
+class _Loads:
+    """How messages of one size load the links of one route: (route, size) -> count, and where each message belongs."""
+
+    def __init__(self, routes: _Routes, route: Ints, size_bytes: Ints) -> None:
+        sizes, size_number = np.unique(size_bytes, return_inverse=True)
+        groups, self.group_of_message, counts = np.unique(
+            route * max(1, len(sizes)) + size_number, return_inverse=True, return_counts=True
+        )
+        self.groups = [
+            (routes.links[group // len(sizes)], int(sizes[group % len(sizes)]), count)
+            for group, count in zip(groups.tolist(), counts.tolist(), strict=True)
+        ]
+
+
+def _first_holds(network: Network, loads: _Loads) -> Ints:
+    """Return how long each message held the first link of its route. [ps]"""
+    holds = _ints(network.cluster.links[links[0]].transfer_ps(size) if links else 0 for links, size, _ in loads.groups)
+    return holds[loads.group_of_message]
+
+
+def _links(network: Network, loads: _Loads) -> Links:
     used = sorted(network.processes)
     row = {link: number for number, link in enumerate(used)}
     size_bytes = np.zeros(len(used), dtype=np.int64)
     busy_ps = np.zeros(len(used), dtype=np.int64)
     num_messages = np.zeros(len(used), dtype=np.int64)
-    sizes, size_number = np.unique(transfers.size_bytes, return_inverse=True)
-    count_by_group = np.bincount(transfers.route * len(sizes) + size_number) if len(sizes) else np.zeros(0, np.int64)
-    for group in np.flatnonzero(count_by_group).tolist():
-        route, size, count = group // len(sizes), int(sizes[group % len(sizes)]), int(count_by_group[group])
-        for link in routes.links[route]:
+    for links, size, count in loads.groups:
+        for link in links:
             size_bytes[row[link]] += size * count
             busy_ps[row[link]] += network.cluster.links[link].transfer_ps(size) * count
             num_messages[row[link]] += count

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from clustersim.limits import Limits
+from clustersim.ops import Plugin
 from clustersim.planning.variant import Outcome, Status, run_variant
 from clustersim.scenario.spec import Scenario
 
@@ -45,12 +46,24 @@ class Comparison:
         return {"schema": COMPARISON_SCHEMA, "best": self.best, "rows": [asdict(row) for row in self.rows]}
 
 
-def compare(scenario: Scenario, schedules: Iterable[str], limits: Limits | None = None) -> Comparison:
-    """Return `scenario` under each of the schedules; parameters of a schedule hold for that schedule only."""
+def compare(
+    scenario: Scenario,
+    schedules: Iterable[str],
+    limits: Limits | None = None,
+    plugins: Mapping[str, Plugin] | None = None,
+) -> Comparison:
+    """Return `scenario` under each of the schedules; parameters of a schedule hold for that schedule only.
+
+    A schedule is named as results name it; one of `plugins` may be named without ``plugin:``.
+    """
+    plugins = plugins or {}
     rows = []
     for name in dict.fromkeys(schedules):
-        changes = {} if name == scenario.schedule.name else {"schedule": name}
-        rows.append(_row(name, run_variant(scenario, changes, limits)))
+        label = f"plugin:{name}" if name in plugins else name
+        plugin = label.removeprefix("plugin:")
+        asked: Any = {"plugin": plugin} if label != plugin else name
+        changes = {} if label == scenario.schedule.label else {"schedule": asked}
+        rows.append(_row(name, run_variant(scenario, changes, limits, plugins)))
     return Comparison(tuple(rows))
 
 

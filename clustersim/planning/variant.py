@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from clustersim.errors import ClustersimError, InputError, InvariantError
 from clustersim.limits import Limits
+from clustersim.ops import Plugin
 from clustersim.result import Result
 from clustersim.scenario.load import vary
 from clustersim.scenario.spec import Scenario
@@ -26,10 +27,15 @@ class Outcome:
     result: Result | None
 
 
-def run_variant(scenario: Scenario, changes: Mapping[str, Any], limits: Limits | None = None) -> Outcome:
+def run_variant(
+    scenario: Scenario,
+    changes: Mapping[str, Any],
+    limits: Limits | None = None,
+    plugins: Mapping[str, Plugin] | None = None,
+) -> Outcome:
     """Return the outcome of `scenario` with values replaced under their dotted keys."""
     try:
-        result = simulate(vary(scenario, changes) if changes else scenario, limits=limits)
+        result = simulate(vary(scenario, changes) if changes else scenario, limits=limits, plugins=plugins)
     except InvariantError:
         raise
     except ClustersimError as error:

@@ -52,32 +52,34 @@ def read_document(path: FilePath, name: str | None = None, fault: Fault | None =
     reader = READERS.get(path.suffix.lower())
     if reader is None and path.is_file():
         raise _error(fault, name, f"'{path.suffix}' is no known kind of file; allowed: {', '.join(READERS)}")
-    data = _read_bytes(path, name, fault)
-    text = _decode(data, name)
+    data = read_bytes(path, name, fault)
+    text = decode(data, name)
     root = (reader or read_yaml)(text)
     if not isinstance(root.value, dict):
         raise ScenarioError(Fault("", "the file must hold keys and values (a mapping)", root.position))
     return Document(path, root, hashlib.sha256(data).hexdigest())
 
 
-def _read_bytes(path: FilePath, name: str, fault: Fault | None) -> bytes:
+def read_bytes(path: FilePath, name: str, fault: Fault | None, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return what is in a file, which messages call `name`, and which is named at `fault`."""
     try:
         if path.is_dir():
             raise _error(fault, name, "this is a folder; name a file in it")
         if path.exists() and not path.is_file():
             raise _error(fault, name, "this is not a plain file")
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            data = file.read(max_bytes + 1)
     except FileNotFoundError:
         raise _error(fault, name, "no such file") from None
     except (OSError, ValueError) as error:
         raise _error(fault, name, f"can't be read: {getattr(error, 'strerror', None) or error}") from None
-    if len(data) > MAX_BYTES:
-        raise _error(fault, name, f"the file is larger than {MAX_BYTES // 10**6} MB")
+    if len(data) > max_bytes:
+        raise _error(fault, name, f"the file is larger than {max_bytes // 10**6} MB")
     return data
 
 
-def _decode(data: bytes, name: str) -> Text:
+def decode(data: bytes, name: str) -> Text:
+    """Return the text in a file, which is UTF-8 without control characters."""
     try:
         return Text(name, data.decode())
     except UnicodeDecodeError as error:

@@ -22,10 +22,8 @@ _NOT_YET: dict[str, str] = {
     "faults": f"a reserved key; it {_LATER}",
     "parallelism.split": f"dividing a model's layers {_LATER}",
     "schedule.limit": f"a memory limit for schedules {_LATER}",
-    "schedule.csv": f"an order from a CSV file {_LATER}",
-    "schedule.plugin": f"a schedule from a plugin {_LATER}",
 }
-_STANDS_FOR = {"model": "stage_costs", "schedule.csv": "schedule.name", "schedule.plugin": "schedule.name"}
+_STANDS_FOR = {"model": "stage_costs"}
 _FORMS = {
     "schedule": "the name of a schedule, or a mapping of keys",
     "cluster.topology": "a name from the gallery, a path, or a mapping of keys",

@@ -21,6 +21,7 @@ from clustersim.scenario.faults import fault_of, faults_of
 from clustersim.scenario.gallery import gallery_file, gallery_names
 from clustersim.scenario.include import with_includes
 from clustersim.scenario.node import Entry, Node, Path, child, node_of, plain, with_child
+from clustersim.scenario.order_file import OrderFile, order_faults, read_order
 from clustersim.scenario.override import option_position, split_key, with_override, with_value
 from clustersim.scenario.spec import SECTIONS, LoadedFrom, Scenario, cross_findings
 from clustersim.scenario.topology_file import (
@@ -86,8 +87,7 @@ def vary(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
     origin = scenario.loaded_from
     if origin is None:
         raise ScenarioError(Fault("", "only a loaded scenario can be varied; make it with scenario_from_mapping"))
-    folder = FilePath(origin.path).parent if origin.path else FilePath()
-    loading = _Loading(origin.root, folder, origin.path, origin.sha256, [])
+    loading = _Loading(origin.root, origin.folder, origin.path, origin.sha256, [])
     loading.source = origin.topology
     for key, value in changes.items():
         loading.set_value(key, value)
@@ -126,13 +126,16 @@ class _Loading:
             except ScenarioError as error:
                 self.faults += error.faults
         values = self._values()
+        order = self._order(values)
         try:
             scenario = Scenario.model_validate(values)
         except ValidationError as error:
             self._collect(error, values)
         else:
+            if order is not None:
+                self.faults += order_faults(order, scenario, self.root)
             if not self.faults:
-                return scenario.with_origin(self._loaded_from())
+                return scenario.with_origin(self._loaded_from(order))
         raise ScenarioError(_in_order(self.faults))
 
     def set_value(self, key: str, value: object) -> None:
@@ -210,12 +213,24 @@ class _Loading:
         path = FilePath(node.position.file) if node.position else self.folder
         return path.parent if path.is_file() else self.folder
 
-    def _loaded_from(self) -> LoadedFrom:
+    def _order(self, values: Mapping[str, Any]) -> OrderFile | None:
+        """Return the order in the file of ``schedule.csv``, if there is one; note what is wrong with it."""
+        schedule = child(self.root, "schedule")
+        csv = child(schedule.node, "csv") if schedule else None
+        choice = self._section("schedule", values) if csv else None
+        if csv and choice:
+            try:
+                return read_order(choice, self._folder_of(csv.node), csv.node.position)
+            except ScenarioError as error:
+                self.faults += error.faults
+        return None
+
+    def _loaded_from(self, order: OrderFile | None) -> LoadedFrom:
         topology = self._topology() or Node(None)
         source = self._source_of(topology)
         name = source.name if source else "inline"
         sha256 = source.sha256_of(topology) if source else sha256_of_values(topology)
-        return LoadedFrom(self.path, self.sha256, name, sha256, source, self.root)
+        return LoadedFrom(self.path, self.folder, self.sha256, name, sha256, source, order, self.root)
 
 
 def _schedule_by_name(node: Node) -> Node:

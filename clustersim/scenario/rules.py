@@ -46,8 +46,8 @@ def scenario_findings(parts: Parts) -> Iterator[Finding]:
 
 def _num_stages(parts: Parts) -> Iterator[Finding]:
     costs, parallelism, schedule = parts.stage_costs, parts.parallelism, parts.schedule
-    if not isinstance(costs, CostsByStage) or not parallelism or not schedule:
-        return
+    if not isinstance(costs, CostsByStage) or not parallelism or not schedule or schedule.name is None:
+        return  # how many stages an order has that a user brings is known when it is there
     rules, pp, vpp = schedule.rules, parallelism.pp, parallelism.vpp
     if rules.chunks.allows(vpp) and len(costs.stages) != rules.num_listed_stages(pp, vpp):
         needed = f"pp = {pp}" if rules.is_bidirectional else f"pp * vpp = {pp} * {rules.chunks.num_chunks(vpp)}"
@@ -66,7 +66,7 @@ def _split_backward(parts: Parts) -> Iterator[Finding]:
     )
     for path, stage in listed:
         if not stage.has_split_backward:
-            what = f"{schedule.name} runs the two halves of the backward apart, and this gives only their sum"
+            what = f"{schedule.label} runs the two halves of the backward apart, and this gives only their sum"
             yield Finding((*path, "backward"), what, "give `input_grad` and `weight_grad` in its place")
 
 
@@ -74,7 +74,7 @@ def _blocking_p2p(parts: Parts) -> Iterator[Finding]:
     runtime, schedule = parts.runtime, parts.schedule
     if runtime and schedule and runtime.p2p == "blocking" and not schedule.rules.allows_blocking_p2p:
         allowed = ", ".join(name for name, rules in SCHEDULE_RULES.items() if rules.allows_blocking_p2p)
-        what = f"{schedule.name} has no blocking form; blocking sends are for {allowed}"
+        what = f"{schedule.label} has no blocking form; blocking sends are for {allowed}"
         yield Finding(("runtime", "p2p"), what, "use `p2p: asynchronous`")
 
 
@@ -82,7 +82,7 @@ def _chunks(parts: Parts) -> Iterator[Finding]:
     parallelism, schedule = parts.parallelism, parts.schedule
     if parallelism and schedule and not schedule.rules.chunks.allows(parallelism.vpp):
         allowed = ", ".join(name for name, rules in SCHEDULE_RULES.items() if rules.has_loops)
-        what = f"{schedule.name} has {schedule.rules.chunks.text}; got {parallelism.vpp}"
+        what = f"{schedule.label} has {schedule.rules.chunks.text}; got {parallelism.vpp}"
         yield Finding(("parallelism", "vpp"), what, f"any number of chunks will do for {allowed}")
 
 
@@ -92,7 +92,7 @@ def _groups(parts: Parts) -> Iterator[Finding]:
         return
     for key in ("group_size", "rounds"):
         if getattr(schedule, key) is not None and not schedule.rules.takes_groups:
-            yield Finding(("schedule", key), f"means nothing to {schedule.name}; it is for {' and '.join(GROUPED)}")
+            yield Finding(("schedule", key), f"means nothing to {schedule.label}; it is for {' and '.join(GROUPED)}")
     if schedule.group_size is not None and schedule.rounds is not None:
         yield Finding(("schedule", "group_size"), "given beside `rounds`, which takes its place", "keep one of the two")
 
@@ -103,7 +103,7 @@ def _shape(parts: Parts) -> Iterator[Finding]:
     if not schedule or not parallelism or not batch or any(_groups(parts)) or any(_chunks(parts)):
         return
     given = [key for key in ("group_size", "rounds") if getattr(schedule, key) is not None]
-    if not schedule.rules.refuses_shapes and not given:
+    if schedule.name is None or (not schedule.rules.refuses_shapes and not given):
         return
     from clustersim.ops import Shape  # imported only here: most scenarios are checked without
     from clustersim.schedules.table import build_schedule

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from clustersim.errors import nearest
+from clustersim.scenario.findings import Finding, raise_if_any
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class ScheduleRules:
     splits_backward: bool = False  # runs I and W apart
     allows_blocking_p2p: bool = False
     refuses_shapes: bool = False  # some numbers of ranks or micro-batches, whatever the groups
+    is_continuous: bool = False  # runs all steps as one stream, without a flush
 
     @property
     def has_loops(self) -> bool:
@@ -77,23 +79,55 @@ SCHEDULE_RULES: dict[str, ScheduleRules] = {
     "dualpipev": ScheduleRules(TWO_CHUNKS, splits_backward=True, refuses_shapes=True),
     "chimera": ScheduleRules(TWO_CHUNKS, is_bidirectional=True, refuses_shapes=True),
     "hanayo": ScheduleRules(WAVES),
+    "pipedream": ScheduleRules(is_continuous=True),
+    "pipedream-2bw": ScheduleRules(is_continuous=True, refuses_shapes=True),
 }
+BROUGHT_RULES = ScheduleRules(ANY_CHUNKS)
+"""What is asked of a scenario for an order that a user brings; the order itself is asked for the rest."""
 GROUPED = tuple(name for name, rules in SCHEDULE_RULES.items() if rules.takes_groups)
-_PLANNED = ("zb-auto", "pipedream", "pipedream-2bw")
+_PLANNED = ("zb-auto",)
+_SOURCES = ("name", "csv", "plugin")
 
 
 class ScheduleChoice(BaseModel):
-    """A schedule by name, with its parameters; the name alone is a shorthand for it.
+    """A schedule by name (which alone is a shorthand for it), from a CSV file, or from a plugin; one of the three.
 
     Examples
     --------
     >>> ScheduleChoice.model_validate("1f1b").name
     '1f1b'
+    >>> ScheduleChoice(csv="orders/mine.csv").label
+    'csv:orders/mine.csv'
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        defer_build=True,
+        json_schema_extra={"oneOf": [{"required": [source]} for source in _SOURCES]},
+    )
 
-    name: str = Field(description="Name of the schedule.", json_schema_extra={"enum": list(SCHEDULE_RULES)})
+    name: str | None = Field(
+        None, description="Name of the schedule.", json_schema_extra={"enum": list(SCHEDULE_RULES)}
+    )
+    csv: str | None = Field(
+        None,
+        min_length=1,
+        max_length=4096,
+        description="Path of an order in PyTorch's CSV form (compute_only or compute_comms), relative to this file.",
+    )
+    plugin: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="Name of a function that orders the schedule, bound by --plugin name=module:function.",
+    )
+    chains: Literal[1, 2] | None = Field(
+        None,
+        description="2: the second half of the CSV file's stages is a second replica, passed in the opposite "
+        "direction, as in DualPipe and Chimera; absent: one chain of stages.",
+    )
     group_size: int | None = Field(
         None,
         ge=1,
@@ -110,9 +144,30 @@ class ScheduleChoice(BaseModel):
     def _from_name(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
 
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        given = [source for source in _SOURCES if getattr(self, source) is not None]
+        if not given:
+            raise_if_any([Finding(("name",), "missing key", "give `name`, `csv` or `plugin`")])
+        if len(given) > 1:
+            what = f"given beside `{given[0]}`; a schedule is one of `name`, `csv` and `plugin`"
+            raise_if_any([Finding((given[1],), what)])
+        if self.chains is not None and self.csv is None:
+            raise_if_any([Finding(("chains",), f"means nothing to {self.label}; it is for a CSV file")])
+        return self
+
+    @field_validator("csv")
+    @classmethod
+    def _is_no_url(cls, csv: str | None) -> str | None:
+        if csv is not None and "://" in csv:
+            raise ValueError(f"got {csv!r}; an order is read from a file, not from a URL")
+        return csv
+
     @field_validator("name")
     @classmethod
-    def _is_known(cls, name: str) -> str:
+    def _is_known(cls, name: str | None) -> str | None:
+        if name is None:
+            return None
         if name in _PLANNED:
             raise ValueError(f"'{name}' is not available in this version; available: {', '.join(SCHEDULE_RULES)}")
         if name not in SCHEDULE_RULES:
@@ -124,4 +179,16 @@ class ScheduleChoice(BaseModel):
     @property
     def rules(self) -> ScheduleRules:
         """What this schedule asks of the scenario."""
-        return SCHEDULE_RULES[self.name]
+        return BROUGHT_RULES if self.name is None else SCHEDULE_RULES[self.name]
+
+    @property
+    def label(self) -> str:
+        """What messages and results call this schedule."""
+        if self.name is not None:
+            return self.name
+        return f"plugin:{self.plugin}" if self.csv is None else f"csv:{self.csv}"
+
+    @property
+    def num_chains(self) -> int:
+        """Chains of stages in a CSV file."""
+        return self.chains or 1

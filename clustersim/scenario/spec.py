@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema, model_validator
@@ -18,6 +19,7 @@ from clustersim.scenario.fabrics import Topology
 from clustersim.scenario.findings import Finding, raise_if_any
 from clustersim.scenario.keys import axis_findings
 from clustersim.scenario.node import Node
+from clustersim.scenario.order_file import OrderFile
 from clustersim.scenario.parallelism import MAX_GPUS, Parallelism
 from clustersim.scenario.rules import Parts, scenario_findings
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES, ScheduleChoice
@@ -104,10 +106,12 @@ class LoadedFrom:
     """Where a scenario and its topology come from."""
 
     path: str | None
+    folder: FilePath  # from which its paths start
     sha256: str  # of the scenario file's bytes, or of the mapping as canonical JSON
     topology_name: str
     topology_sha256: str
     topology: TopologySource | None  # None for one that stands in the scenario itself
+    order: OrderFile | None  # of `schedule.csv`
     root: Node  # the whole scenario with positions, for `show` and for variants
 
 

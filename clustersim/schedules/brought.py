@@ -29,9 +29,7 @@ def csv_schedule(text: str, name: str, shape: Shape, num_chains: int = 1, file: 
     return schedule
 
 
-def plugin_schedule(
-    name: str, function: Plugin, shape: Shape, costs: Sequence[StageCosts] | None = None
-) -> Schedule:
+def plugin_schedule(name: str, function: Plugin, shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:
     """Return the schedule that a user's function makes for `shape`.
 
     Parameters
@@ -142,4 +140,3 @@ def _place_of(error: BaseException) -> str:
     """Return the file and line in which a plugin failed; nothing if it could not even be called."""
     frames = extract_tb(error.__traceback__)[1:]
     return f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from clustersim.errors import DeadlockError, ScheduleError
-from clustersim.ops import Action, Kind, Order, Schedule, actions_in
+from clustersim.ops import Action, Kind, Order, Schedule, Slot, actions_in
 from clustersim.schedules.render import render_window
 
 # What a stage has done with a micro-batch, and what each action makes of it: F, then B, or I and W.
@@ -102,8 +104,8 @@ def _missing(schedule: Schedule, stage: int, microbatch: int, state: int) -> Sch
     return _fault(schedule, schedule.rank_by_stage[stage], None, absent[state])
 
 
-def unit_starts(schedule: Schedule) -> list[list[int]]:
-    """Return ``starts[pp_rank][position]`` when every slot lasts one unit and messages take none.
+def unit_starts(schedule: Schedule, units: Callable[[Slot], int] = lambda _slot: 1) -> list[list[int]]:
+    """Return ``starts[pp_rank][position]`` when every slot lasts one unit, or ``units(slot)``, and messages take none.
 
     It is the picture that papers draw, and it exists only if no ranks wait for one another in a circle.
 
@@ -112,7 +114,7 @@ def unit_starts(schedule: Schedule) -> list[list[int]]:
     DeadlockError
         Ranks wait for one another for ever.
     """
-    run = _UnitRun(schedule)
+    run = _UnitRun(schedule, units)
     run.run_to_end()
     if any(len(starts) < len(order) for starts, order in zip(run.starts, schedule.orders, strict=True)):
         raise run.cycle()
@@ -122,8 +124,8 @@ def unit_starts(schedule: Schedule) -> list[list[int]]:
 class _UnitRun:
     """Runs every rank as far as its inputs allow, until none can go on."""
 
-    def __init__(self, schedule: Schedule) -> None:
-        self.schedule = schedule
+    def __init__(self, schedule: Schedule, units: Callable[[Slot], int]) -> None:
+        self.schedule, self.units = schedule, units
         previous, following = schedule.neighbours()
         self.upstream = {Kind.F: previous, Kind.B: following, Kind.I: following}
         self.size = schedule.shape.num_microbatches
@@ -144,7 +146,7 @@ class _UnitRun:
     def _advance(self, rank: int, waiting: dict[int, int], ready: list[int]) -> int:
         """Run one rank on; return what it waits for, or -1 at its end."""
         ends, starts, size, order = self.ends, self.starts[rank], self.size, self.schedule.orders[rank]
-        clock = starts[-1] + 1 if starts else 0
+        clock = starts[-1] + self.units(order[len(starts) - 1]) if starts else 0
         for position in range(len(starts), len(order)):
             actions = actions_in(order[position])
             for kind, stage, microbatch in actions:
@@ -155,7 +157,7 @@ class _UnitRun:
                     return key
                 clock = max(clock, ends[key])
             starts.append(clock)
-            clock += 1
+            clock += self.units(order[position])
             for kind, stage, microbatch in actions:
                 if kind is not Kind.W:
                     key = (2 * stage + (kind is Kind.F)) * size + microbatch

@@ -26,7 +26,8 @@ def hanayo(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:
     Notes
     -----
     The order is that of unit time, in which a chunk's forward lasts as long as its backward, and no two ops of a rank
-    meet.
+    meet. Where B is longer, units wait for one another, and with many of them 1F1B can be the shorter. The paper's own
+    bubble formula could not be reproduced.
 
     Examples
     --------

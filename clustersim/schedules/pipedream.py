@@ -7,8 +7,8 @@ between, a micro-batch leaves the pipeline as often as the slowest rank can take
 
 References
 ----------
-Narayanan et al., "PipeDream: Generalized Pipeline Parallelism for DNN Training", SOSP 2019, sections 3.2 and 3.3 (weight
-stashing), and "Memory-Efficient Pipeline-Parallel DNN Training", ICML 2021, section 3.1 (double-buffered weights).
+Narayanan et al., "PipeDream: Generalized Pipeline Parallelism for DNN Training", SOSP 2019, sections 3.2 and 3.3
+(weight stashing), and "Memory-Efficient Pipeline-Parallel DNN Training", ICML 2021, section 3.1 (double buffering).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def pipedream(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedu
 
 
 def pipedream_2bw(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:  # noqa: ARG001
-    """Return PipeDream-2BW's order: one stream of 1F1B over all steps; a rank updates its weights once every m backwards.
+    """Return PipeDream-2BW's order: one stream of 1F1B over all steps; a rank updates its weights every m backwards.
 
     Every rank keeps two versions of its weights. That is enough if m >= p: when an update comes, the micro-batches that
     are under way began with one of the last two.

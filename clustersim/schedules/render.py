@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clustersim.ops import Schedule
+from clustersim.ops import Schedule, Slot, actions_in
 
 _WINDOW = 8  # cells shown on either side of a faulty one
 
@@ -31,6 +31,43 @@ def render_grid(schedule: Schedule, starts: Sequence[Sequence[int]]) -> str:
             cells[start] = str(slot)
         rows.append([f"rank {rank}", *cells])
     return format_columns(rows)
+
+
+_PICTURE_UNITS = {"F": 1, "I": 1, "W": 1, "B": 2}
+
+
+def picture_units(slot: Slot) -> int:
+    """Return how many columns of a picture a slot fills: F, I and W one, B two, an overlapped pair three."""
+    return sum(_PICTURE_UNITS[action.kind.name] for action in actions_in(slot))
+
+
+def render_picture(schedule: Schedule, starts: Sequence[Sequence[int]]) -> str:
+    """Return a line a rank with a letter a unit of time, as papers draw it; `starts` are those of `picture_units`.
+
+    Capitals are the first chunk of a rank, small letters its others; ``X`` is an overlapped forward and backward.
+
+    Examples
+    --------
+    >>> from clustersim.ops import Shape
+    >>> from clustersim.schedules.check import unit_starts
+    >>> from clustersim.schedules.one_f_one_b import one_f_one_b
+    >>> schedule = one_f_one_b(Shape(2, 3))
+    >>> print(render_picture(schedule, unit_starts(schedule, picture_units)))
+    rank 0  FF..BBFBB.BB
+    rank 1  .FBBFBBFBB
+    """
+    first_stage = [schedule.rank_by_stage.index(rank) for rank in range(len(schedule.orders))]
+    lines = []
+    for rank, order in enumerate(schedule.orders):
+        line = ""
+        for start, slot in zip(starts[rank], order, strict=True):
+            actions = actions_in(slot)
+            letter = "X" if len(actions) == 2 else actions[0].kind.name
+            if actions[0].stage != first_stage[rank] and len(actions) == 1:
+                letter = letter.lower()
+            line = line.ljust(start, ".") + letter * picture_units(slot)
+        lines.append(f"rank {rank}  {line}")
+    return "\n".join(lines)
 
 
 def render_csv(schedule: Schedule) -> str:

@@ -15,6 +15,7 @@ from clustersim.schedules.interleaved import interleaved_one_f_one_b
 from clustersim.schedules.interleaved_zb import interleaved_zb
 from clustersim.schedules.looped_bfs import looped_bfs
 from clustersim.schedules.one_f_one_b import one_f_one_b
+from clustersim.schedules.pipedream import pipedream, pipedream_2bw
 from clustersim.schedules.v_half import v_half
 from clustersim.schedules.v_min import v_min
 from clustersim.schedules.zb_h1 import zb_h1
@@ -38,6 +39,8 @@ SCHEDULES: dict[str, Family] = {
     "dualpipev": dualpipev,
     "chimera": chimera,
     "hanayo": hanayo,
+    "pipedream": pipedream,
+    "pipedream-2bw": pipedream_2bw,
 }
 
 

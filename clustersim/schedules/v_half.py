@@ -17,9 +17,9 @@ from clustersim.schedules.stable_pattern import Offsets, pattern_schedule
 def v_half(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:  # noqa: ARG001
     """Return V-Half's order, whose forwards go down the V at half speed, so that activations live half as long.
 
-    A rank holds at most 2 floor(p/2) + 2 chunk activations, counted until W, where 1F1B holds p of two chunks each. With
-    F = I = W = 1 for a chunk, m >= 2p and p >= 3, without communication, the makespan is 6m + 3p - 4, for an even p three
-    less; 1F1B takes 6m + 6(p - 1).
+    A rank holds at most 2 floor(p/2) + 2 chunk activations, counted until W, where 1F1B holds p of two chunks each.
+    With F = I = W = 1 for a chunk, m >= 2p and p >= 3, without communication, the makespan is 6m + 3p - 4, for an even
+    p three less; 1F1B takes 6m + 6(p - 1).
 
     Examples
     --------

@@ -17,9 +17,9 @@ from clustersim.schedules.stable_pattern import Offsets, pattern_schedule
 def v_min(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:  # noqa: ARG001
     """Return V-Min's order, whose micro-batches go down the V and back without a pause, and so live shortest.
 
-    A rank holds at most 2 ceil((p - 1)/3) + 2 chunk activations, counted until W, where 1F1B holds p of two chunks each.
-    With F = I = W = 1 for a chunk and m >= 2p, p >= 2, without communication, the makespan is 6m + 4p - 5, two less if
-    three divides p; 1F1B takes 6m + 6(p - 1).
+    A rank holds at most 2 ceil((p - 1)/3) + 2 chunk activations, counted until W, where 1F1B holds p of two chunks
+    each. With F = I = W = 1 for a chunk, m >= 2p and p >= 3, without communication, the makespan is 6m + 4p - 5, two
+    less if three divides p; 1F1B takes 6m + 6(p - 1).
 
     Notes
     -----

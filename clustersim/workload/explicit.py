@@ -20,6 +20,24 @@ def uniform_stage_costs(cost: RankCosts, num_ranks: int, num_chunks: int) -> tup
     return tuple(per_chunk[stage // num_ranks] for stage in range(num_ranks * num_chunks))
 
 
+def placed_stage_costs(
+    cost: RankCosts, rank_by_stage: Sequence[int], chains: Sequence[Sequence[int]]
+) -> tuple[StageCosts, ...]:
+    """Return ``costs[stage]`` when every rank costs the same and stages live anywhere, each in one of `chains`.
+
+    A rank's stages of one chain share its costs among them, the first of them taking what does not divide; a second
+    chain is a second replica, and costs the same again.
+    """
+    costs: dict[int, StageCosts] = {}
+    for chain in chains:
+        on_rank: dict[int, list[int]] = {}
+        for stage in chain:
+            on_rank.setdefault(rank_by_stage[stage], []).append(stage)
+        for stages in on_rank.values():
+            costs |= {stage: _stage_costs(cost, len(stages), part) for part, stage in enumerate(stages)}
+    return tuple(costs[stage] for stage in range(len(rank_by_stage)))
+
+
 def listed_stage_costs(costs: Sequence[RankCosts]) -> tuple[StageCosts, ...]:
     """Return ``costs[stage]`` as listed, one mapping per global stage."""
     return tuple(_stage_costs(cost, 1, 0) for cost in costs)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from clustersim.errors import Fault, ScenarioError
-from clustersim.ops import Job, Pipeline, StageCosts
+from clustersim.ops import Job, Pipeline, Plugin
 from clustersim.scenario.batch import ReplicaBatch, deal_samples
 from clustersim.scenario.spec import Scenario
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.placement import RankCoordinates, RankLayout, place
 from clustersim.workload.lowering import StepOptions, lower
-from clustersim.workload.stages import schedule_of, stage_costs, static_bytes
+from clustersim.workload.stages import costs_of, schedule_of, static_bytes
 
 # Sums over a run must stay within an int64.
 _LARGEST_SUM = 2**62
 
 
-def build_job(scenario: Scenario, cluster: Cluster) -> Job:
+def build_job(scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin] | None = None) -> Job:
     """Return the job of `scenario` on `cluster`.
 
     With explicit costs, the GPUs of a tensor- or context-parallel group do the same at the same time: each is
@@ -26,14 +26,15 @@ def build_job(scenario: Scenario, cluster: Cluster) -> Job:
     Raises
     ------
     ScenarioError
-        The schedule refuses the shape, or the run would be too long to count.
+        The schedule refuses the shape, a plugin is not bound or failed, or the run would be too long to count.
     """
     parallelism = scenario.parallelism
     layout = RankLayout(parallelism.tp, parallelism.cp, parallelism.dp, parallelism.pp, parallelism.order)
     gpu_by_rank = place(scenario.cluster.placement, layout.num_ranks, cluster)
     shares = deal_samples(scenario.batch, parallelism.dp)
-    costs = stage_costs(scenario)
-    pipeline_by_share = {share: _pipeline(scenario, share, costs) for share in dict.fromkeys(shares)}
+    pipeline_by_share = {share: _pipeline(scenario, share, plugins) for share in dict.fromkeys(shares)}
+    schedules = {share: pipeline.schedule for share, pipeline in pipeline_by_share.items()}
+    static_by_share = {share: static_bytes(s, costs_of(scenario, s)) for share, s in schedules.items()}
     replicas = [
         (share, tuple(layout.rank(RankCoordinates(tp, cp, dp, pp)) for pp in range(parallelism.pp)))
         for dp, share in enumerate(shares)
@@ -46,14 +47,15 @@ def build_job(scenario: Scenario, cluster: Cluster) -> Job:
         gpus=tuple(tuple(gpu_by_rank[rank] for rank in ranks) for _, ranks in replicas),
         blocking=scenario.runtime.p2p == "blocking",
         num_steps=scenario.steps,
-        static_bytes=tuple(static_bytes(pipeline_by_share[share].schedule, costs) for share, _ in replicas),
+        static_bytes=tuple(static_by_share[share] for share, _ in replicas),
     )
 
 
-def _pipeline(scenario: Scenario, share: ReplicaBatch, costs: Sequence[StageCosts]) -> Pipeline:
+def _pipeline(scenario: Scenario, share: ReplicaBatch, plugins: Mapping[str, Plugin] | None) -> Pipeline:
     runtime = scenario.runtime
     options = StepOptions(scenario.steps, runtime.optimizer_barrier, runtime.p2p == "blocking")
-    pipeline = lower(schedule_of(scenario, share.num_microbatches), costs, share.last_fraction, options)
+    schedule = schedule_of(scenario, share.num_microbatches, plugins)
+    pipeline = lower(schedule, costs_of(scenario, schedule), share.last_fraction, options)
     longest_ps = sum(sum(program.durations_ps) for program in pipeline.programs)
     largest_bytes = max(sum(program.start_bytes) for program in pipeline.programs)
     if max(longest_ps, largest_bytes) >= _LARGEST_SUM:

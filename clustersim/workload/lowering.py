@@ -16,6 +16,7 @@ from clustersim.schedules.check import check_schedule, microbatches_by_chain
 from clustersim.workload.blocking import with_exchanges
 from clustersim.workload.opcost import FULL, OpCosts
 from clustersim.workload.rows import Row, as_program
+from clustersim.workload.stream import microbatches_per_step, numbered_by_step, with_updates
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +38,34 @@ def lower(
     """
     check_schedule(schedule)
     options = options or StepOptions()
-    op_costs = OpCosts(costs, last_fraction, _last_microbatches(schedule))
+    per_step = microbatches_per_step(schedule, options.num_steps)
+    op_costs = OpCosts(costs, last_fraction, _last_microbatches(schedule, per_step), per_step)
     sent = _SentMessages(schedule, op_costs)
     step_rows = [_rank_rows(order, sent, op_costs) for order in schedule.orders]
     if options.blocking:
         step_rows = [with_exchanges(schedule, rank, rows) for rank, rows in enumerate(step_rows)]
-    for rank, rows in enumerate(step_rows):
-        rows += _closing_rows(schedule, rank, costs, options)
-    programs = tuple(as_program(rows, options.num_steps, len(sent.sources)) for rows in step_rows)
-    return Pipeline(schedule, programs, _messages(sent, programs, options.num_steps))
+    updates = [_update_rows(schedule, rank, costs) for rank in range(len(step_rows))]
+    if not schedule.flush:
+        in_stream = zip(step_rows, updates, strict=True)
+        step_rows = [with_updates(schedule, rows, update, per_step) for rows, update in in_stream]
+        return numbered_by_step(_pipeline(schedule, sent, step_rows, num_steps=1), per_step)
+    barrier = [Row(Kind.BARRIER)] if options.optimizer_barrier else []
+    step_rows = [[*rows, *barrier, *update] for rows, update in zip(step_rows, updates, strict=True)]
+    return _pipeline(schedule, sent, step_rows, options.num_steps)
 
 
-def _last_microbatches(schedule: Schedule) -> list[int]:
-    """Return the last micro-batch of each stage; -1 on the chains that the replica's last one does not pass."""
+def _pipeline(schedule: Schedule, sent: _SentMessages, step_rows: Sequence[Sequence[Row]], num_steps: int) -> Pipeline:
+    programs = tuple(as_program(rows, num_steps, len(sent.sources)) for rows in step_rows)
+    return Pipeline(schedule, programs, _messages(sent, programs, num_steps))
+
+
+def _last_microbatches(schedule: Schedule, per_step: int) -> list[int]:
+    """Return the last micro-batch of each stage in a step; -1 on chains that the replica's last one does not pass."""
     last = [-1] * schedule.num_stages
     shares = zip(schedule.chains, microbatches_by_chain(schedule), strict=True)
     chain, num_microbatches = [share for share in shares if share[1]][-1]
     for stage in chain:
-        last[stage] = num_microbatches - 1
+        last[stage] = (num_microbatches - 1) % per_step
     return last
 
 
@@ -125,14 +136,10 @@ def _rank_rows(order: Order, sent: _SentMessages, op_costs: OpCosts) -> list[Row
     return rows
 
 
-def _closing_rows(schedule: Schedule, rank: int, costs: Sequence[StageCosts], options: StepOptions) -> list[Row]:
-    rows = []
-    if options.optimizer_barrier:
-        rows.append(Row(Kind.BARRIER))
+def _update_rows(schedule: Schedule, rank: int, costs: Sequence[StageCosts]) -> list[Row]:
     stages = [stage for stage, owner in enumerate(schedule.rank_by_stage) if owner == rank]
-    if duration_ps := sum(costs[stage].optimizer_ps for stage in stages):
-        rows.append(Row(Kind.OPTIMIZER, cost=(duration_ps, 0, 0)))
-    return rows
+    duration_ps = sum(costs[stage].optimizer_ps for stage in stages)
+    return [Row(Kind.OPTIMIZER, cost=(duration_ps, 0, 0))] if duration_ps else []
 
 
 def _messages(sent: _SentMessages, programs: Sequence[Program], num_steps: int) -> Messages:

@@ -25,27 +25,36 @@ def scaled(value: int, fraction: Fraction) -> int:
 class OpCosts:
     """Costs of ops on ``costs[stage]``, of which ``last_microbatch[stage]`` has only `last_fraction` of the samples.
 
+    In a stream of several steps that one counts from the start of its step, of `microbatches_per_step`.
+
     Memory rules (bytes of one micro-batch on one stage): F takes the activation at its start; a fused B frees it at its
     end; I frees at its end what W does not need, and W the rest. With recomputation only the checkpoint stays from the
     end of F until the recomputation starts, which takes the whole activation again.
     """
 
-    def __init__(self, costs: Sequence[StageCosts], last_fraction: Fraction, last_microbatch: Sequence[int]) -> None:
+    def __init__(
+        self,
+        costs: Sequence[StageCosts],
+        last_fraction: Fraction,
+        last_microbatch: Sequence[int],
+        microbatches_per_step: int,
+    ) -> None:
         self._costs, self._last_fraction, self._last_microbatch = costs, last_fraction, last_microbatch
+        self._microbatches_per_step = microbatches_per_step
         self.has_recompute = [cost.recompute_ps > 0 for cost in costs]
         self._known: dict[tuple[int, int, bool], OpCost] = {}
         self._known_sizes: dict[tuple[int, bool], int] = {}
 
     def message_bytes(self, stage: int, microbatch: int) -> int:
         """Return the size of the activation that `stage` sends on. [bytes]"""
-        key = (stage, microbatch == self._last_microbatch[stage])
+        key = (stage, self._is_last(stage, microbatch))
         if key not in self._known_sizes:
             self._known_sizes[key] = scaled(self._costs[stage].message_bytes, self._fraction(stage, microbatch))
         return self._known_sizes[key]
 
     def recompute(self, stage: int, microbatch: int) -> OpCost:
         """Return the cost of running the forward again: the checkpoint gives way to the activation."""
-        key = (Kind.RECOMPUTE, stage, microbatch == self._last_microbatch[stage])
+        key = (Kind.RECOMPUTE, stage, self._is_last(stage, microbatch))
         if key not in self._known:
             cost, fraction = self._costs[stage], self._fraction(stage, microbatch)
             taken = scaled(cost.activation_bytes, fraction) - scaled(cost.checkpoint_bytes, fraction)
@@ -55,7 +64,7 @@ class OpCosts:
     def action(self, action: Action) -> OpCost:
         """Return the cost of a plain F, B, I or W."""
         kind, stage, microbatch = action
-        key = (kind, stage, microbatch == self._last_microbatch[stage])
+        key = (kind, stage, self._is_last(stage, microbatch))
         if key not in self._known:
             duration_ps = scaled(self._full_ps(kind, stage), self._fraction(stage, microbatch))
             self._known[key] = OpCost(duration_ps, *self._memory_bytes(action))
@@ -74,7 +83,10 @@ class OpCosts:
         return OpCost(-int(-total_ps // 1), start_bytes, end_bytes)
 
     def _fraction(self, stage: int, microbatch: int) -> Fraction:
-        return self._last_fraction if microbatch == self._last_microbatch[stage] else FULL
+        return self._last_fraction if self._is_last(stage, microbatch) else FULL
+
+    def _is_last(self, stage: int, microbatch: int) -> bool:
+        return microbatch % self._microbatches_per_step == self._last_microbatch[stage]
 
     def _full_ps(self, kind: Kind, stage: int) -> int:
         cost = self._costs[stage]
@@ -92,7 +104,7 @@ class OpCosts:
         activation = scaled(cost.activation_bytes, fraction)
         for_weight_grad = scaled(cost.weight_grad_activation_bytes, fraction)
         if kind is Kind.F:
-            kept = scaled(cost.checkpoint_bytes, fraction) if cost.recompute_ps else activation
+            kept = scaled(cost.kept_bytes, fraction)
             return activation, kept - activation
         freed = {Kind.B: activation, Kind.I: activation - for_weight_grad, Kind.W: for_weight_grad}[kind]
         return 0, -freed

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
-from clustersim.errors import Fault, ScenarioError, ScheduleError
-from clustersim.ops import Schedule, Shape, StageCosts, StaticBytes
+from clustersim.errors import Fault, OrderError, ScenarioError, ScheduleError, nearest
+from clustersim.ops import Kind, Plugin, Schedule, Shape, StageCosts, StaticBytes, actions_in
 from clustersim.scenario.costs import RankCosts
+from clustersim.scenario.order_file import OrderFile, read_order
 from clustersim.scenario.spec import Scenario
+from clustersim.schedules.brought import plugin_schedule, require_shape
 from clustersim.schedules.table import build_schedule
-from clustersim.workload.explicit import both_replicas, listed_stage_costs, uniform_stage_costs
+from clustersim.workload.explicit import both_replicas, listed_stage_costs, placed_stage_costs, uniform_stage_costs
 
 
 def stage_costs(scenario: Scenario) -> tuple[StageCosts, ...]:
-    """Return ``costs[stage]`` of a scenario."""
+    """Return ``costs[stage]`` of a scenario; with a plugin, which has yet to place its stages, as in a loop."""
     given, parallelism, rules = scenario.stage_costs, scenario.parallelism, scenario.schedule.rules
     if isinstance(given, RankCosts):
         num_chunks = 1 if rules.is_bidirectional else rules.chunks.num_chunks(parallelism.vpp)
@@ -23,28 +26,91 @@ def stage_costs(scenario: Scenario) -> tuple[StageCosts, ...]:
     return both_replicas(costs) if rules.is_bidirectional else costs
 
 
-def schedule_of(scenario: Scenario, num_microbatches: int) -> Schedule:
-    """Return the schedule of a replica with so many micro-batches.
+def costs_of(scenario: Scenario, schedule: Schedule) -> tuple[StageCosts, ...]:
+    """Return ``costs[stage]`` of a scenario under `schedule`, which says where its stages live.
 
     Raises
     ------
     ScenarioError
-        The schedule refuses the shape; the message names its rule.
+        An order that a user brought has other stages than those that have costs, or parts I from W without costs.
+    """
+    if scenario.schedule.name is not None:
+        return stage_costs(scenario)
+    given, num_listed = scenario.stage_costs, len(schedule.chains[0])
+    if isinstance(given, RankCosts):
+        costs = placed_stage_costs(given, schedule.rank_by_stage, schedule.chains)
+    elif len(given.stages) == num_listed:
+        costs = listed_stage_costs(given.stages) * len(schedule.chains)
+    else:
+        what = f"{len(given.stages)} stages; {schedule.name} has {num_listed} in a chain"
+        raise ScenarioError(Fault("stage_costs.stages", what))
+    listed = [given] if isinstance(given, RankCosts) else given.stages
+    if _parts_backward(schedule) and not all(cost.has_split_backward for cost in listed):
+        what = f"{schedule.name} runs the two halves of the backward apart, and this gives only their sum"
+        hint = "give `input_grad` and `weight_grad` in its place"
+        raise ScenarioError(Fault("stage_costs.backward", what, hint=hint))
+    return costs
+
+
+def _parts_backward(schedule: Schedule) -> bool:
+    return any(
+        action.kind in (Kind.I, Kind.W) for order in schedule.orders for slot in order for action in actions_in(slot)
+    )
+
+
+def schedule_of(scenario: Scenario, num_microbatches: int, plugins: Mapping[str, Plugin] | None = None) -> Schedule:
+    """Return the schedule of a replica with so many micro-batches a step.
+
+    Raises
+    ------
+    ScenarioError
+        The schedule refuses the shape (the message names its rule), or a plugin is not bound, or failed.
     """
     choice, parallelism = scenario.schedule, scenario.parallelism
+    num_steps = scenario.steps if choice.rules.is_continuous else 1
     torch_rounds = choice.rounds == "torch"
-    shape = Shape(parallelism.pp, num_microbatches, parallelism.vpp, choice.group_size, torch_rounds)
+    shape = Shape(
+        parallelism.pp,
+        num_microbatches * num_steps,
+        parallelism.vpp,
+        choice.group_size,
+        torch_rounds,
+        num_steps=num_steps,
+    )
     try:
-        return build_schedule(choice.name, shape, stage_costs(scenario))
+        if choice.csv is not None:
+            schedule = order_of(scenario).schedule
+            require_shape(schedule, shape)
+            return schedule
+        if choice.plugin is not None:
+            function = _bound(choice.plugin, plugins or {})
+            return plugin_schedule(choice.label, function, shape, stage_costs(scenario))
+        return build_schedule(choice.label, shape, stage_costs(scenario))
+    except OrderError as error:
+        raise ScenarioError(error.faults) from error
     except ScheduleError as error:
         raise ScenarioError(Fault("schedule", str(error))) from error
+
+
+def order_of(scenario: Scenario) -> OrderFile:
+    """Return the order in the scenario's CSV file, as it was when the scenario was loaded."""
+    origin = scenario.loaded_from
+    return origin.order if origin and origin.order else read_order(scenario.schedule, Path())
+
+
+def _bound(name: str, plugins: Mapping[str, Plugin]) -> Plugin:
+    if name not in plugins:
+        hint = f"bind it: --plugin {name}=module:function, or simulate(..., plugins={{'{name}': function}})"
+        near = nearest(name, list(plugins))
+        raise ScenarioError(Fault("schedule.plugin", f"no plugin is bound as '{name}'", hint=f"{near} {hint}".strip()))
+    return plugins[name]
 
 
 def static_bytes(schedule: Schedule, costs: Sequence[StageCosts]) -> tuple[StaticBytes, ...]:
     """Return what each rank holds of weights, gradients and optimizer state.
 
     The two replicas of a bidirectional schedule both keep their weights; gradients and optimizer state of a stage are
-    shared between the two ranks that hold it, half each, rounded up.
+    shared between the two ranks that hold it, half each, rounded up. Versions of weights are all counted.
     """
     num_copies = len(schedule.chains)
     totals = [[0, 0, 0] for _ in schedule.orders]
@@ -52,7 +118,8 @@ def static_bytes(schedule: Schedule, costs: Sequence[StageCosts]) -> tuple[Stati
         totals[rank][0] += costs[stage].weights_bytes
         totals[rank][1] += costs[stage].gradients_bytes
         totals[rank][2] += costs[stage].optimizer_bytes
+    versions = schedule.weight_versions or (1,) * len(totals)
     return tuple(
-        StaticBytes(weights, -(-gradients // num_copies), -(-optimizer // num_copies))
-        for weights, gradients, optimizer in totals
+        StaticBytes(weights * num_versions, -(-gradients // num_copies), -(-optimizer // num_copies))
+        for (weights, gradients, optimizer), num_versions in zip(totals, versions, strict=True)
     )

@@ -86,6 +86,21 @@ def test_rendezvous_over_a_shared_wire_takes_turns_too(tmp_path: Path) -> None:
     assert sorted((gpu, arrival) for gpu, _, arrival in forwards(run)) == [(0, 13), (1, 15)]
 
 
+def test_a_link_serves_a_sender_s_short_and_long_routes_as_one_queue() -> None:
+    # On a ring of 6 with 4 ranks, GPU 0 reaches GPU 1 over 0->1, and chunk 0 of rank 3 sends on to rank 0 the other way
+    # round: 3->2->1->0. Both kinds of route begin on links that one-hop messages use as well.
+    ring = {"fabric": "ring", "gpus": 6, "link": {"bandwidth": "100 GB/s", "latency": "1 us"}}
+    run = result(
+        ring,
+        parallelism={"pp": 4, "vpp": 2},
+        stage_costs=COSTS | {"message": "1 GB"},
+        schedule="interleaved-1f1b",
+        batch={"num_microbatches": 8},
+    )
+    queued = dict(zip(run.trace.links.name, run.trace.links.queued_ps.tolist(), strict=True))
+    assert queued["gpu0->gpu1"] == 70 * MS
+
+
 def test_a_message_of_no_bytes_still_pays_latency() -> None:
     run = result(SWITCHED, parallelism={"pp": 2}, stage_costs={"forward": "10 ms", "backward": "20 ms"})
     assert run.trace.makespan_ps == (10 + 2 + 10 + 20 + 2 + 20) * MS

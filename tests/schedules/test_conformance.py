@@ -31,6 +31,7 @@ ACCEPTS: dict[str, Callable[[int, int], bool]] = dict.fromkeys(SCHEDULES, _alway
     "dualpipe": lambda p, m: p % 2 == 0 and m % 2 == 0 and m >= 2 * p,
     "dualpipev": lambda p, m: m >= 2 * p,
     "chimera": lambda p, _m: p % 2 == 0,
+    "pipedream-2bw": lambda p, m: m >= p,
 }
 
 

@@ -1,0 +1,91 @@
+"""ZB-auto: the order of F, I and W searched for given times and a limit on activations (ZB-1p, ZB-2p and between).
+
+References
+----------
+Qi et al., "Zero Bubble Pipeline Parallelism", ICLR 2024, section 3.1, whose scheduler searches over the same choices:
+how many F a rank runs before its first I, when W may delay what follows, and when an F is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from clustersim.ops import ActivationLimit, Footprint, Schedule, Shape, StageCosts
+from clustersim.schedules.activation_limit import footprints
+from clustersim.schedules.placement import loop_schedule
+from clustersim.schedules.rules import require_one_chunk
+from clustersim.schedules.timed_rounds import PlacedRounds, Plan, place_rounds, timed_warmups
+
+_UNIT = StageCosts(1, 1, 1, 3)  # where no costs are known
+_LARGE = 10_000  # stage-micro-batches from which on fewer plans are tried
+_NUM_BUDGETS, _FEW_BUDGETS = 8, 2
+
+
+def zb_auto(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:
+    """Return the order with the smallest span found for `costs` within ``shape.limit``.
+
+    Without a limit a rank holds at most p micro-batches from the start of F to the end of W, as 1F1B's first rank does;
+    the paper calls that ZB-1p. Without costs, F, I and W take one unit each.
+
+    What is minimised is the largest span of a rank, from its first start to its last end, as in the paper; it is the
+    step time where ranks need not meet at the optimizer. Between equal spans the smaller makespan wins, and no order is
+    taken whose makespan is above that of 1F1B, ZB-H1, ZB-H2 or GPipe, drawn together until they keep to the limit.
+
+    Raises
+    ------
+    ScheduleError
+        More than one chunk a rank, or a limit within which not one micro-batch runs.
+
+    Notes
+    -----
+    Deterministic: a fixed list of plans is tried, fewer for large pipelines. Messages take their uncontended time.
+
+    Examples
+    --------
+    >>> [" ".join(map(str, order)) for order in zb_auto(Shape(2, 3)).orders]
+    ['0F0 0F1 0I0 0W0 0F2 0I1 0W1 0I2 0W2', '1F0 1I0 1F1 1I1 1W0 1F2 1I2 1W1 1W2']
+    """
+    require_one_chunk("zb-auto", shape)
+    costs = costs or [_UNIT] * shape.num_ranks
+    limit = shape.limit or ActivationLimit(microbatches=shape.num_ranks)
+    room = footprints("zb-auto", limit, costs)
+    return loop_schedule("zb-auto", shape, _best(shape, costs, room).orders)
+
+
+def _best(shape: Shape, costs: Sequence[StageCosts], room: Sequence[Footprint]) -> PlacedRounds:
+    m = shape.num_microbatches
+    static = [place_rounds(costs, room, m, plan) for plan in _static_plans(shape)]
+    longest_ps = min(placed.makespan_ps for placed in static)
+    candidates = static + [place_rounds(costs, room, m, plan) for plan in _timed_plans(costs, room, m)]
+    scale_ps = min(candidates, key=_quality).idle_ps
+    num_budgets = _NUM_BUDGETS if shape.num_ranks * m < _LARGE else _FEW_BUDGETS
+    for plan in _timed_plans(costs, room, m):
+        if plan.idle_budget_ps is None:
+            for part in range(1, num_budgets + 1):
+                budget_ps = scale_ps * part // num_budgets
+                candidates.append(place_rounds(costs, room, m, replace(plan, idle_budget_ps=budget_ps)))
+    return min((placed for placed in candidates if placed.makespan_ps <= longest_ps), key=_quality)
+
+
+def _quality(placed: PlacedRounds) -> tuple[int, int]:
+    return placed.span_ps, placed.makespan_ps
+
+
+def _static_plans(shape: Shape) -> Iterator[Plan]:
+    """Yield 1F1B with its B in two parts, ZB-H1, ZB-H2 and GPipe."""
+    p, m = shape.num_ranks, shape.num_microbatches
+    ranks = range(p)
+    yield Plan(tuple(p - rank for rank in ranks), lags=(0,) * p)
+    yield Plan(tuple(p - rank for rank in ranks), lags=tuple(ranks))
+    yield Plan(tuple(2 * (p - rank) - 1 for rank in ranks), lags=tuple(2 * rank for rank in ranks))
+    yield Plan((m,) * p, lags=(0,) * p)
+
+
+def _timed_plans(costs: Sequence[StageCosts], room: Sequence[Footprint], num_microbatches: int) -> Iterator[Plan]:
+    """Yield plans whose warm-up goes by the clock, W filling every gap or leaving short ones open."""
+    for delays_backward in (False, True):
+        warmups = timed_warmups(costs, room, num_microbatches, delays_backward)
+        for skips_forwards in (False, True):
+            yield Plan(warmups, None, None, skips_forwards)
+            yield Plan(warmups, None, 0, skips_forwards)
