@@ -114,5 +114,6 @@ def nearest(name: str, allowed: Sequence[str]) -> str:
     >>> nearest("colour", ["nodes"])
     ''
     """
-    matches = get_close_matches(name, allowed, n=1, cutoff=0.6)
+    containing = [known for known in allowed if name and name.lower() in known.lower()]
+    matches = get_close_matches(name, allowed, n=1, cutoff=0.6) or containing[:1]
     return f"did you mean '{matches[0]}'?" if matches else ""

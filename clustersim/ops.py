@@ -155,6 +155,11 @@ class Schedule:
         """Number of global stages, all chains together."""
         return len(self.rank_by_stage)
 
+    def update_ps(self, rank: int, costs: Sequence[StageCosts]) -> int:
+        """Return how long the optimizer step of a rank lasts; two ranks share that of a stage which both hold. [ps]"""
+        stages = [stage for stage, owner in enumerate(self.rank_by_stage) if owner == rank]
+        return -(-sum(costs[stage].optimizer_ps for stage in stages) // len(self.chains))
+
     def neighbours(self) -> tuple[list[int], list[int]]:
         """Return ``previous[stage]`` and ``next[stage]`` along the chains, -1 at their ends."""
         previous, following = [-1] * self.num_stages, [-1] * self.num_stages

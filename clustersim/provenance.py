@@ -53,7 +53,7 @@ def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:
     if scenario.schedule.rules.is_continuous:
         barrier = f"{scenario.schedule.label} never flushes: no barrier, whatever the scenario says, before"
     constraints = [
-        "stage costs are as given in the scenario (assumed), the same for every micro-batch",
+        "stage costs are as given in the scenario (assumed), the same for every full micro-batch",
         f"point-to-point is {runtime.p2p}; {barrier} the optimizer step",
         "links are FIFO servers: a message holds each link of its route in turn, latency follows and occupies nothing",
         f"every GPU is simulated: {len(trace.ranks)} of them, no folding",

@@ -128,6 +128,14 @@ class CommunicationSummary(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class BoundSummary(Record):
+    """What no order of the same ops on the same ranks can beat, and how far above it this run is."""
+
+    step_time_s: float
+    gap: float | None  # step time over the bound, less one
+
+
+@dataclass(frozen=True, slots=True)
 class Result(Record):
     """What a run found; ``to_dict`` and ``to_json`` give the stable document, ``trace`` the columns behind it."""
 
@@ -138,6 +146,7 @@ class Result(Record):
     steady_step_time_s: float | None
     makespan_s: float
     span_s: float
+    bound: BoundSummary
     bubble: BubbleSummary
     time_s: TimeSummary
     ranks: tuple[RankTime, ...]

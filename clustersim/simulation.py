@@ -8,16 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
+from clustersim.analysis.bound import makespan_bound_ps
 from clustersim.analysis.bubble import Bubble, RankTimes, measure_bubble, rank_times
 from clustersim.analysis.communication import busiest_links, traffic_by_axis
 from clustersim.analysis.memory import Memory, measure_memory
 from clustersim.analysis.waits import Waits, find_waits, is_one_of
 from clustersim.engine.run import run
 from clustersim.limits import Limits
-from clustersim.ops import COMPUTE, Plugin
+from clustersim.ops import COMPUTE, CostedSchedule, Job, Plugin
 from clustersim.provenance import constraints_of, provenance_of, warnings_of
 from clustersim.result import (
     AxisSummary,
+    BoundSummary,
     BubbleSummary,
     CommunicationSummary,
     LinkSummary,
@@ -35,7 +37,7 @@ from clustersim.scenario.units import PS_PER_S
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.table import build_cluster
 from clustersim.trace import Trace
-from clustersim.workload.job import build_job, num_samples
+from clustersim.workload.job import build_job, costed_replicas, num_samples
 
 BUSIEST_LINKS = 10
 
@@ -74,12 +76,19 @@ def simulate(
         scenario = load_scenario(scenario, overrides)
     started_s = time.perf_counter()
     cluster = build_cluster(scenario.cluster.topology)
-    trace = run(build_job(scenario, cluster, plugins), cluster, limits)
-    return measure(scenario, cluster, trace, started_s)
+    job = build_job(scenario, cluster, plugins)
+    trace = run(job, cluster, limits)
+    return measure(scenario, cluster, job, trace, started_s)
 
 
-def measure(scenario: Scenario, cluster: Cluster, trace: Trace, started_s: float) -> Result:
-    """Return everything that is reported of a run that began at `started_s` of the performance counter."""
+def costed_schedules(scenario: Scenario) -> list[CostedSchedule]:
+    """Return what the replicas of a scenario run, one of each kind, with all that their ops and messages take."""
+    cluster = build_cluster(scenario.cluster.topology)
+    return list(costed_replicas(scenario, cluster, build_job(scenario, cluster)))
+
+
+def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, started_s: float) -> Result:
+    """Return everything that is reported of the run of `job`, begun at `started_s` of the performance counter."""
     waits = find_waits(trace)
     times = rank_times(trace, waits)
     memory = _memory_summary(trace, cluster, measure_memory(trace))
@@ -94,6 +103,7 @@ def measure(scenario: Scenario, cluster: Cluster, trace: Trace, started_s: float
         steady_step_time_s=_steady_step_time_s(trace),
         makespan_s=trace.makespan_ps / PS_PER_S,
         span_s=bubble.span_ps / PS_PER_S,
+        bound=_bound_summary(scenario, cluster, job, trace),
         bubble=_bubble_summary(trace, bubble),
         time_s=TimeSummary(*(_mean_s(trace, int(column.sum())) for column in _columns(times))),
         ranks=_rank_rows(trace, times),
@@ -126,6 +136,14 @@ def _steady_step_time_s(trace: Trace) -> float | None:
     ends = np.zeros(trace.num_steps, dtype=np.int64)
     np.maximum.at(ends, trace.ops.step, trace.ops.end_ps)
     return int(ends[-2] - ends[0]) / (PS_PER_S * (trace.num_steps - 2))
+
+
+def _bound_summary(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace) -> BoundSummary:
+    barrier = scenario.runtime.optimizer_barrier
+    replicas = costed_replicas(scenario, cluster, job)
+    bound_ps = max(makespan_bound_ps(replica, trace.num_steps, barrier) for replica in replicas)
+    gap = trace.makespan_ps / bound_ps - 1 if bound_ps else None
+    return BoundSummary(bound_ps / (PS_PER_S * trace.num_steps), gap)
 
 
 def _bubble_summary(trace: Trace, bubble: Bubble) -> BubbleSummary:

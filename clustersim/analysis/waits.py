@@ -15,8 +15,8 @@ from clustersim.ops import BACKWARDS, COMPUTE, FORWARDS, Kind
 from clustersim.trace import Ints, Trace
 
 PHASES = ("warmup", "steady", "cooldown")
-CAUSES = ("dependency", "barrier", "end_of_run")
-_DEPENDENCY, _BARRIER, _END = range(3)
+CAUSES = ("dependency", "group", "barrier", "end_of_run")
+_DEPENDENCY, _BARRIER, _END = (CAUSES.index(cause) for cause in ("dependency", "barrier", "end_of_run"))
 _WARMUP, _STEADY, _COOLDOWN = range(3)
 
 

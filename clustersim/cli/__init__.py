@@ -16,6 +16,7 @@ import click
 from clustersim.cli.options import Settings, common_options
 from clustersim.errors import ClustersimError, nearest
 
+UNUSABLE = 2
 INTERNAL_ERROR = 5
 INTERRUPTED = 130
 
@@ -24,6 +25,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "compare": ("clustersim.cli.comparisons", "compare", "Run a scenario under several schedules."),
     "diff": ("clustersim.cli.comparisons", "diff", "Show what changed between two results, and why."),
     "sweep": ("clustersim.cli.sweeps", "sweep", "Run every combination of values of a scenario."),
+    "optimize": ("clustersim.cli.optimize", "optimize", "Search for the best order of a training step."),
     "validate": ("clustersim.cli.scenarios", "validate", "Check scenario files and report every mistake."),
     "show": ("clustersim.cli.scenarios", "show", "Show a scenario with all values resolved, and their origins."),
     "schedule": ("clustersim.cli.schedules", "schedule", "Print the order of a schedule."),
@@ -106,6 +108,9 @@ def _report(error: Exception, settings: Settings) -> int:
         import traceback
 
         traceback.print_exception(error)
+    if isinstance(error, OSError):
+        click.echo(f"error: {error.filename or 'standard output'}: {error.strerror or error}", err=True)
+        return UNUSABLE
     if isinstance(error, ClustersimError):
         click.echo(_with_prefix(str(error)), err=True)
         return error.exit_code

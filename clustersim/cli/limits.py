@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def _seconds(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
+def seconds_of(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
     """Return a time such as ``10s``, or a plain number of seconds. [s]"""
     from clustersim.scenario.units import PS_PER_S, parse_time_ps
 
@@ -41,7 +41,7 @@ def limit_options(function: _Function) -> _Function:
     """Return `function` with the budgets of a simulation as options; where one is used up, the exit code is 6."""
     options = (
         click.option("--max-rss", metavar="SIZE", callback=_bytes, help="Stop at so much memory, such as 4GiB."),
-        click.option("--max-wall", metavar="TIME", callback=_seconds, help="Stop after a time, such as 10s."),
+        click.option("--max-wall", metavar="TIME", callback=seconds_of, help="Stop after a time, such as 10s."),
         click.option("--max-events", type=click.IntRange(1), metavar="N", help="Stop after so many events."),
     )
     for option in options:

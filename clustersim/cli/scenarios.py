@@ -7,9 +7,10 @@ import json
 import click
 
 from clustersim.cli.options import common_options, json_option, set_option
-from clustersim.errors import Fault, ScenarioError
+from clustersim.errors import Fault, ScenarioError, TopologyError
 from clustersim.scenario.load import load_scenario
 from clustersim.scenario.show import Row, resolved
+from clustersim.scenario.spec import Scenario
 
 
 @click.command()
@@ -21,13 +22,22 @@ def validate(files: tuple[str, ...], overrides: tuple[str, ...]) -> None:
     faults: list[Fault] = []
     for file in files:
         try:
-            load_scenario(file, overrides)
-        except ScenarioError as error:
+            _check_graph(load_scenario(file, overrides))
+        except (ScenarioError, TopologyError) as error:
             faults += error.faults
         else:
             click.echo(f"{file}: ok")
     if faults:
         raise ScenarioError(faults)
+
+
+def _check_graph(scenario: Scenario) -> None:
+    """Read a graph file, which says only then how many GPUs there are; other topologies are checked by now."""
+    if scenario.cluster.topology.num_gpus is None:
+        from clustersim.topology.placement import place
+        from clustersim.topology.table import build_cluster
+
+        place(scenario.cluster.placement, scenario.parallelism.num_gpus, build_cluster(scenario.cluster.topology))
 
 
 @click.command()

@@ -17,7 +17,12 @@ from clustersim.errors import ScheduleError
 @click.option("--group-size", type=click.IntRange(1), help="Micro-batches that a chunk takes before the next.")
 @click.option("--rounds", type=click.Choice(["torch"]), help="PyTorch's rounds in place of groups.")
 @click.option(
-    "--format", "form", type=click.Choice(["grid", "csv"]), default="grid", show_default=True, help="csv is PyTorch's."
+    "--format",
+    "form",
+    type=click.Choice(["grid", "picture", "csv"]),
+    default="grid",
+    show_default=True,
+    help="picture has a letter a unit of time (B two); csv is PyTorch's.",
 )
 @plugin_option
 @output_option
@@ -33,12 +38,12 @@ def schedule(
     bindings: tuple[str, ...],
     output: str | None,
 ) -> None:
-    """Print the order of a schedule: a grid with a column a unit of time, or PyTorch's compute-only CSV."""
+    """Print the order of a schedule: as a grid, as the picture that papers draw, or as PyTorch's compute-only CSV."""
     from clustersim.cli.plugins import load_plugins
     from clustersim.ops import Shape
     from clustersim.schedules.brought import plugin_schedule
-    from clustersim.schedules.check import check_schedule, unit_starts
-    from clustersim.schedules.render import render_csv, render_grid
+    from clustersim.schedules.check import check_schedule
+    from clustersim.schedules.render import RENDERERS
     from clustersim.schedules.table import build_schedule
 
     _check_group(name, group_size, rounds)
@@ -46,7 +51,7 @@ def schedule(
     shape = Shape(pp, microbatches, vpp, group_size, torch_rounds=rounds == "torch")
     built = plugin_schedule(name, plugins[name], shape) if name in plugins else build_schedule(name, shape)
     check_schedule(built)
-    emit_text(render_csv(built) if form == "csv" else render_grid(built, unit_starts(built)) + "\n", output)
+    emit_text(RENDERERS[form](built), output)
 
 
 def _check_group(name: str, group_size: int | None, rounds: str | None) -> None:

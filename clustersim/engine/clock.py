@@ -9,7 +9,7 @@ from typing import Any
 import simpy
 from simpy.events import NORMAL, Event, Process, ProcessGenerator
 
-_EVENTS_BETWEEN_CHECKS = 20_000
+EVENTS_BETWEEN_CHECKS = 20_000
 
 
 class Timeline(simpy.Environment):
@@ -27,7 +27,7 @@ class Timeline(simpy.Environment):
         """Schedule `event` for `time_ps`."""
         heappush(self._queue, (time_ps, priority, next(self._eid), event))
 
-    def run_to_end(self, check: Callable[[int], None]) -> int:
+    def run_to_end(self, check: Callable[[int], None], most_events_between_checks: int = EVENTS_BETWEEN_CHECKS) -> int:
         """Run until nothing is scheduled and return the number of events; `check` is told their count now and then.
 
         It does what ``simpy.Environment.run`` does, but leaves an event its callbacks, so that a :class:`Hold` can be
@@ -37,7 +37,7 @@ class Timeline(simpy.Environment):
         num_events = 0
         while queue:
             check(num_events)
-            for _ in range(_EVENTS_BETWEEN_CHECKS):
+            for _ in range(most_events_between_checks):
                 if not queue:
                     break
                 self._now, _, _, event = heappop(queue)

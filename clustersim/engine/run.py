@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from clustersim.engine.clock import Actor, Hold, Timeline
+from clustersim.engine.clock import EVENTS_BETWEEN_CHECKS, Actor, Hold, Timeline
 from clustersim.engine.deadlock import deadlock_error
 from clustersim.engine.dynamic import DynamicGpu, DynamicWork, Inbox, renumbered, reordered
 from clustersim.engine.gpu import Barrier, Gpu, asynchronous_gpu, asynchronous_plan, blocking_gpu
@@ -86,7 +86,9 @@ class Engine:
         DeadlockError, LimitError
             As :func:`run` does.
         """
-        self._num_events = self._env.run_to_end(_LimitCheck(limits))
+        budget = EVENTS_BETWEEN_CHECKS if limits.max_events is None else limits.max_events
+        between_checks = min(EVENTS_BETWEEN_CHECKS, budget + 1)
+        self._num_events = self._env.run_to_end(_LimitCheck(limits), between_checks)
         if any(len(gpu.starts) < len(gpu.program) for gpu in self._gpus):
             raise deadlock_error(self._job, self._gpus)
 

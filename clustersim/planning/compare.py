@@ -79,5 +79,5 @@ def _row(name: str, outcome: Outcome) -> ComparedSchedule:
         document["time_s"]["exposed_communication"],
         document["bubble"],
         document["memory"],
-        gap_to_bound=None,  # no lower bound is computed yet
+        document["bound"]["gap"],
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clustersim.analysis.waits import Waits
 from clustersim.ops import Kind
@@ -49,14 +50,16 @@ class GanttRow:
 def gantt_rows(trace: Trace, waits: Waits, rank_indices: Sequence[int], num_columns: int, fill: str) -> list[GanttRow]:
     """Return a row for each of the ranks, `num_columns` wide.
 
-    A column shows the kind that fills most of it. Where ops are several columns wide, each begins with its letter and
-    the number of its micro-batch, and goes on with `fill`.
+    A column shows the kind that fills most of it; where ops are narrower than columns, kinds take turns by their share.
+    Where ops are several columns wide, each begins with its letter and the number of its micro-batch, and goes on with
+    `fill`.
     """
     edges = _edges(trace.makespan_ps, num_columns)
-    labelled = _typical_columns(trace, num_columns) >= _LABELLED_FROM
+    typical = _typical_columns(trace, num_columns)
+    labelled = typical >= _LABELLED_FROM
     rows = []
     for index in rank_indices:
-        kinds = _kinds(trace, waits, index, edges)
+        kinds = _kinds(trace, waits, index, edges, by_share=typical < 1)
         cells = _labelled(trace, index, edges, kinds, fill) if labelled else kinds
         rows.append(GanttRow(int(trace.ranks.pp_rank[index]), cells, kinds))
     return rows
@@ -73,7 +76,7 @@ def _typical_columns(trace: Trace, num_columns: int) -> float:
     return float(np.median(computing)) / trace.makespan_ps * num_columns if len(computing) else 0.0
 
 
-def _kinds(trace: Trace, waits: Waits, rank_index: int, edges: Ints) -> str:
+def _kinds(trace: Trace, waits: Waits, rank_index: int, edges: Ints, by_share: bool) -> str:
     first, last = trace.ranks.first_op[rank_index : rank_index + 2]
     ops = trace.ops
     start_ps, end_ps, kind = ops.start_ps[first:last], ops.end_ps[first:last], ops.kind[first:last]
@@ -84,8 +87,26 @@ def _kinds(trace: Trace, waits: Waits, rank_index: int, edges: Ints) -> str:
     covered[COMMUNICATION] = _covered(start_ps - exposed_ps, start_ps, edges)
     width_ps = np.diff(edges)
     covered[WAITING] = width_ps - np.sum(list(covered.values()), axis=0)
-    letters = list(covered)
-    return "".join(letters[most] for most in np.argmax(list(covered.values()), axis=0))
+    letters, filled = list(covered), np.array(list(covered.values()), dtype=np.float64)
+    if by_share:
+        return _by_share(letters, filled)
+    return "".join(letters[most] for most in np.argmax(filled, axis=0))
+
+
+def _by_share(letters: Sequence[str], covered: NDArray[np.float64]) -> str:
+    """Return a letter for each column so that, over neighbouring columns, each kind is shown in its share of the time.
+
+    A column shows the kind with the most time in it and in what columns before it left unshown; a kind that is not in a
+    column is never shown there. So a steady state of narrow ops does not look as if only the longest were done.
+    """
+    unshown = np.zeros(len(letters))
+    shown = []
+    for column in covered.T:
+        unshown = np.where(column > 0, unshown + column, 0)
+        most = int(np.argmax(unshown))
+        unshown[most] -= column.sum()
+        shown.append(letters[most])
+    return "".join(shown)
 
 
 def _covered(start_ps: Ints, end_ps: Ints, edges: Ints) -> Ints:

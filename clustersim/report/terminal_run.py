@@ -166,7 +166,7 @@ def _communication(result: Result) -> Iterator[RenderableType]:
 def _links(result: Result) -> Iterator[RenderableType]:
     links = [link for link in result.communication.busiest_links if link.utilization][:_NUM_LINKS]
     if not links:
-        yield Paragraph("no link was busy: all have unlimited bandwidth")
+        yield Paragraph("no link was held: all have unlimited bandwidth, and latency occupies nothing")
         return
     yield Text()
     yield Table(

@@ -16,7 +16,7 @@ from clustersim.scenario.costs import CostsByStage, RankCosts
 from clustersim.scenario.findings import Finding
 from clustersim.scenario.node import Path
 from clustersim.scenario.parallelism import Parallelism
-from clustersim.scenario.schedule_choice import GROUPED, SCHEDULE_RULES, ScheduleChoice
+from clustersim.scenario.schedule_choice import GROUPED, LIMITED, SCHEDULE_RULES, ScheduleChoice
 
 if TYPE_CHECKING:
     from clustersim.scenario.spec import ClusterSpec, Runtime, Training
@@ -120,6 +120,21 @@ def _shape(parts: Parts) -> Iterator[Finding]:
             return
 
 
+def _limit(parts: Parts) -> Iterator[Finding]:
+    schedule, costs = parts.schedule, parts.stage_costs
+    if not schedule or schedule.limit is None:
+        return
+    if not schedule.rules.takes_limit:
+        yield Finding(("schedule", "limit"), f"means nothing to {schedule.label}; it is for {' and '.join(LIMITED)}")
+    elif costs:
+        from clustersim.schedules.activation_limit import limit_fault
+
+        listed = [costs] if isinstance(costs, RankCosts) else costs.stages
+        faults = [limit_fault(schedule.limit.as_op_limit(), cost.activation) for cost in listed]
+        if what := next(filter(None, faults), None):
+            yield Finding(("schedule", "limit"), what)
+
+
 def _numbers_of_microbatches(batch: Batch, dp: int) -> tuple[int, ...]:
     """Return the different numbers of micro-batches that replicas have; none for a batch that can't be dealt."""
     if any(batch_findings(batch, dp)):
@@ -175,6 +190,7 @@ _RULES: tuple[Callable[[Parts], Iterator[Finding]], ...] = (
     _chunks,
     _groups,
     _shape,
+    _limit,
     _gpus,
     _experts,
     _batch,

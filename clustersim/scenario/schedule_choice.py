@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from clustersim.errors import nearest
 from clustersim.scenario.findings import Finding, raise_if_any
+from clustersim.scenario.schedule_limit import ScheduleLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class ScheduleRules:
     allows_blocking_p2p: bool = False
     refuses_shapes: bool = False  # some numbers of ranks or micro-batches, whatever the groups
     is_continuous: bool = False  # runs all steps as one stream, without a flush
+    takes_limit: bool = False  # looks at costs, and keeps to a limit on activations
 
     @property
     def has_loops(self) -> bool:
@@ -72,6 +74,7 @@ SCHEDULE_RULES: dict[str, ScheduleRules] = {
     "zb-h1": ScheduleRules(splits_backward=True),
     "zb-h2": ScheduleRules(splits_backward=True),
     "interleaved-zb": ScheduleRules(ANY_CHUNKS, takes_groups=True, splits_backward=True),
+    "zb-auto": ScheduleRules(splits_backward=True, takes_limit=True),
     "zb-v": ScheduleRules(TWO_CHUNKS, splits_backward=True),
     "v-half": ScheduleRules(TWO_CHUNKS, splits_backward=True),
     "v-min": ScheduleRules(TWO_CHUNKS, splits_backward=True),
@@ -85,8 +88,10 @@ SCHEDULE_RULES: dict[str, ScheduleRules] = {
 BROUGHT_RULES = ScheduleRules(ANY_CHUNKS)
 """What is asked of a scenario for an order that a user brings; the order itself is asked for the rest."""
 GROUPED = tuple(name for name, rules in SCHEDULE_RULES.items() if rules.takes_groups)
-_PLANNED = ("zb-auto",)
-_SOURCES = ("name", "csv", "plugin")
+LIMITED = tuple(name for name, rules in SCHEDULE_RULES.items() if rules.takes_limit)
+POLICY_RULES = ScheduleRules(ANY_CHUNKS)
+"""What is asked of a scenario whose order an online policy makes as it runs."""
+_SOURCES = ("name", "csv", "plugin", "policy")
 
 
 class ScheduleChoice(BaseModel):
@@ -123,6 +128,11 @@ class ScheduleChoice(BaseModel):
         max_length=200,
         description="Name of a function that orders the schedule, bound by --plugin name=module:function.",
     )
+    policy: Literal["forward-first", "backward-first", "memory-bounded"] | None = Field(
+        None,
+        description="Online policy, asked for the next op whenever a GPU falls idle; memory-bounded takes a limit of "
+        "micro-batches.",
+    )
     chains: Literal[1, 2] | None = Field(
         None,
         description="2: the second half of the CSV file's stages is a second replica, passed in the opposite "
@@ -138,6 +148,13 @@ class ScheduleChoice(BaseModel):
     rounds: Literal["torch"] | None = Field(
         None, description=f"torch: PyTorch's rounds in place of groups, for {' and '.join(GROUPED)}."
     )
+    moe_overlap: bool = Field(
+        False, description="Megatron's expert-parallel overlap: one more warm-up forward, for interleaved-1f1b."
+    )
+    limit: ScheduleLimit | None = Field(
+        None,
+        description=f"What {' or '.join(LIMITED)} may hold of activations on a rank; absent: pp micro-batches.",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -148,12 +165,16 @@ class ScheduleChoice(BaseModel):
     def _has_one_source(self) -> Self:
         given = [source for source in _SOURCES if getattr(self, source) is not None]
         if not given:
-            raise_if_any([Finding(("name",), "missing key", "give `name`, `csv` or `plugin`")])
+            raise_if_any([Finding(("name",), "missing key", "give `name`, `csv`, `plugin` or `policy`")])
         if len(given) > 1:
-            what = f"given beside `{given[0]}`; a schedule is one of `name`, `csv` and `plugin`"
+            what = f"given beside `{given[0]}`; a schedule is one of `name`, `csv`, `plugin` and `policy`"
             raise_if_any([Finding((given[1],), what)])
         if self.chains is not None and self.csv is None:
             raise_if_any([Finding(("chains",), f"means nothing to {self.label}; it is for a CSV file")])
+        if self.moe_overlap and self.name != "interleaved-1f1b":
+            raise_if_any([Finding(("moe_overlap",), f"means nothing to {self.label}; it is for interleaved-1f1b")])
+        if self.policy == "memory-bounded" and (self.limit is None or self.limit.microbatches is None):
+            raise_if_any([Finding(("limit",), "memory-bounded needs one", "give `limit: {microbatches: N}`")])
         return self
 
     @field_validator("csv")
@@ -168,8 +189,6 @@ class ScheduleChoice(BaseModel):
     def _is_known(cls, name: str | None) -> str | None:
         if name is None:
             return None
-        if name in _PLANNED:
-            raise ValueError(f"'{name}' is not available in this version; available: {', '.join(SCHEDULE_RULES)}")
         if name not in SCHEDULE_RULES:
             hint = nearest(name, list(SCHEDULE_RULES))
             known = f"available: {', '.join(SCHEDULE_RULES)}"
@@ -179,6 +198,8 @@ class ScheduleChoice(BaseModel):
     @property
     def rules(self) -> ScheduleRules:
         """What this schedule asks of the scenario."""
+        if self.policy is not None:
+            return replace(POLICY_RULES, takes_limit=self.policy == "memory-bounded")
         return BROUGHT_RULES if self.name is None else SCHEDULE_RULES[self.name]
 
     @property
@@ -186,7 +207,8 @@ class ScheduleChoice(BaseModel):
         """What messages and results call this schedule."""
         if self.name is not None:
             return self.name
-        return f"plugin:{self.plugin}" if self.csv is None else f"csv:{self.csv}"
+        given = next((source for source in _SOURCES[1:] if getattr(self, source) is not None), "name")
+        return f"{given}:{getattr(self, given)}"
 
     @property
     def num_chains(self) -> int:

@@ -18,6 +18,7 @@ from clustersim.schedules.one_f_one_b import one_f_one_b
 from clustersim.schedules.pipedream import pipedream, pipedream_2bw
 from clustersim.schedules.v_half import v_half
 from clustersim.schedules.v_min import v_min
+from clustersim.schedules.zb_auto import zb_auto
 from clustersim.schedules.zb_h1 import zb_h1
 from clustersim.schedules.zb_h2 import zb_h2
 from clustersim.schedules.zb_v import zb_v
@@ -32,6 +33,7 @@ SCHEDULES: dict[str, Family] = {
     "zb-h1": zb_h1,
     "zb-h2": zb_h2,
     "interleaved-zb": interleaved_zb,
+    "zb-auto": zb_auto,
     "zb-v": zb_v,
     "v-half": v_half,
     "v-min": v_min,

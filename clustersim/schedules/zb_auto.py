@@ -8,14 +8,16 @@ how many F a rank runs before its first I, when W may delay what follows, and wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from clustersim.ops import ActivationLimit, Footprint, Schedule, Shape, StageCosts
 from clustersim.schedules.activation_limit import footprints
 from clustersim.schedules.placement import loop_schedule
 from clustersim.schedules.rules import require_one_chunk
-from clustersim.schedules.timed_rounds import PlacedRounds, Plan, place_rounds, timed_warmups
+from clustersim.schedules.timed_greedy import GreedyPlan, place_greedily
+from clustersim.schedules.timed_ranks import PlacedOrders
+from clustersim.schedules.timed_rounds import RoundPlan, place_rounds, timed_warmups
 
 _UNIT = StageCosts(1, 1, 1, 3)  # where no costs are known
 _LARGE = 10_000  # stage-micro-batches from which on fewer plans are tried
@@ -53,39 +55,63 @@ def zb_auto(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule
     return loop_schedule("zb-auto", shape, _best(shape, costs, room).orders)
 
 
-def _best(shape: Shape, costs: Sequence[StageCosts], room: Sequence[Footprint]) -> PlacedRounds:
+def _best(shape: Shape, costs: Sequence[StageCosts], room: Sequence[Footprint]) -> PlacedOrders:
     m = shape.num_microbatches
     static = [place_rounds(costs, room, m, plan) for plan in _static_plans(shape)]
     longest_ps = min(placed.makespan_ps for placed in static)
-    candidates = static + [place_rounds(costs, room, m, plan) for plan in _timed_plans(costs, room, m)]
-    scale_ps = min(candidates, key=_quality).idle_ps
+    rounds, greedy = list(_round_plans(costs, room, m)), list(_greedy_plans(shape, costs, room))
+    found = static + _placed(costs, room, m, rounds, greedy, (None, 0))
+    scale_ps = min(found, key=_quality).idle_ps
     num_budgets = _NUM_BUDGETS if shape.num_ranks * m < _LARGE else _FEW_BUDGETS
-    for plan in _timed_plans(costs, room, m):
-        if plan.idle_budget_ps is None:
-            for part in range(1, num_budgets + 1):
-                budget_ps = scale_ps * part // num_budgets
-                candidates.append(place_rounds(costs, room, m, replace(plan, idle_budget_ps=budget_ps)))
-    return min((placed for placed in candidates if placed.makespan_ps <= longest_ps), key=_quality)
+    budgets_ps = sorted({scale_ps * part // num_budgets for part in range(1, num_budgets + 1)})
+    found += _placed(costs, room, m, rounds, greedy, budgets_ps)
+    return min((placed for placed in found if placed.makespan_ps <= longest_ps), key=_quality)
 
 
-def _quality(placed: PlacedRounds) -> tuple[int, int]:
+def _placed(
+    costs: Sequence[StageCosts],
+    room: Sequence[Footprint],
+    num_microbatches: int,
+    rounds: Iterable[RoundPlan],
+    greedy: Iterable[GreedyPlan],
+    budgets_ps: Sequence[int | None],
+) -> list[PlacedOrders]:
+    """Return the outcome of every plan with every idle budget."""
+    found = []
+    for budget_ps in budgets_ps:
+        for round_plan in rounds:
+            plan = replace(round_plan, idle_budget_ps=budget_ps)
+            found.append(place_rounds(costs, room, num_microbatches, plan))
+        for greedy_plan in greedy:
+            found.append(place_greedily(costs, room, num_microbatches, replace(greedy_plan, idle_budget_ps=budget_ps)))
+    return found
+
+
+def _quality(placed: PlacedOrders) -> tuple[int, int]:
     return placed.span_ps, placed.makespan_ps
 
 
-def _static_plans(shape: Shape) -> Iterator[Plan]:
+def _static_plans(shape: Shape) -> Iterator[RoundPlan]:
     """Yield 1F1B with its B in two parts, ZB-H1, ZB-H2 and GPipe."""
     p, m = shape.num_ranks, shape.num_microbatches
     ranks = range(p)
-    yield Plan(tuple(p - rank for rank in ranks), lags=(0,) * p)
-    yield Plan(tuple(p - rank for rank in ranks), lags=tuple(ranks))
-    yield Plan(tuple(2 * (p - rank) - 1 for rank in ranks), lags=tuple(2 * rank for rank in ranks))
-    yield Plan((m,) * p, lags=(0,) * p)
+    yield RoundPlan(tuple(p - rank for rank in ranks), lags=(0,) * p)
+    yield RoundPlan(tuple(p - rank for rank in ranks), lags=tuple(ranks))
+    yield RoundPlan(tuple(2 * (p - rank) - 1 for rank in ranks), lags=tuple(2 * rank for rank in ranks))
+    yield RoundPlan((m,) * p, lags=(0,) * p)
 
 
-def _timed_plans(costs: Sequence[StageCosts], room: Sequence[Footprint], num_microbatches: int) -> Iterator[Plan]:
-    """Yield plans whose warm-up goes by the clock, W filling every gap or leaving short ones open."""
+def _round_plans(costs: Sequence[StageCosts], room: Sequence[Footprint], num_microbatches: int) -> Iterator[RoundPlan]:
+    """Yield plans whose warm-up goes by the clock."""
     for delays_backward in (False, True):
         warmups = timed_warmups(costs, room, num_microbatches, delays_backward)
         for skips_forwards in (False, True):
-            yield Plan(warmups, None, None, skips_forwards)
-            yield Plan(warmups, None, 0, skips_forwards)
+            yield RoundPlan(warmups, skips_forwards=skips_forwards)
+
+
+def _greedy_plans(shape: Shape, costs: Sequence[StageCosts], room: Sequence[Footprint]) -> Iterator[GreedyPlan]:
+    """Yield plans in which a rank takes what comes first, as many F as fit, as go by the clock, or as 1F1B."""
+    p, m = shape.num_ranks, shape.num_microbatches
+    yield GreedyPlan((m,) * p)
+    yield GreedyPlan(timed_warmups(costs, room, m, delays_backward=True))
+    yield GreedyPlan(tuple(p - rank for rank in range(p)))

@@ -112,6 +112,15 @@ class Cluster:
             self._routes[pair] = self._find_route(source_gpu, destination_gpu)
         return self._routes[pair]
 
+    def message_ps(self, source_gpu: int, destination_gpu: int, size_bytes: int) -> int:
+        """Return how long a message takes at least: the transfer on its slowest link, and every latency. [ps]
+
+        From one FIFO link to the next a message is stored and forwarded, which takes longer.
+        """
+        links = [self.links[number] for number in self.route(source_gpu, destination_gpu)]
+        latency_ps = sum(link.latency_ps for link in links)
+        return latency_ps + max((link.transfer_ps(size_bytes) for link in links), default=0)
+
     def _find_route(self, source_gpu: int, destination_gpu: int) -> tuple[int, ...]:
         for gpu in (source_gpu, destination_gpu):
             if not 0 <= gpu < len(self.gpus):

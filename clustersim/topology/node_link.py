@@ -84,7 +84,7 @@ def _parsed(file: str, text: str) -> object:
     try:
         return json.loads(text, parse_constant=refuse_constant, object_pairs_hook=refuse_repeats)
     except json.JSONDecodeError as error:
-        position = Position(file, error.lineno, error.colno, text.splitlines()[error.lineno - 1] if text else "")
+        position = Position(file, error.lineno, error.colno, next(iter(text.splitlines()[error.lineno - 1 :]), ""))
         raise TopologyError(Fault("", f"not JSON: {error.msg}", position)) from None
     except (RecursionError, ValueError) as error:
         # ValueError: a whole number of more digits than Python converts.

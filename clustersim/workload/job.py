@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from clustersim.errors import Fault, ScenarioError
-from clustersim.ops import Job, Pipeline, Plugin
+from clustersim.ops import CostedSchedule, Job, Pipeline, Plugin, StageCosts
 from clustersim.scenario.batch import ReplicaBatch, deal_samples
 from clustersim.scenario.spec import Scenario
+from clustersim.schedules.activation_limit import footprints
+from clustersim.schedules.check import microbatches_by_chain
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.placement import RankCoordinates, RankLayout, place
+from clustersim.workload.hops import with_hops
 from clustersim.workload.lowering import StepOptions, lower
-from clustersim.workload.stages import costs_of, schedule_of, static_bytes
+from clustersim.workload.stages import costs_of, policy_of, schedule_of, stage_costs, static_bytes
 
 # Sums over a run must stay within an int64.
 _LARGEST_SUM = 2**62
@@ -32,29 +35,42 @@ def build_job(scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin
     layout = RankLayout(parallelism.tp, parallelism.cp, parallelism.dp, parallelism.pp, parallelism.order)
     gpu_by_rank = place(scenario.cluster.placement, layout.num_ranks, cluster)
     shares = deal_samples(scenario.batch, parallelism.dp)
-    pipeline_by_share = {share: _pipeline(scenario, share, plugins) for share in dict.fromkeys(shares)}
-    schedules = {share: pipeline.schedule for share, pipeline in pipeline_by_share.items()}
-    static_by_share = {share: static_bytes(s, costs_of(scenario, s)) for share, s in schedules.items()}
     replicas = [
         (share, tuple(layout.rank(RankCoordinates(tp, cp, dp, pp)) for pp in range(parallelism.pp)))
         for dp, share in enumerate(shares)
         for cp in range(parallelism.cp)
         for tp in range(parallelism.tp)
     ]
+    gpus = tuple(tuple(gpu_by_rank[rank] for rank in ranks) for _, ranks in replicas)
+    costs = _costs_to_look_at(scenario, cluster, gpus[0])
+    pipeline_by_share = {share: _pipeline(scenario, share, plugins, costs) for share in dict.fromkeys(shares)}
+    schedules = {share: pipeline.schedule for share, pipeline in pipeline_by_share.items()}
+    static_by_share = {share: static_bytes(s, costs_of(scenario, s)) for share, s in schedules.items()}
     return Job(
         pipelines=tuple(pipeline_by_share[share] for share, _ in replicas),
         ranks=tuple(ranks for _, ranks in replicas),
-        gpus=tuple(tuple(gpu_by_rank[rank] for rank in ranks) for _, ranks in replicas),
+        gpus=gpus,
         blocking=scenario.runtime.p2p == "blocking",
         num_steps=scenario.steps,
         static_bytes=tuple(static_by_share[share] for share, _ in replicas),
+        policy=policy_of(scenario),
     )
 
 
-def _pipeline(scenario: Scenario, share: ReplicaBatch, plugins: Mapping[str, Plugin] | None) -> Pipeline:
+def _costs_to_look_at(scenario: Scenario, cluster: Cluster, gpus: Sequence[int]) -> tuple[StageCosts, ...]:
+    """Return the stage costs that a schedule sees, with hop times where each rank of the replica has one stage."""
+    costs = stage_costs(scenario)
+    if not scenario.schedule.rules.takes_limit or scenario.schedule.policy is not None:
+        return costs
+    return with_hops(costs, range(len(costs)), [range(len(costs))], gpus, cluster)
+
+
+def _pipeline(
+    scenario: Scenario, share: ReplicaBatch, plugins: Mapping[str, Plugin] | None, costs: Sequence[StageCosts]
+) -> Pipeline:
     runtime = scenario.runtime
     options = StepOptions(scenario.steps, runtime.optimizer_barrier, runtime.p2p == "blocking")
-    schedule = schedule_of(scenario, share.num_microbatches, plugins)
+    schedule = schedule_of(scenario, share.num_microbatches, plugins, costs)
     pipeline = lower(schedule, costs_of(scenario, schedule), share.last_fraction, options)
     longest_ps = sum(sum(program.durations_ps) for program in pipeline.programs)
     largest_bytes = max(sum(program.start_bytes) for program in pipeline.programs)
@@ -62,6 +78,23 @@ def _pipeline(scenario: Scenario, share: ReplicaBatch, plugins: Mapping[str, Plu
         what = f"the run adds up to {longest_ps:.2g} ps and {largest_bytes:.2g} bytes; allowed: below 2**62 of each"
         raise ScenarioError(Fault("stage_costs", what, hint="fewer steps or micro-batches, or smaller costs"))
     return pipeline
+
+
+def costed_replicas(scenario: Scenario, cluster: Cluster, job: Job) -> Iterator[CostedSchedule]:
+    """Yield the schedules of `job` with all that they cost, one of each kind of replica."""
+    shares = deal_samples(scenario.batch, scenario.parallelism.dp)
+    replicas_per_share = len(job.pipelines) // len(shares)
+    known: set[tuple[int, tuple[StageCosts, ...]]] = set()
+    for replica, pipeline in enumerate(job.pipelines):
+        schedule, fraction = pipeline.schedule, shares[replica // replicas_per_share].last_fraction
+        costs = costs_of(scenario, schedule)
+        hopping = with_hops(costs, schedule.rank_by_stage, schedule.chains, job.gpus[replica], cluster)
+        if (id(pipeline), hopping) in known:
+            continue
+        known.add((id(pipeline), hopping))
+        limit = schedule.shape.limit
+        room = footprints(schedule.name, limit, costs) if limit and job.policy is None else None
+        yield CostedSchedule(schedule, tuple(microbatches_by_chain(schedule)), hopping, fraction, room)
 
 
 def num_samples(scenario: Scenario) -> int:

@@ -137,8 +137,7 @@ def _rank_rows(order: Order, sent: _SentMessages, op_costs: OpCosts) -> list[Row
 
 
 def _update_rows(schedule: Schedule, rank: int, costs: Sequence[StageCosts]) -> list[Row]:
-    stages = [stage for stage, owner in enumerate(schedule.rank_by_stage) if owner == rank]
-    duration_ps = sum(costs[stage].optimizer_ps for stage in stages)
+    duration_ps = schedule.update_ps(rank, costs)
     return [Row(Kind.OPTIMIZER, cost=(duration_ps, 0, 0))] if duration_ps else []
 
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from clustersim.errors import Fault, OrderError, ScenarioError, ScheduleError, nearest
-from clustersim.ops import Kind, Plugin, Schedule, Shape, StageCosts, StaticBytes, actions_in
+from clustersim.ops import Kind, Plugin, Policy, Schedule, Shape, StageCosts, StaticBytes, actions_in
 from clustersim.scenario.costs import RankCosts
 from clustersim.scenario.order_file import OrderFile, read_order
 from clustersim.scenario.spec import Scenario
 from clustersim.schedules.brought import plugin_schedule, require_shape
+from clustersim.schedules.policies import POLICIES
 from clustersim.schedules.table import build_schedule
 from clustersim.workload.explicit import both_replicas, listed_stage_costs, placed_stage_costs, uniform_stage_costs
 
@@ -58,8 +59,15 @@ def _parts_backward(schedule: Schedule) -> bool:
     )
 
 
-def schedule_of(scenario: Scenario, num_microbatches: int, plugins: Mapping[str, Plugin] | None = None) -> Schedule:
+def schedule_of(
+    scenario: Scenario,
+    num_microbatches: int,
+    plugins: Mapping[str, Plugin] | None = None,
+    costs: Sequence[StageCosts] | None = None,
+) -> Schedule:
     """Return the schedule of a replica with so many micro-batches a step.
+
+    A schedule that looks at costs sees `costs`, or else the scenario's own, in which messages take no time.
 
     Raises
     ------
@@ -75,8 +83,11 @@ def schedule_of(scenario: Scenario, num_microbatches: int, plugins: Mapping[str,
         parallelism.vpp,
         choice.group_size,
         torch_rounds,
-        num_steps=num_steps,
+        choice.moe_overlap,
+        num_steps,
+        limit=choice.limit.as_op_limit() if choice.limit else None,
     )
+    costs = stage_costs(scenario) if costs is None else costs
     try:
         if choice.csv is not None:
             schedule = order_of(scenario).schedule
@@ -84,12 +95,29 @@ def schedule_of(scenario: Scenario, num_microbatches: int, plugins: Mapping[str,
             return schedule
         if choice.plugin is not None:
             function = _bound(choice.plugin, plugins or {})
-            return plugin_schedule(choice.label, function, shape, stage_costs(scenario))
-        return build_schedule(choice.label, shape, stage_costs(scenario))
+            return plugin_schedule(choice.label, function, shape, costs)
+        if choice.policy is not None:
+            return build_schedule(_base_of_policy(scenario), shape)
+        return build_schedule(choice.label, shape, costs)
     except OrderError as error:
         raise ScenarioError(error.faults) from error
     except ScheduleError as error:
         raise ScenarioError(Fault("schedule", str(error))) from error
+
+
+def policy_of(scenario: Scenario) -> Policy | None:
+    """Return the online policy of a scenario, if its order is made by one."""
+    choice = scenario.schedule
+    if choice.policy is None:
+        return None
+    return POLICIES[choice.policy](choice.limit.microbatches if choice.limit else None)
+
+
+def _base_of_policy(scenario: Scenario) -> str:
+    """Return the schedule whose ops a policy orders anew: with the backward parted where its halves are known."""
+    given = scenario.stage_costs
+    parted = all(cost.has_split_backward for cost in ([given] if isinstance(given, RankCosts) else given.stages))
+    return "interleaved-zb" if parted else "interleaved-1f1b"
 
 
 def order_of(scenario: Scenario) -> OrderFile:

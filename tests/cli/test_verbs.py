@@ -352,3 +352,26 @@ def test_an_output_that_holds_ascii_only_gets_ascii(scenario: str) -> None:
     assert "4 ranks x 8 micro-batches" in printed
     document = json.loads(_printed(scenario, "--json", PYTHONIOENCODING="ascii").decode("utf-8"))
     assert document["name"].endswith("🚀 מהיר")
+
+
+def test_a_file_that_can_not_be_written_is_a_usage_error(run: Run, tmp_path: Path) -> None:
+    output = tmp_path / "missing" / "result.json"
+    code, _, err = run("run", "gpipe-4x16", "-o", str(output))
+    assert code == 2
+    assert "missing/result.json: No such file or directory" in err
+
+
+@pytest.mark.parametrize(("graph", "what"), [
+    ('{"nodes": [\n', "gb.json:2:1: error"),
+    ('{"nodes": [{"id": "a", "kind": "gpu"}], "edges": []}', "4 ranks need a GPU each"),
+])  # fmt: skip
+def test_validate_reads_graph_files(run: Run, tmp_path: Path, graph: str, what: str) -> None:
+    (tmp_path / "gb.json").write_text(graph)
+    scenario = tmp_path / "graph.yaml"
+    scenario.write_text(
+        "version: 1\nstage_costs: {forward: 10 ms, backward: 20 ms}\nparallelism: {pp: 4}\nschedule: 1f1b\n"
+        "cluster: {topology: {fabric: graph, file: gb.json}}\nbatch: {num_microbatches: 8}\n"
+    )
+    code, _, err = run("validate", str(scenario))
+    assert code == 2
+    assert what in err

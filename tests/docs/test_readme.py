@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import yaml
+from write_readme import pictures, report
 
 import clustersim as cs
 from clustersim.scenario.load import scenario_from_mapping
+from clustersim.schedules.table import SCHEDULES
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -22,12 +21,19 @@ def block(language: str, containing: str) -> str:
 
 
 def test_the_output_shown_is_the_output() -> None:
-    shown = block("text", "$ clustersim run").split("\n", 1)[1].rstrip()
-    command = [sys.executable, "-m", "clustersim", "run", "gpipe-4x16"]
-    environment = os.environ | {"COLUMNS": "80", "PYTHONIOENCODING": "utf-8"}
-    printed = subprocess.run(command, capture_output=True, env=environment, check=True).stdout.decode()
-    lines = [line.rstrip() for line in printed.splitlines()]
-    assert "\n".join(lines).startswith(shown)
+    assert block("text", "$ clustersim run").split("\n", 1)[1].rstrip() == report()
+
+
+def test_the_pictures_shown_are_those_of_the_schedules() -> None:
+    assert block("text", "gpipe\nrank 0").rstrip() == pictures()
+
+
+def test_the_guide_names_every_schedule() -> None:
+    guide = README[README.index("## Schedules") : README.index("## Accuracy")]
+    rows = set(
+        re.findall(r"`([a-z0-9-]+)`", "".join(line for line in guide.splitlines(True) if line.startswith("| `")))
+    )
+    assert rows == set(SCHEDULES)
 
 
 def test_the_scenario_shown_runs() -> None:

@@ -116,9 +116,6 @@ MALFORMED: dict[str, tuple[str, ...]] = {
     "schedule-needs-halves.yaml": (
         "4:13: stage_costs.backward: zb-h1 runs the two halves of the backward apart, and this gives only the",
     ),
-    "schedule-not-yet.yaml": (
-        "13:11: schedule.name: 'zb-auto' is not available in this version; available: gpipe, 1f1b, interleaved",
-    ),
     "schedule-number.yaml": ("13:11: schedule: must be the name of a schedule, or a mapping of keys; got 1",),
     "schedule-unknown.yaml": (
         "13:11: schedule.name: 'interleaved1f1b' is no schedule; did you mean 'interleaved-1f1b'? available: ",

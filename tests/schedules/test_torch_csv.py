@@ -461,6 +461,6 @@ def test_pytorch_reads_what_we_write(tmp_path: Path) -> None:
 
 def test_the_schema_asks_for_one_source() -> None:
     choice = scenario_schema()["$defs"]["ScheduleChoice"]
-    assert choice["oneOf"] == [{"required": ["name"]}, {"required": ["csv"]}, {"required": ["plugin"]}]
+    assert choice["oneOf"] == [{"required": [source]} for source in ("name", "csv", "plugin", "policy")]
     assert "required" not in choice
     assert set(choice["properties"]["name"]["enum"]) == set(SCHEDULES)

@@ -59,11 +59,11 @@ def test_the_bubble_by_phase_and_by_cause() -> None:
     gpipe, one_f_one_b = simulate(schedule="gpipe").bubble, simulate(schedule="1f1b").bubble
     # Rank s waits s for its first forward; GPipe's then wait for gradients; at the end rank s has 2s to wait.
     assert gpipe.by_phase == {"warmup": 1.5, "steady": 0.0, "cooldown": 7.5}
-    assert gpipe.by_cause == {"dependency": 6.0, "barrier": 3.0, "end_of_run": 0.0}
+    assert gpipe.by_cause == {"dependency": 6.0, "group": 0.0, "barrier": 3.0, "end_of_run": 0.0}
     # 1F1B's rank s waits (3 - s) for its first gradient in the steady state, and 2(3 - s) between its last backwards.
     assert one_f_one_b.by_phase == {"warmup": 1.5, "steady": 3.0, "cooldown": 4.5}
     no_barrier = simulate(runtime={"optimizer_barrier": False}).bubble
-    assert no_barrier.by_cause == {"dependency": 6.0, "barrier": 0.0, "end_of_run": 3.0}
+    assert no_barrier.by_cause == {"dependency": 6.0, "group": 0.0, "barrier": 0.0, "end_of_run": 3.0}
 
 
 def test_a_transfer_in_flight_is_exposed_communication_and_the_rest_of_a_wait_is_bubble() -> None:
