@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
 import click
 
 from clustersim.cli.limits import limit_options, limits_of
 from clustersim.cli.options import common_options, json_option, output_option, plugin_option, set_option
 from clustersim.cli.output import emit_json, emit_report, progress
-from clustersim.errors import ScheduleError, nearest
+from clustersim.errors import ScenarioError, ScheduleError, nearest
+
+if TYPE_CHECKING:
+    from clustersim.scenario.spec import Scenario
 
 NOTHING_RAN = 2
 
@@ -38,10 +44,9 @@ def compare(
     """
     from clustersim.cli.plugins import load_plugins
     from clustersim.planning.compare import compare as compare_schedules
-    from clustersim.scenario.load import load_scenario
 
     plugins = load_plugins(bindings)
-    loaded = load_scenario(scenario, overrides)
+    loaded = _loaded(scenario, overrides)
     names = _schedule_names(schedules, [*([loaded.schedule.label] if loaded.schedule.csv else []), *plugins])
     with progress(f"comparing {len(names)} schedules"):
         limits = limits_of(max_events, max_wall, max_rss)
@@ -53,6 +58,20 @@ def compare(
 
         emit_report(comparison_report(loaded.name, comparison), output)
     return 0 if any(row["status"] != "refused" for row in comparison["rows"]) else NOTHING_RAN
+
+
+def _loaded(scenario: str, overrides: tuple[str, ...]) -> Scenario:
+    """Return the scenario, under the first schedule that takes it where the file's own does not."""
+    from clustersim.scenario.load import load_scenario
+    from clustersim.schedules.table import SCHEDULES
+
+    try:
+        return load_scenario(scenario, overrides)
+    except ScenarioError:
+        for name in SCHEDULES:
+            with suppress(ScenarioError):
+                return load_scenario(scenario, [*overrides, f"schedule={name}"])
+        raise
 
 
 def _schedule_names(text: str, brought: list[str]) -> list[str]:

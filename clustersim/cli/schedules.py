@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from clustersim.cli.options import common_options, output_option, plugin_option
-from clustersim.cli.output import emit_text
+from clustersim.cli.options import common_options, json_option, output_option, plugin_option
+from clustersim.cli.output import emit_json, emit_text
 from clustersim.errors import ScheduleError
 
 
@@ -24,6 +24,7 @@ from clustersim.errors import ScheduleError
     show_default=True,
     help="picture has a letter a unit of time (B two); csv is PyTorch's.",
 )
+@json_option
 @plugin_option
 @output_option
 @common_options
@@ -35,6 +36,7 @@ def schedule(
     group_size: int | None,
     rounds: str | None,
     form: str,
+    as_json: bool,
     bindings: tuple[str, ...],
     output: str | None,
 ) -> None:
@@ -51,7 +53,12 @@ def schedule(
     shape = Shape(pp, microbatches, vpp, group_size, torch_rounds=rounds == "torch")
     built = plugin_schedule(name, plugins[name], shape) if name in plugins else build_schedule(name, shape)
     check_schedule(built)
-    emit_text(RENDERERS[form](built), output)
+    if as_json:
+        orders = [[str(slot) for slot in order] for order in built.orders]
+        document = {"schema": "clustersim/schedule/1", "name": built.name, "orders": orders}
+        emit_json(document | {"rank_by_stage": list(built.rank_by_stage)}, output)
+    else:
+        emit_text(RENDERERS[form](built), output)
 
 
 def _check_group(name: str, group_size: int | None, rounds: str | None) -> None:

@@ -19,7 +19,7 @@ Row = Mapping[str, Any]
 def check_sweep_path(path: Path) -> None:
     """Raise InputError for a file of a kind that no sweep is written to, before the sweep is run."""
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(Fault(str(path), f"no known kind of table; allowed: {', '.join(SUFFIXES)}"))
+        raise InputError(Fault(str(path), f"no kind of table that this version writes; allowed: {', '.join(SUFFIXES)}"))
 
 
 def sweep_text(document: Mapping[str, Any], suffix: str) -> str:

@@ -14,12 +14,16 @@ from clustersim.ops import Action, Footprint, Kind, Order, StageCosts
 
 @dataclass(frozen=True, slots=True)
 class PlacedOrders:
-    """Each rank's order, and what it takes in time. [ps]"""
+    """Each rank's order, as the kinds of its ops, and what it takes in time. [ps]"""
 
-    orders: tuple[Order, ...]
+    kinds: Sequence[Sequence[Kind]]
     span_ps: int  # the largest over ranks of last end - first start
     makespan_ps: int
     idle_ps: int  # the largest over ranks of the gaps after its first F
+
+    def orders(self) -> tuple[Order, ...]:
+        """Return the orders; each kind takes micro-batches in turn."""
+        return tuple(_numbered(kinds, rank) for rank, kinds in enumerate(self.kinds))
 
 
 class TimedRanks:
@@ -125,8 +129,7 @@ class TimedRanks:
     def placed(self) -> PlacedOrders:
         """Return what has been placed."""
         spans = (end - start for end, start in zip(self.clock_ps, self.first_start_ps, strict=True))
-        orders = tuple(_numbered(kinds, rank) for rank, kinds in enumerate(self.kinds))
-        return PlacedOrders(orders, max(spans), max(self.clock_ps), max(self.idle_ps))
+        return PlacedOrders(self.kinds, max(spans), max(self.clock_ps), max(self.idle_ps))
 
 
 def backward_ps(cost: StageCosts) -> int:

@@ -20,8 +20,8 @@ from clustersim.schedules.timed_ranks import PlacedOrders
 from clustersim.schedules.timed_rounds import RoundPlan, place_rounds, timed_warmups
 
 _UNIT = StageCosts(1, 1, 1, 3)  # where no costs are known
-_LARGE = 10_000  # stage-micro-batches from which on fewer plans are tried
-_NUM_BUDGETS, _FEW_BUDGETS = 8, 2
+# Idle budgets that are tried beside none and the idlest rank's, in pipelines of fewer stage-micro-batches.
+_NUM_BUDGETS = {10_000: 8, 40_000: 2}
 
 
 def zb_auto(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:
@@ -52,7 +52,7 @@ def zb_auto(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule
     costs = costs or [_UNIT] * shape.num_ranks
     limit = shape.limit or ActivationLimit(microbatches=shape.num_ranks)
     room = footprints("zb-auto", limit, costs)
-    return loop_schedule("zb-auto", shape, _best(shape, costs, room).orders)
+    return loop_schedule("zb-auto", shape, _best(shape, costs, room).orders())
 
 
 def _best(shape: Shape, costs: Sequence[StageCosts], room: Sequence[Footprint]) -> PlacedOrders:
@@ -62,7 +62,7 @@ def _best(shape: Shape, costs: Sequence[StageCosts], room: Sequence[Footprint]) 
     rounds, greedy = list(_round_plans(costs, room, m)), list(_greedy_plans(shape, costs, room))
     found = static + _placed(costs, room, m, rounds, greedy, (None, 0))
     scale_ps = min(found, key=_quality).idle_ps
-    num_budgets = _NUM_BUDGETS if shape.num_ranks * m < _LARGE else _FEW_BUDGETS
+    num_budgets = next((number for size, number in _NUM_BUDGETS.items() if shape.num_ranks * m < size), 0)
     budgets_ps = sorted({scale_ps * part // num_budgets for part in range(1, num_budgets + 1)})
     found += _placed(costs, room, m, rounds, greedy, budgets_ps)
     return min((placed for placed in found if placed.makespan_ps <= longest_ps), key=_quality)

@@ -92,8 +92,8 @@ def costed_replicas(scenario: Scenario, cluster: Cluster, job: Job) -> Iterator[
         if (id(pipeline), hopping) in known:
             continue
         known.add((id(pipeline), hopping))
-        limit = schedule.shape.limit
-        room = footprints(schedule.name, limit, costs) if limit and job.policy is None else None
+        limit, has_one_stage_a_rank = schedule.shape.limit, len(costs) == len(schedule.orders)
+        room = footprints(schedule.name, limit, costs) if limit and has_one_stage_a_rank else None
         yield CostedSchedule(schedule, tuple(microbatches_by_chain(schedule)), hopping, fraction, room)
 
 

@@ -11,6 +11,7 @@ import pytest
 from every_order import best_makespan_ps
 
 import clustersim as cs
+from clustersim.cli import main
 from clustersim.errors import ClustersimError, ScenarioError
 from clustersim.ops import StageCosts
 from clustersim.planning.optimize import Optimum, optimize
@@ -95,6 +96,15 @@ def test_a_limit_in_bytes_holds(schedule: dict[str, Any], held: int) -> None:
     assert found.proven
 
 
+def test_the_limit_of_a_policy_holds_too() -> None:
+    pytest.importorskip("ortools", reason=ORTOOLS)
+    given = scenario(3, 4, (10, 10, 10), 1, schedule={"policy": "memory-bounded", "limit": {"microbatches": 2}})
+    found = optimize(given, time_limit_s=20)
+    assert found.proven
+    assert found.result.makespan_s <= cs.simulate(given).makespan_s
+    assert max(rank.peak_live_microbatches for rank in found.result.memory.ranks) <= 2
+
+
 def test_stages_stay_where_the_schedule_places_them() -> None:
     pytest.importorskip("ortools", reason=ORTOOLS)
     given = scenario(2, 3, (10, 10, 10), schedule="zb-v", parallelism={"pp": 2})
@@ -159,3 +169,32 @@ def test_without_or_tools_it_says_what_to_install(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "ortools.sat.python", None)
     with pytest.raises(ClustersimError, match=r"pip install 'clustersim\[optimize\]'"):
         optimize(scenario(4, 7, (12, 9, 19), 1, schedule=zb_auto(microbatches=4)))
+
+
+def run_verb(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[object, str, str]:
+    with pytest.raises(SystemExit) as caught:
+        main(["optimize", *args])
+    captured = capsys.readouterr()
+    return caught.value.code, captured.out, captured.err
+
+
+def test_the_verb_prints_the_order_and_how_good_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("ortools", reason=ORTOOLS)
+    given = scenario(2, 2, (10, 10, 10), schedule=zb_auto(microbatches=2))
+    file, order = tmp_path / "scenario.json", tmp_path / "order.csv"
+    file.write_text(given.model_dump_json(exclude_unset=True))
+    code, out, err = run_verb(capsys, str(file), "--time-limit", "20s")
+    assert (code, err) == (0, "")
+    csv = render_csv(optimize(given, time_limit_s=20).schedule)
+    assert out == f"makespan 70.00 ms · lower bound 70.00 ms · largest span 70.00 ms\nno order is better\n{csv}"
+    code, out, err = run_verb(capsys, str(file), "--json", "-o", str(order))
+    document = json.loads(out)
+    assert (code, err, document["csv"]) == (0, "", csv)
+    assert (document["schema"], document["proven"], document["gap"]) == ("clustersim/optimize/1", True, 0)
+    assert order.read_text() == csv
+
+
+def test_the_verb_refuses_a_time_without_sense(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run_verb(capsys, "scenario.yaml", "--time-limit", "soon")
+    assert (code, out) == (2, "")
+    assert "--time-limit" in err
