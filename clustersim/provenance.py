@@ -55,7 +55,7 @@ def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:
     constraints = [
         "stage costs are as given in the scenario (assumed), the same for every full micro-batch",
         f"point-to-point is {runtime.p2p}; {barrier} the optimizer step",
-        "links are FIFO servers: a message holds each link of its route in turn, latency follows and occupies nothing",
+        *_sharing(trace),
         f"every GPU is simulated: {len(trace.ranks)} of them, no folding",
     ]
     if scenario.schedule.rules.is_continuous:
@@ -68,6 +68,21 @@ def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:
     if parallelism.dp > 1:
         constraints.append("the reduction of gradients over dp is not simulated")
     return constraints
+
+
+def _sharing(trace: Trace) -> Iterator[str]:
+    """Yield how the links that carried something were shared."""
+    num_fair = int(trace.links.is_fair.sum())
+    if num_fair:
+        yield (
+            f"{num_fair} links were shared by max-min fairness: a message waits the latencies of its route, then "
+            "drains at one rate on all its links"
+        )
+    if num_fair < len(trace.links):
+        yield (
+            f"{len(trace.links) - num_fair} links were FIFO, or had unlimited bandwidth: a message holds each link of "
+            "its route in turn, latency follows and occupies nothing"
+        )
 
 
 def warnings_of(
@@ -86,11 +101,19 @@ def warnings_of(
     if parallelism.dp > 1 and memory.ranks[0].gradients_bytes:
         yield "gradients are not reduced over dp in this version: the step time is a lower bound"
     if communication.contended_links:
-        queued_ps = int(trace.links.queued_ps.sum())
-        worst = trace.links.name[int(trace.links.queued_ps.argmax())]
+        lost_ps = trace.links.queued_ps + trace.links.slowed_ps
         yield (
-            f"{communication.contended_links} links were contended: "
-            f"messages queued for {queued_ps / PS_PER_S:.3g} s in all, most at {worst}"
+            f"{communication.contended_links} links were contended: messages queued for "
+            f"{int(trace.links.queued_ps.sum()) / PS_PER_S:.3g} s in all and lost "
+            f"{int(trace.links.slowed_ps.sum()) / PS_PER_S:.3g} s by sharing, "
+            f"most at {trace.links.name[int(lost_ps.argmax())]}"
+        )
+    fair = [cluster.links[number] for number in trace.links.number[trace.links.is_fair].tolist()]
+    overruled = [link.name for link in fair if link.sharing == "fifo"]
+    if overruled:
+        yield (
+            f"{len(overruled)} links written `sharing: fifo` were shared fairly, as others on the same routes are; "
+            f"the first is {overruled[0]}"
         )
     unused = len(cluster.gpus) - parallelism.num_gpus
     if unused:

@@ -115,7 +115,8 @@ class LinkSummary(Record):
     link: str
     utilization: float
     bytes: int
-    queued_s: float  # time that messages waited for it, summed; above zero: the link was contended
+    queued_s: float  # time that messages waited for it, summed
+    slowed_s: float  # time that flows lost by sharing while it was their bottleneck, summed
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 class _Columns:
@@ -68,7 +70,8 @@ class Transfers(_Columns):
     """Every message between GPUs.
 
     ``queued`` is when it could first start: its producer ended (asynchronous), or both sides had posted it (blocking).
-    ``start`` is when the first link took it, ``end`` when the last bit arrived, latency included.
+    ``start`` is when the first link took it, or, on fairly shared links, when its latency was over and it began to
+    drain; ``end`` is when the last bit arrived, latency included.
     """
 
     axis: Ints  # index into AXES
@@ -95,14 +98,71 @@ class Links(_Columns):
     """Links that carried something, one row each."""
 
     name: tuple[str, ...]
+    number: Ints  # in the cluster
+    is_fair: Flags  # shared by max-min fairness, or else FIFO
+    bytes_per_s: Floats  # bandwidth, infinite where it is unlimited
     latency_ps: Ints
     size_bytes: Ints
-    busy_ps: Ints  # time for which a message held the link
+    busy_ps: Ints  # time for which a message held the link; shared fairly: its utilisation, integrated over time
     queued_ps: Ints  # time that messages spent waiting for the link, summed over messages
+    slowed_ps: Ints  # time that flows lost by sharing while this link was their bottleneck, summed over flows
     num_messages: Ints
+
+    @property
+    def is_contended(self) -> Flags:
+        """Whether a message waited for the link, or was slowed by others on it."""
+        return (self.queued_ps > 0) | (self.slowed_ps > 0)
 
     def __len__(self) -> int:
         return len(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Rates(_Columns):
+    """The rates of the transfers over fairly shared links, in order of time; each holds until the next, or the end."""
+
+    transfer: Ints  # row of Transfers
+    start_ps: Ints
+    bytes_per_s: Floats
+    bottleneck: Ints  # row of Links: the link that set the rate
+
+    def __len__(self) -> int:
+        return len(self.transfer)
+
+    def until_ps(self, end_ps: Ints) -> Ints:
+        """Return until when each rate held; `end_ps` has the end of every transfer."""
+        order = np.argsort(self.transfer, kind="stable")
+        until = end_ps[self.transfer]
+        goes_on = self.transfer[order][1:] == self.transfer[order][:-1]
+        until[order[:-1][goes_on]] = self.start_ps[order[1:][goes_on]]
+        return until
+
+
+@dataclass(frozen=True, slots=True)
+class FlowTransfers(_Columns):
+    """Flows that no GPU computed anything for, in the order given; columns as those of Transfers."""
+
+    size_bytes: Ints
+    route: Ints
+    queued_ps: Ints
+    start_ps: Ints
+    end_ps: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class FlowTrace:
+    """What a list of flows leaves, as `Trace` says it of a job."""
+
+    transfers: FlowTransfers
+    links: Links
+    rates: Rates
+    routes: tuple[tuple[str, ...], ...]
+
+    @property
+    def makespan_ps(self) -> int:
+        """From when the first flow was queued to the last end. [ps]"""
+        transfers = self.transfers
+        return int(transfers.end_ps.max() - transfers.queued_ps.min()) if len(transfers.end_ps) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +173,7 @@ class Trace:
     ops: Ops
     transfers: Transfers
     links: Links
+    rates: Rates
     routes: tuple[tuple[str, ...], ...]  # names of the links of each route
     num_steps: int
     makespan_ps: int

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustersim.analysis.waits import Waits
-from clustersim.trace import AXES, Trace
+from clustersim.trace import AXES, FlowTrace, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +24,10 @@ class LinkLoad:
     """How one link was used over the run."""
 
     name: str
-    utilization: float  # share of the makespan in which a message held it
+    utilization: float  # share of the makespan in which a message held it; of its bandwidth, if it was shared fairly
     size_bytes: int
-    queued_ps: int  # time that messages waited for it, summed; above zero: it was contended
+    queued_ps: int  # time that messages waited for it, summed
+    slowed_ps: int  # time that flows lost by sharing while it was their bottleneck, summed
 
 
 def traffic_by_axis(trace: Trace, waits: Waits) -> dict[str, AxisTraffic]:
@@ -46,12 +47,10 @@ def traffic_by_axis(trace: Trace, waits: Waits) -> dict[str, AxisTraffic]:
     return traffic
 
 
-def busiest_links(trace: Trace, limit: int | None = None) -> list[LinkLoad]:
+def busiest_links(trace: Trace | FlowTrace, limit: int | None = None) -> list[LinkLoad]:
     """Return links by descending use; equally busy ones in the order of the topology."""
     links = trace.links
     order = np.argsort(-links.busy_ps, kind="stable")[:limit]
-    makespan_ps = trace.makespan_ps or 1
-    return [
-        LinkLoad(links.name[n], int(links.busy_ps[n]) / makespan_ps, int(links.size_bytes[n]), int(links.queued_ps[n]))
-        for n in order
-    ]
+    utilization = links.busy_ps / (trace.makespan_ps or 1)
+    columns = (utilization, links.size_bytes, links.queued_ps, links.slowed_ps)
+    return [LinkLoad(links.name[n], *row) for n, *row in zip(order, *(c[order].tolist() for c in columns), strict=True)]

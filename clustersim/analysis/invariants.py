@@ -8,10 +8,11 @@ import numpy as np
 
 from clustersim.analysis.bubble import rank_times
 from clustersim.analysis.memory import activation_curve, live_microbatch_curve
+from clustersim.analysis.utilization import misdrained_flows, overloaded_links
 from clustersim.analysis.waits import find_waits
 from clustersim.errors import InvariantError
 from clustersim.ops import Kind
-from clustersim.trace import Trace
+from clustersim.trace import FlowTrace, Trace
 
 
 def check_invariants(trace: Trace) -> None:
@@ -19,6 +20,13 @@ def check_invariants(trace: Trace) -> None:
     broken = [f"{law.__name__[1:].replace('_', ' ')}: {what}" for law in _LAWS for what in law(trace)]
     if broken:
         raise InvariantError("laws that every run keeps were broken:\n" + "\n".join(f"  {line}" for line in broken))
+
+
+def check_flows(trace: FlowTrace) -> None:
+    """Raise InvariantError, as :func:`check_invariants` does, for the laws that flows alone keep."""
+    broken = [f"{law.__name__[1:].replace('_', ' ')}: {what}" for law in _LAWS_OF_FLOWS for what in law(trace)]
+    if broken:
+        raise InvariantError("laws that all flows keep were broken:\n" + "\n".join(f"  {line}" for line in broken))
 
 
 def _time_adds_up(trace: Trace) -> Iterator[str]:
@@ -63,9 +71,20 @@ def _transfers_take_their_turn(trace: Trace) -> Iterator[str]:
         yield f"transfers {order[index]} and {order[index + 1]} hold {link} at once"
 
 
-def _no_link_is_busy_for_longer_than_the_run(trace: Trace) -> Iterator[str]:
+def _no_link_is_busy_for_longer_than_the_run(trace: Trace | FlowTrace) -> Iterator[str]:
     for index in np.flatnonzero(trace.links.busy_ps > trace.makespan_ps):
         yield f"{trace.links.name[index]} is busy for {trace.links.busy_ps[index]} of {trace.makespan_ps} ps"
+
+
+def _flows_drain_what_they_carry(trace: Trace | FlowTrace) -> Iterator[str]:
+    """The rates of a flow add up to its size, within what flows in the picosecond to which its end is rounded up."""
+    for index, drained_bytes, most_bytes in misdrained_flows(trace):
+        yield f"transfer {index} drained {drained_bytes:.3f} bytes; allowed: its size to {most_bytes:.3f}"
+
+
+def _no_link_is_above_its_capacity(trace: Trace | FlowTrace) -> Iterator[str]:
+    for name, bytes_per_s, time_ps in overloaded_links(trace):
+        yield f"{name} carries {bytes_per_s:.9g} bytes/s at {time_ps} ps"
 
 
 def _memory_returns_to_its_start(trace: Trace) -> Iterator[str]:
@@ -85,12 +104,17 @@ def _every_forward_has_its_backward(trace: Trace) -> Iterator[str]:
         yield f"rank {trace.ranks.rank[index]} has forwards and backwards in different numbers"
 
 
+_LAWS_OF_FLOWS = (
+    _no_link_is_busy_for_longer_than_the_run,
+    _flows_drain_what_they_carry,
+    _no_link_is_above_its_capacity,
+)
 _LAWS = (
     _time_adds_up,
     _a_rank_does_one_thing_at_a_time,
     _nothing_starts_before_its_inputs,
     _transfers_take_their_turn,
-    _no_link_is_busy_for_longer_than_the_run,
+    *_LAWS_OF_FLOWS,
     _memory_returns_to_its_start,
     _every_forward_has_its_backward,
 )

@@ -13,7 +13,7 @@ from simpy.events import NORMAL, Event
 
 from clustersim.engine.clock import Timeline
 from clustersim.engine.gpu import Gpu
-from clustersim.engine.link import Route
+from clustersim.engine.route import Route
 from clustersim.errors import ScheduleError
 from clustersim.ops import Action, GpuView, Kind, Messages, Policy, Program, Schedule
 

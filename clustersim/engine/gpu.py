@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 from simpy.events import NORMAL
 
 from clustersim.engine.clock import Actor, Hold, Timeline
-from clustersim.engine.link import LongRoute, Mailbox, Route
+from clustersim.engine.link import DirectRoute, Mailbox
+from clustersim.engine.route import Route
 from clustersim.ops import Kind, Messages, Program
 
 
@@ -217,7 +218,7 @@ def _post(gpu: Gpu, number: int, messages: Messages, routes: dict[tuple[int, int
     mailbox.queued[number] = queued = max(clock, mailbox.queued[number])
     source = messages.sources[number]
     route = routes[source, messages.destinations[number]]
-    assert isinstance(route, LongRoute)  # the network makes no other in this mode
+    assert not isinstance(route, DirectRoute)  # the network makes none in this mode
     mailbox.other_waiter[number] = hold
     hold.missing += 1
     parcel = route.parcel(number, route.hold_ps(messages.sizes_bytes[number]), gpu.rank_by_pp_rank[source])

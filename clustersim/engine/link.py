@@ -1,4 +1,4 @@
-"""Links: FIFO servers, one SimPy process each, made when first used.
+"""FIFO links: servers, one SimPy process each, made when first used.
 
 A message holds each link of its route in turn for bytes / bandwidth; the latency follows and occupies nothing. A link
 is *private* if messages can reach it in one order only, the order in which they are sent; its process is then resumed
@@ -142,7 +142,7 @@ class LongRoute:
         message, holds_ps, priority = parcel
         self.advance(message, 0, self.env.now, holds_ps, priority)
 
-    def carry_at(self, parcel: tuple[int, Holds, int], time_ps: int) -> None:
+    def carry_at(self, parcel: Any, time_ps: int) -> None:
         """Send a message at `time_ps`, not before now."""
         message, holds_ps, priority = parcel
         self.advance(message, 0, time_ps, holds_ps, priority)
@@ -164,9 +164,6 @@ class LongRoute:
         if hop == 0:
             self.mailbox.started[message] = start
         return start + holds_ps[hop] + server.link.latency_ps
-
-
-Route = DirectRoute | LongRoute
 
 
 class _Arrival(Event):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 from clustersim.engine.clock import Timeline
-from clustersim.engine.link import DirectRoute, LinkProcess, LinkServer, LongRoute, Mailbox, Route
+from clustersim.engine.fair import FairNetwork, FairRoute
+from clustersim.engine.link import DirectRoute, LinkProcess, LinkServer, LongRoute, Mailbox
+from clustersim.engine.route import Route
 from clustersim.ops import Job
 from clustersim.topology.cluster import Cluster
-
-Pair = tuple[int, int]
+from clustersim.topology.discipline import Links, Pair, fair_links
 
 
 class Network:
@@ -19,16 +20,32 @@ class Network:
         self.env, self.cluster, self.job = env, cluster, job
         self._rank_pairs: dict[int, list[Pair]] = {}  # by pipeline, which equal replicas share
         flows = sorted({pair for replica in range(len(job.pipelines)) for pair in self._gpu_pairs(replica).values()})
-        self.link_ids: dict[Pair, tuple[int, ...]] = {pair: tuple(cluster.route(*pair)) for pair in flows}
+        self.link_ids: dict[Pair, Links] = {pair: tuple(cluster.route(*pair)) for pair in flows}
         self._private = _private_links(self.link_ids, job.blocking)
         self._num_routes = Counter(number for links in self.link_ids.values() for number in links)
         self._needs_mailbox = job.blocking or job.policy is not None  # others than one hold wait for a message
         self.processes: dict[int, LinkProcess] = {}
         self._servers: dict[int, LinkServer] = {}
+        self.fair_links = fair_links(cluster, self.link_ids)
+        links = {number: cluster.links[number] for number in sorted(self.fair_links)}
+        self.fair = FairNetwork(env, links) if links else None
 
-    def routes(self, replica: int, mailbox: Mailbox) -> dict[Pair, Route]:
-        """Return the route of every pair of pp_ranks of a replica that exchange messages."""
-        return {ranks: self._route(gpus, mailbox) for ranks, gpus in self._gpu_pairs(replica).items()}
+    def routes(self, replica: int, mailbox: Mailbox, first_transfer: int) -> dict[Pair, Route]:
+        """Return the route of every pair of pp_ranks of a replica that exchange messages.
+
+        Parameters
+        ----------
+        replica
+            The replica.
+        mailbox
+            Where its messages arrive.
+        first_transfer
+            Number, over all replicas, of its first message.
+        """
+        return {
+            ranks: self._fair_route(gpus, mailbox, first_transfer) or self._fifo_route(gpus, mailbox)
+            for ranks, gpus in self._gpu_pairs(replica).items()
+        }
 
     def _gpu_pairs(self, replica: int) -> dict[Pair, Pair]:
         gpus = self.job.gpus[replica]
@@ -37,7 +54,16 @@ class Network:
             ranks = self._rank_pairs[id(self.job.pipelines[replica])] = self.job.pipelines[replica].messages.pairs()
         return {(source, destination): (gpus[source], gpus[destination]) for source, destination in ranks}
 
-    def _route(self, gpus: Pair, mailbox: Mailbox) -> Route:
+    def _fair_route(self, gpus: Pair, mailbox: Mailbox, first_transfer: int) -> FairRoute | None:
+        """Return the route over links that are fairly shared; None if there is no such link on it."""
+        numbers = self.link_ids[gpus]
+        fair = [number for number in numbers if number in self.fair_links]
+        if self.fair is None or not fair:
+            return None
+        latency_ps = sum(self.cluster.links[number].latency_ps for number in numbers)
+        return FairRoute(self.fair, fair, latency_ps, mailbox, first_transfer)
+
+    def _fifo_route(self, gpus: Pair, mailbox: Mailbox) -> DirectRoute | LongRoute:
         numbers = self.link_ids[gpus]
         # A link has one process: where another route passes it too, that must be one that both can use.
         if len(numbers) == 1 and self._num_routes[numbers[0]] == 1 and not self._needs_mailbox:

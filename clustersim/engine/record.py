@@ -7,11 +7,13 @@ from itertools import chain
 
 import numpy as np
 
+from clustersim.engine.fair import RateLog
 from clustersim.engine.gpu import Gpu
 from clustersim.engine.link import Mailbox
 from clustersim.engine.network import Network
+from clustersim.engine.record_links import Loads, first_holds_ps, link_columns, rate_columns, slowed_by_link_ps
 from clustersim.ops import Job, Messages, Program
-from clustersim.trace import AXES, Ints, Links, Ops, Ranks, Trace, Transfers
+from clustersim.trace import AXES, Ints, Links, Ops, Ranks, Rates, Trace, Transfers
 
 
 def record(job: Job, network: Network, gpus: Sequence[Gpu], mailboxes: Sequence[Mailbox], num_events: int) -> Trace:
@@ -22,11 +24,13 @@ def record(job: Job, network: Network, gpus: Sequence[Gpu], mailboxes: Sequence[
     ops = _ops(gpus, first_rank, first_transfer, len(job.pipelines))
     routes = _Routes(network, job)
     transfers, loads = _transfers(job, mailboxes, routes, ops, first_op, first_rank)
+    links, rates = _links(network, loads, transfers)
     return Trace(
         _ranks(job, first_op),
         ops,
         transfers,
-        _links(network, loads),
+        links,
+        rates,
         routes.names,
         job.num_steps,
         int(ops.end_ps.max(initial=0)),
@@ -136,7 +140,7 @@ class _MessageColumns:
 
 def _transfers(
     job: Job, mailboxes: Sequence[Mailbox], routes: _Routes, ops: Ops, first_op: Ints, first_rank: Ints
-) -> tuple[Transfers, _Loads]:
+) -> tuple[Transfers, Loads]:
     known: dict[int, _MessageColumns] = {}
     for pipeline in job.pipelines:
         if id(pipeline) not in known:
@@ -155,7 +159,7 @@ def _transfers(
     else:
         queued_ps = ops.end_ps[producer]
     kind, size_bytes, route = joined("kind"), joined("size_bytes"), _route_numbers(job, routes, columns)
-    loads = _Loads(routes, route, size_bytes)
+    loads = Loads(routes.links, route, size_bytes)
     transfers = Transfers(
         axis=np.full(len(kind), AXES.index("pp"), dtype=np.int64),
         kind=kind,
@@ -169,7 +173,7 @@ def _transfers(
         route=route,
         queued_ps=queued_ps,
         start_ps=_ints(chain.from_iterable(mailbox.started for mailbox in mailboxes)),
-        first_hold_ps=_first_holds(routes.network, loads),
+        first_hold_ps=first_holds_ps(routes.network.cluster, routes.network.fair_links, loads),
         end_ps=_ints(chain.from_iterable(mailbox.arrived for mailbox in mailboxes)),
     )
     return transfers, loads
@@ -187,42 +191,8 @@ def _route_numbers(job: Job, routes: _Routes, columns: Sequence[_MessageColumns]
     return np.concatenate(numbers)
 
 
-class _Loads:
-    """How messages of one size load the links of one route: (route, size) -> count, and where each message belongs."""
-
-    def __init__(self, routes: _Routes, route: Ints, size_bytes: Ints) -> None:
-        sizes, size_number = np.unique(size_bytes, return_inverse=True)
-        groups, self.group_of_message, counts = np.unique(
-            route * max(1, len(sizes)) + size_number, return_inverse=True, return_counts=True
-        )
-        self.groups = [
-            (routes.links[group // len(sizes)], int(sizes[group % len(sizes)]), count)
-            for group, count in zip(groups.tolist(), counts.tolist(), strict=True)
-        ]
-
-
-def _first_holds(network: Network, loads: _Loads) -> Ints:
-    """Return how long each message held the first link of its route. [ps]"""
-    holds = _ints(network.cluster.links[links[0]].transfer_ps(size) if links else 0 for links, size, _ in loads.groups)
-    return holds[loads.group_of_message]
-
-
-def _links(network: Network, loads: _Loads) -> Links:
-    used = sorted(network.processes)
-    row = {link: number for number, link in enumerate(used)}
-    size_bytes = np.zeros(len(used), dtype=np.int64)
-    busy_ps = np.zeros(len(used), dtype=np.int64)
-    num_messages = np.zeros(len(used), dtype=np.int64)
-    for links, size, count in loads.groups:
-        for link in links:
-            size_bytes[row[link]] += size * count
-            busy_ps[row[link]] += network.cluster.links[link].transfer_ps(size) * count
-            num_messages[row[link]] += count
-    return Links(
-        name=tuple(network.cluster.links[link].name for link in used),
-        latency_ps=_ints(network.cluster.links[link].latency_ps for link in used),
-        size_bytes=size_bytes,
-        busy_ps=busy_ps,
-        queued_ps=_ints(network.processes[link].queued_ps for link in used),
-        num_messages=num_messages,
-    )
+def _links(network: Network, loads: Loads, transfers: Transfers) -> tuple[Links, Rates]:
+    rates = rate_columns(network.fair.rates if network.fair else RateLog(), loads)
+    slowed_ps = slowed_by_link_ps(network.cluster, loads, rates, transfers.route, transfers.end_ps)
+    queued_ps = {link: process.queued_ps for link, process in network.processes.items()}
+    return link_columns(network.cluster, network.fair_links, loads, queued_ps, slowed_ps), rates

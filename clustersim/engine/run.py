@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import gc
-import time
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
-from clustersim.engine.clock import EVENTS_BETWEEN_CHECKS, Actor, Hold, Timeline
+from clustersim.engine.budget import no_garbage_collection, run_within
+from clustersim.engine.clock import Actor, Hold, Timeline
 from clustersim.engine.deadlock import deadlock_error
 from clustersim.engine.dynamic import DynamicGpu, DynamicWork, Inbox, renumbered, reordered
 from clustersim.engine.gpu import Barrier, Gpu, asynchronous_gpu, asynchronous_plan, blocking_gpu
-from clustersim.engine.link import Mailbox, Route
+from clustersim.engine.link import Mailbox
 from clustersim.engine.network import Network
 from clustersim.engine.record import record
-from clustersim.errors import LimitError
+from clustersim.engine.route import Route
 from clustersim.limits import Limits
 from clustersim.ops import Job, Pipeline, Policy
 from clustersim.topology.cluster import Cluster
@@ -35,7 +33,7 @@ def run(job: Job, cluster: Cluster, limits: Limits | None = None) -> Trace:
     LimitError
         A budget was used up before the end.
     """
-    with _no_garbage_collection():
+    with no_garbage_collection():
         engine = Engine(job, cluster)
         engine.run_to_end(limits or Limits())
         return engine.trace()
@@ -52,12 +50,14 @@ class Engine:
         self._dynamic: list[DynamicGpu] = []
         self._num_events = 0
         barrier = Barrier(sum(len(ranks) for ranks in job.ranks))
-        for replica in range(len(job.pipelines)):
-            self._start_replica(replica, barrier)
+        first_transfer = 0
+        for replica, pipeline in enumerate(job.pipelines):
+            self._start_replica(replica, barrier, first_transfer)
+            first_transfer += len(pipeline.messages)
 
-    def _start_replica(self, replica: int, barrier: Barrier) -> None:
+    def _start_replica(self, replica: int, barrier: Barrier, first_transfer: int) -> None:
         env, mailbox, pipeline = self._env, self._mailboxes[replica], self._job.pipelines[replica]
-        routes = self._network.routes(replica, mailbox)
+        routes = self._network.routes(replica, mailbox, first_transfer)
         for pp_rank, program in enumerate(pipeline.programs):
             gpu = Gpu(pp_rank, self._job.ranks[replica], program, Hold(env), mailbox, barrier)
             self._gpus.append(gpu)
@@ -86,9 +86,7 @@ class Engine:
         DeadlockError, LimitError
             As :func:`run` does.
         """
-        budget = EVENTS_BETWEEN_CHECKS if limits.max_events is None else limits.max_events
-        between_checks = min(EVENTS_BETWEEN_CHECKS, budget + 1)
-        self._num_events = self._env.run_to_end(_LimitCheck(limits), between_checks)
+        self._num_events = run_within(limits, self._env)
         if any(len(gpu.starts) < len(gpu.program) for gpu in self._gpus):
             raise deadlock_error(self._job, self._gpus)
 
@@ -108,45 +106,3 @@ class Engine:
         for gpu, program in zip(self._gpus, (p for pipeline in pipelines for p in pipeline.programs), strict=True):
             gpu.program = program
         return replace(self._job, pipelines=tuple(pipelines))
-
-
-class _LimitCheck:
-    """Stops a run that has used up a budget."""
-
-    def __init__(self, limits: Limits) -> None:
-        self.limits = limits
-        self.started_s = time.monotonic()
-
-    def __call__(self, num_events: int) -> None:
-        limits = self.limits
-        if limits.max_events is not None and num_events > limits.max_events:
-            raise LimitError(f"stopped after {num_events} events; allowed: --max-events {limits.max_events}")
-        if limits.max_wall_s is not None and (wall_s := time.monotonic() - self.started_s) > limits.max_wall_s:
-            raise LimitError(f"stopped after {wall_s:.1f} s; allowed: --max-wall {limits.max_wall_s:g}")
-        if limits.max_rss_bytes is not None and (rss_bytes := _rss_bytes()) > limits.max_rss_bytes:
-            raise LimitError(f"stopped at {rss_bytes} bytes of memory; allowed: --max-rss {limits.max_rss_bytes}")
-
-
-def _rss_bytes() -> int:
-    import resource  # not on every platform, and needed only for this limit
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if _reports_bytes() else peak * 1024
-
-
-def _reports_bytes() -> bool:
-    import sys
-
-    return sys.platform == "darwin"
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """A run makes no reference cycles, and a collector that walks its live tuples again and again costs half."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -144,6 +144,7 @@ def _links(trace: Trace) -> dict[str, Column]:
         "size_bytes": links.size_bytes,
         "busy_ps": links.busy_ps,
         "queued_ps": links.queued_ps,
+        "slowed_ps": links.slowed_ps,
         "num_messages": links.num_messages,
     }
 

@@ -168,13 +168,16 @@ def _links(result: Result) -> Iterator[RenderableType]:
     if not links:
         yield Paragraph("no link was held: all have unlimited bandwidth, and latency occupies nothing")
         return
+    lost = [Column("queued", [seconds(link.queued_s) for link in links], rank=1)]
+    if any(link.slowed_s for link in links):
+        lost.append(Column("slowed", [seconds(link.slowed_s) for link in links], rank=1))
     yield Text()
     yield Table(
         [
             Column("busiest links", [link.link for link in links], left=True, flexible=True),
             Column("busy", [percent(link.utilization) for link in links]),
             Column("bytes", [size(link.bytes) for link in links], rank=2),
-            Column("queued", [seconds(link.queued_s) for link in links], rank=1),
+            *lost,
         ]
     )
     contended = result.communication.contended_links

@@ -27,6 +27,7 @@ _STANDS_FOR = {"model": "stage_costs"}
 _FORMS = {
     "schedule": "the name of a schedule, or a mapping of keys",
     "cluster.topology": "a name from the gallery, a path, or a mapping of keys",
+    "cluster.placement": "the name of a placement, or a mapping of keys",
 }
 _MANY_KEYS = 16
 _NO_MAPPING = ("model_type", "dict_type", "model_attributes_type")

@@ -33,6 +33,8 @@ from clustersim.scenario.topology_file import (
 )
 
 _TOPOLOGY: Path = ("cluster", "topology")
+NAMED: tuple[Path, ...] = (("schedule",), ("cluster", "placement"))
+"""Sections for which their name alone is a shorthand."""
 
 
 def load_scenario(path: str | FilePath, overrides: Sequence[str] = ()) -> Scenario:
@@ -117,7 +119,7 @@ class _Loading:
         self.sha256 = sha256
         self.faults = list(faults)
         self.source: TopologySource | None = None
-        self.expanders = {("schedule",): _schedule_by_name, _TOPOLOGY: self._topology_by_name}
+        self.expanders = {**dict.fromkeys(NAMED, _name_alone), _TOPOLOGY: self._topology_by_name}
 
     def scenario(self, overrides: Sequence[str]) -> Scenario:
         for text in overrides:
@@ -163,7 +165,8 @@ class _Loading:
             source = self._source_of(node)
             fabric = None
             with suppress(ValidationError):  # validating the whole scenario meets the same mistakes, and reports them
-                fabric = validated_topology(node, source, self._folder_of(node), cluster.get("gpus"))
+                asked = cluster.get("gpus"), cluster.get("placement")
+                fabric = validated_topology(node, source, self._folder_of(node), *asked)
                 cluster["topology"] = fabric
             self.faults += missing_faults(fabric, self.root, node, _TOPOLOGY)
         return values
@@ -233,7 +236,7 @@ class _Loading:
         return LoadedFrom(self.path, self.folder, self.sha256, name, sha256, source, order, self.root)
 
 
-def _schedule_by_name(node: Node) -> Node:
+def _name_alone(node: Node) -> Node:
     if not isinstance(node.value, str):
         return node
     return Node({"name": Entry("name", node.position, node)}, node.position)

@@ -16,6 +16,7 @@ from clustersim.scenario.costs import CostsByStage, RankCosts
 from clustersim.scenario.findings import Finding
 from clustersim.scenario.node import Path
 from clustersim.scenario.parallelism import Parallelism
+from clustersim.scenario.placement import placement_findings
 from clustersim.scenario.schedule_choice import GROUPED, LIMITED, SCHEDULE_RULES, ScheduleChoice
 
 if TYPE_CHECKING:
@@ -162,6 +163,12 @@ def _gpus(parts: Parts) -> Iterator[Finding]:
             yield Finding(("parallelism",), what, "a gallery topology is built as large as `cluster.gpus` says")
 
 
+def _placement(parts: Parts) -> Iterator[Finding]:
+    if parts.cluster:
+        num_ranks = parts.parallelism.num_gpus if parts.parallelism else None
+        yield from placement_findings(parts.cluster.placement, parts.cluster.topology, num_ranks)
+
+
 def _experts(parts: Parts) -> Iterator[Finding]:
     parallelism = parts.parallelism
     if not parallelism:
@@ -192,6 +199,7 @@ _RULES: tuple[Callable[[Parts], Iterator[Finding]], ...] = (
     _shape,
     _limit,
     _gpus,
+    _placement,
     _experts,
     _batch,
     _recompute,

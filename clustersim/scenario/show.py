@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from clustersim.scenario.node import Node, Path, dotted, locate
+from clustersim.scenario.load import NAMED
+from clustersim.scenario.node import Node, Path, dotted, locate, plain
 from clustersim.scenario.override import OptionPosition
 from clustersim.scenario.spec import Scenario
+from clustersim.scenario.topology_file import SIZES
 
 _TOPOLOGY: Path = ("cluster", "topology")
 
@@ -58,11 +60,11 @@ def _text(value: Any) -> str:
 
 def _origin(root: Node, path: Path, value: Any) -> str:
     place = locate(root, path)
-    if path == ("schedule", "name") and not place.found:
-        place = locate(root, ("schedule",))  # the name alone is a shorthand
+    if path[:-1] in NAMED and path[-1] == "name" and not place.found:
+        place = locate(root, path[:-1])  # the name alone is a shorthand
     if not place.found:
         return "default"
-    if path in ((*_TOPOLOGY, "nodes"), (*_TOPOLOGY, "gpus")) and _differs(root, path, value):
+    if path[:-1] == _TOPOLOGY and path[-1] in SIZES and _differs(root, path, value):
         return "scaled to cluster.gpus"
     position = place.value
     if position is None:
@@ -77,7 +79,7 @@ def _differs(root: Node, path: Path, value: Any) -> bool:
     node = root
     for step in path:
         node = node.entries[str(step)].node
-    return bool(node.value != value)
+    return plain(node) != (tuple(value) if isinstance(value, list) else value)
 
 
 def _file(root: Node) -> str:

@@ -21,6 +21,7 @@ from clustersim.scenario.keys import axis_findings
 from clustersim.scenario.node import Node
 from clustersim.scenario.order_file import OrderFile
 from clustersim.scenario.parallelism import MAX_GPUS, Parallelism
+from clustersim.scenario.placement import PLACEMENT_NAMES, Placement
 from clustersim.scenario.rules import Parts, scenario_findings
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES, ScheduleChoice
 from clustersim.scenario.shorthand import OrText
@@ -53,7 +54,9 @@ class ClusterSpec(BaseModel):
         le=MAX_GPUS,
         description="GPUs of the job; absent: all that the topology has. A gallery topology is built this large.",
     )
-    placement: Literal["contiguous"] = Field("contiguous", description="Which GPU each rank gets.")
+    placement: Annotated[Placement, OrText("the placement's name", PLACEMENT_NAMES)] = Field(
+        default_factory=Placement, description="Which hosts the job gets, and which GPU each rank."
+    )
 
 
 class Training(BaseModel):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from clustersim.errors import Fault, ScenarioError, TopologyError, nearest
 from clustersim.scenario.devices import device_names, unknown_device
@@ -16,10 +16,13 @@ from clustersim.scenario.document import READERS, read_document
 from clustersim.scenario.fabrics import MAX_GPUS, Fabric, GraphFile, Topology
 from clustersim.scenario.faults import faults_of
 from clustersim.scenario.gallery import gallery_file, gallery_names
-from clustersim.scenario.node import Node, Path, locate, plain
+from clustersim.scenario.node import Node, Path, child, locate, plain
 from clustersim.scenario.override import OptionPosition
+from clustersim.scenario.placement import Placement, scaled_for
 
-TOPOLOGY: TypeAdapter[Any] = TypeAdapter(Topology)
+SIZES = ("nodes", "gpus", "dims")
+"""Keys that decide how large a topology is; a gallery topology has them as ``cluster.gpus`` asks."""
+TOPOLOGY: TypeAdapter[Any] = TypeAdapter(Topology, config=ConfigDict(defer_build=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,12 @@ def read_topology(name: Node, folder: FilePath, where: str = "cluster.topology")
     return TopologySource(text, document.root, document.sha256, path.parent, not is_path)
 
 
-def validated_topology(root: Node, source: TopologySource | None, folder: FilePath, gpus: object) -> Fabric:
+def validated_topology(
+    root: Node, source: TopologySource | None, folder: FilePath, gpus: object, placement: object = None
+) -> Fabric:
     """Return the fabric that `root` describes, its files looked up and a gallery topology scaled to `gpus`.
+
+    `placement` is what the scenario says of it: hosts that it names or leaves out are there beside the others.
 
     Raises
     ------
@@ -78,11 +85,19 @@ def validated_topology(root: Node, source: TopologySource | None, folder: FilePa
     """
     fabric: Fabric = TOPOLOGY.validate_python(plain(root))
     sized_by_option = any(
-        isinstance(entry.position, OptionPosition) for key, entry in root.entries.items() if key in ("nodes", "gpus")
+        isinstance(entry.position, OptionPosition) for key, entry in root.entries.items() if key in SIZES
     )
     if source and source.is_gallery and type(gpus) is int and 0 < gpus <= MAX_GPUS and not sized_by_option:
-        fabric = fabric.scaled_to(gpus)
+        fabric = scaled_for(fabric, gpus, _placement(placement))
     return fabric.resolved(source.folder if source else folder)
+
+
+def _placement(value: object) -> Placement:
+    """Return a placement from what a scenario says; that of a scenario that says nothing if it has mistakes."""
+    try:
+        return Placement() if value is None else Placement.model_validate(value)
+    except ValidationError:
+        return Placement()
 
 
 def load_topology(name: str | FilePath, gpus: int | None = None) -> Fabric:
@@ -132,8 +147,14 @@ def missing_faults(fabric: Fabric | None, root: Node, topology: Node | None = No
     faults: list[Fault] = []
     entries = (topology or root).entries
     device, file = (entries[key].node.value if key in entries else None for key in ("device", "file"))
-    if isinstance(device, str) and device not in device_names():
-        faults.append(unknown_device(device, locate(root, (*path, "device"))))
+    devices: list[tuple[object, Path]] = [(device, ("device",))]
+    if "hosts" in entries:
+        overrides = entries["hosts"].node.items
+        given = ((index, child(override, "device")) for index, override in enumerate(overrides))
+        devices += [(entry.node.value, ("hosts", index, "device")) for index, entry in given if entry]
+    for name, key in devices:
+        if isinstance(name, str) and name not in device_names():
+            faults.append(unknown_device(name, locate(root, (*path, *key))))
     if isinstance(fabric, GraphFile) and not FilePath(fabric.file).is_file():
         place = locate(root, (*path, "file"))
         faults.append(Fault(place.written, f"'{file}': no such file", place.nearest))

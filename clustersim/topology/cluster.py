@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from typing import Literal
 
 import networkx as nx
 
@@ -31,6 +32,7 @@ class Link:
     target: str
     bandwidth_bytes_per_s: Fraction | None
     latency_ps: int
+    sharing: Literal["fair", "fifo"] | None = None  # None: as its senders ask for
 
     @property
     def name(self) -> str:
@@ -47,7 +49,7 @@ class Link:
 
 def one_way(source: str, target: str, spec: LinkSpec) -> Link:
     """Return the link from `source` to `target` that `spec` describes."""
-    return Link(source, target, spec.bandwidth, spec.latency)
+    return Link(source, target, spec.bandwidth, spec.latency, spec.sharing)
 
 
 def both_ways(first: str, second: str, spec: LinkSpec) -> tuple[Link, Link]:
@@ -115,7 +117,8 @@ class Cluster:
     def message_ps(self, source_gpu: int, destination_gpu: int, size_bytes: int) -> int:
         """Return how long a message takes at least: the transfer on its slowest link, and every latency. [ps]
 
-        From one FIFO link to the next a message is stored and forwarded, which takes longer.
+        So long takes a flow with nothing in its way. From one FIFO link to the next a message is stored and forwarded,
+        which takes longer.
         """
         links = [self.links[number] for number in self.route(source_gpu, destination_gpu)]
         latency_ps = sum(link.latency_ps for link in links)

@@ -1,8 +1,8 @@
 """Graph: any topology, read from a GraphML or node-link JSON file.
 
 Nodes of ``kind: gpu`` are the GPUs, numbered in node order; every other node only forwards. Edges carry ``bandwidth``
-and ``latency`` as text with units; either may be left out. An undirected edge is full duplex. Routes are shortest paths
-in hops (see `ShortestPaths`); where GPUs are wired to one another they forward too.
+and ``latency`` as text with units, and ``sharing`` (fair or fifo); each may be left out. An undirected edge is full
+duplex. Routes are shortest paths in hops (see `ShortestPaths`); where GPUs are wired to one another they forward too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from clustersim.topology.shortest_paths import shortest_paths
 READERS = {".graphml": read_graphml, ".json": read_node_link}
 MAX_FILE_BYTES = 50 * 10**6
 MAX_FAULTS = 100
-_QUANTITIES = ("bandwidth", "latency")
+_EDGE_ATTRIBUTES = ("bandwidth", "latency", "sharing")
 # Looking for the nearest name costs microseconds a name, and a large file may have many faults.
 _MAX_NAMES_TO_SEARCH = 10_000
 
@@ -111,7 +111,7 @@ def _edge_faults(drawn: DrawnGraph) -> Iterator[Fault]:
 @lru_cache(maxsize=256)
 def _misspelt(name: str) -> str:
     """Return what an attribute was probably meant to be; nothing for one that is right, or some tool's own."""
-    return "" if name in _QUANTITIES else nearest(name, _QUANTITIES)
+    return "" if name in _EDGE_ATTRIBUTES else nearest(name, _EDGE_ATTRIBUTES)
 
 
 def _links(edge: DrawnEdge, faults: list[Fault]) -> list[Link]:
@@ -129,5 +129,9 @@ def _links(edge: DrawnEdge, faults: list[Fault]) -> list[Link]:
             latency_ps = parse_time_ps(edge.attributes["latency"])
     except ValueError as error:
         faults.append(Fault(str(edge), f"latency: {error}"))
-    there = Link(edge.source, edge.target, bandwidth, latency_ps)
-    return [there] if edge.directed else [there, Link(edge.target, edge.source, bandwidth, latency_ps)]
+    sharing = edge.attributes.get("sharing")
+    if sharing not in (None, "fair", "fifo"):
+        faults.append(Fault(str(edge), f"sharing: got {sharing!r}; a link is shared 'fair' or 'fifo'"))
+        sharing = None
+    there = Link(edge.source, edge.target, bandwidth, latency_ps, sharing)
+    return [there] if edge.directed else [there, Link(edge.target, edge.source, bandwidth, latency_ps, sharing)]

@@ -1,122 +1,173 @@
-"""Placement: which GPU runs which rank, and where a rank stands on the parallelism axes."""
+"""Placements: which GPU runs which rank.
+
+A placement is a pure function ``(hosts, seed) -> GPUs``, in the order of ranks, and one line in `PLACEMENTS`; `place`
+leaves out what may not be used before it asks one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from math import prod
-from typing import NamedTuple
 
 from clustersim.errors import Fault, ScenarioError, TopologyError, nearest
+from clustersim.scenario.hostlist import expand_hosts
+from clustersim.scenario.placement import Placement, PlacementName
 from clustersim.topology.cluster import Cluster
+from clustersim.topology.flow_hash import flow_hash
 
-AXES = ("tp", "cp", "ep", "dp", "pp")
-
-
-class RankCoordinates(NamedTuple):
-    """Where a rank stands on each axis."""
-
-    tp: int
-    cp: int
-    dp: int
-    pp: int
+# Looking for the nearest name costs microseconds a name.
+_MAX_NAMES_TO_SEARCH = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class RankLayout:
-    """The grid of global ranks: ``order`` names the axes, the fastest-moving first.
+class Host:
+    """What a job gets as a whole: a node, or a GPU where the topology knows no nodes.
 
-    Expert parallelism regroups the ranks of tp, cp and dp; it is no factor of its own, so ``ep`` in the order moves
-    nothing here. An axis of one rank may be left out of the order.
-
-    References
+    Parameters
     ----------
-    Megatron-LM, ``megatron/core/parallel_state.py``, ``RankGenerator``.
-
-    Examples
-    --------
-    >>> layout = RankLayout(tp=2, dp=2, pp=2)
-    >>> layout.num_ranks, layout.coordinates(5)
-    (8, RankCoordinates(tp=1, cp=0, dp=0, pp=1))
-    >>> layout.rank(layout.coordinates(5))
-    5
+    number
+        Place among the cluster's hosts, by their first GPU.
+    gpus
+        Its GPUs in rising order.
+    rails
+        Rail of each of them: as the topology says, or else their place in the host.
     """
 
-    tp: int = 1
-    cp: int = 1
-    dp: int = 1
-    pp: int = 1
-    order: str = "tp-cp-ep-dp-pp"
-
-    def __post_init__(self) -> None:
-        named = self.order.split("-")
-        missing = [axis for axis in RankCoordinates._fields if axis not in named and getattr(self, axis) > 1]
-        if missing or len(set(named)) < len(named) or not set(named) <= set(AXES):
-            what = f"got {self.order!r}; an order names each of {', '.join(AXES)} once, joined by '-'"
-            raise ScenarioError(Fault("parallelism.order", what, hint="the first axis moves fastest"))
-        if min(self._sizes) < 1:
-            raise ScenarioError(Fault("parallelism", f"got {self}; every axis has at least one rank"))
-
-    @property
-    def _sizes(self) -> RankCoordinates:
-        return RankCoordinates(self.tp, self.cp, self.dp, self.pp)
-
-    @property
-    def num_ranks(self) -> int:
-        """Number of global ranks."""
-        return prod(self._sizes)
-
-    @property
-    def strides(self) -> RankCoordinates:
-        """How many ranks one step along each axis is.
-
-        Examples
-        --------
-        >>> RankLayout(tp=2, dp=3, pp=4).strides
-        RankCoordinates(tp=1, cp=2, dp=2, pp=6)
-        """
-        stride_by_axis, stride = dict.fromkeys(RankCoordinates._fields, 1), 1
-        for axis in self.order.split("-"):
-            if axis in stride_by_axis:
-                stride_by_axis[axis] = stride
-                stride *= int(getattr(self, axis))
-        return RankCoordinates(**stride_by_axis)
-
-    def rank(self, coordinates: RankCoordinates) -> int:
-        """Return the global rank at `coordinates`."""
-        return sum(index * stride for index, stride in zip(coordinates, self.strides, strict=True))
-
-    def coordinates(self, rank: int) -> RankCoordinates:
-        """Return where a global rank stands."""
-        return RankCoordinates(*(rank // stride % size for stride, size in zip(self.strides, self._sizes, strict=True)))
+    name: str
+    number: int
+    gpus: tuple[int, ...]
+    rails: tuple[int, ...]
+    is_reserved: bool
 
 
-def contiguous(num_ranks: int, cluster: Cluster) -> tuple[int, ...]:  # noqa: ARG001
-    """Return GPU r for rank r, as launchers number ranks: node after node."""
-    return tuple(range(num_ranks))
+def hosts_of(cluster: Cluster) -> tuple[Host, ...]:
+    """Return the hosts of a cluster, in the order of their first GPUs.
+
+    Raises
+    ------
+    TopologyError
+        A rail that is no whole number.
+    """
+    gpus_by_name: dict[str, list[int]] = {}
+    for gpu, node in enumerate(cluster.gpus):
+        gpus_by_name.setdefault(str(cluster.nodes[node].get("host", node)), []).append(gpu)
+    return tuple(
+        Host(
+            name,
+            number,
+            tuple(gpus),
+            tuple(_rail(cluster, gpu, place) for place, gpu in enumerate(gpus)),
+            any(_is_reserved(cluster, gpu) for gpu in gpus),
+        )
+        for number, (name, gpus) in enumerate(gpus_by_name.items())
+    )
 
 
-Placement = Callable[[int, Cluster], tuple[int, ...]]
+def _rail(cluster: Cluster, gpu: int, place: int) -> int:
+    rail = cluster.nodes[cluster.gpus[gpu]].get("rail", place)
+    if isinstance(rail, int) or (isinstance(rail, str) and rail.isdecimal() and len(rail) < 10):
+        return int(rail)
+    raise TopologyError(Fault(f"node {cluster.gpus[gpu]}", f"rail: got {rail!r}; a rail is a whole number from 0"))
 
-PLACEMENTS: dict[str, Placement] = {
+
+def _is_reserved(cluster: Cluster, gpu: int) -> bool:
+    reserved = cluster.nodes[cluster.gpus[gpu]].get("reserved", False)
+    if str(reserved).lower() not in ("true", "false"):
+        raise TopologyError(Fault(f"node {cluster.gpus[gpu]}", f"reserved: got {reserved!r}; it is true or false"))
+    return str(reserved).lower() == "true"
+
+
+def contiguous(hosts: Sequence[Host], seed: int) -> tuple[int, ...]:  # noqa: ARG001
+    """Return GPU after GPU and host after host, as launchers number ranks."""
+    return tuple(gpu for host in hosts for gpu in host.gpus)
+
+
+def rail_aligned(hosts: Sequence[Host], seed: int) -> tuple[int, ...]:  # noqa: ARG001
+    """Return each host's GPUs in the order of their rails, without hosts that lack a rail others have.
+
+    Ranks a whole number of hosts apart are then on the same rail.
+    """
+    complete = max((sorted(host.rails) for host in hosts), key=len, default=[])
+    whole = [host for host in hosts if sorted(host.rails) == complete]
+    return tuple(gpu for host in whole for _, gpu in sorted(zip(host.rails, host.gpus, strict=True)))
+
+
+def scattered(hosts: Sequence[Host], seed: int) -> tuple[int, ...]:
+    """Return whole hosts in an order that the seed decides, as a fragmented cluster hands them out."""
+    salt = flow_hash(0, seed)
+    return contiguous(sorted(hosts, key=lambda host: flow_hash(salt, host.number)), seed)
+
+
+PLACEMENTS: dict[PlacementName, Callable[[Sequence[Host], int], tuple[int, ...]]] = {
     "contiguous": contiguous,
+    "rail-aligned": rail_aligned,
+    "scattered": scattered,
 }
 
 
-def place(placement: str, num_ranks: int, cluster: Cluster) -> tuple[int, ...]:
+def place(placement: Placement, num_ranks: int, cluster: Cluster, seed: int = 0) -> tuple[int, ...]:
     """Return the GPU of each rank.
+
+    Parameters
+    ----------
+    placement
+        Which hosts, and how.
+    num_ranks
+        Ranks to place.
+    cluster
+        Where to place them.
+    seed
+        Seed of a scattered placement that has none of its own.
 
     Raises
     ------
     ScenarioError
-        For a placement that doesn't exist.
+        A host that there is not, twice, or that is reserved.
     TopologyError
-        When there are more ranks than GPUs.
+        More ranks than GPUs, or than GPUs that are left.
+
+    Examples
+    --------
+    >>> from clustersim.scenario.fabrics import Ring
+    >>> from clustersim.topology.table import build_cluster
+    >>> ring = build_cluster(Ring(fabric="ring", gpus=6))
+    >>> place(Placement(hosts=["gpu3-5", "gpu0"], exclude="gpu4"), 3, ring)
+    (3, 5, 0)
     """
-    if placement not in PLACEMENTS:
-        what = f"unknown placement {placement!r}; allowed: {', '.join(PLACEMENTS)}"
-        raise ScenarioError(Fault("cluster.placement", what, hint=nearest(placement, list(PLACEMENTS))))
     if num_ranks > len(cluster.gpus):
         what = f"{num_ranks} ranks need a GPU each; {cluster.name} has {len(cluster.gpus)}"
         raise TopologyError(Fault("cluster.topology", what))
-    return PLACEMENTS[placement](num_ranks, cluster)
+    own_seed = seed if placement.seed is None else placement.seed
+    gpus = PLACEMENTS[placement.name](_usable_hosts(placement, hosts_of(cluster)), own_seed)
+    if num_ranks > len(gpus):
+        what = f"{num_ranks} ranks; {placement.name} finds {len(gpus)} of {len(cluster.gpus)} GPUs to place them on"
+        raise TopologyError(Fault("cluster.placement", what, hint="leave out fewer hosts"))
+    return gpus[:num_ranks]
+
+
+def _usable_hosts(placement: Placement, hosts: Sequence[Host]) -> list[Host]:
+    by_name = {host.name: host for host in hosts}
+    faults: list[Fault] = []
+    chosen = list(by_name.values())
+    if placement.hosts is not None:
+        chosen = list(_named_hosts("hosts", placement.hosts, by_name, faults))
+        times = Counter(host.name for host in chosen)
+        repeated = [name for name, count in times.items() if count > 1]
+        faults += [Fault("cluster.placement.hosts", f"the host '{name}' stands in the list twice") for name in repeated]
+        reserved = [host.name for host in chosen if host.is_reserved]
+        faults += [Fault("cluster.placement.hosts", f"the topology reserves the host '{name}'") for name in reserved]
+    excluded = {host.name for host in _named_hosts("exclude", placement.exclude or (), by_name, faults)}
+    if faults:
+        raise ScenarioError(faults)
+    return [host for host in chosen if not host.is_reserved and host.name not in excluded]
+
+
+def _named_hosts(key: str, texts: Sequence[str], by_name: dict[str, Host], faults: list[Fault]) -> Iterator[Host]:
+    for text in texts:
+        for name in expand_hosts(text, by_name.__contains__):
+            if name in by_name:
+                yield by_name[name]
+                continue
+            hint = nearest(name, list(by_name)) if len(by_name) <= _MAX_NAMES_TO_SEARCH else ""
+            faults.append(Fault(f"cluster.placement.{key}", f"the topology has no host '{name}'", hint=hint))

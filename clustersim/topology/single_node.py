@@ -1,25 +1,22 @@
-"""Single node: GPUs on one switch, each with its own link up and down."""
+"""Single node: GPUs on one switch, each with its own link up and down, or wired directly."""
 
 from __future__ import annotations
 
-from clustersim.scenario.fabrics import SingleNode
-from clustersim.topology.cluster import Cluster, both_ways, gpu_attributes
-
-
-def switch_route(source: int, destination: int) -> tuple[int, ...]:
-    """Return the sender's link up (2 * GPU) and the receiver's link down (2 * GPU + 1).
-
-    Examples
-    --------
-    >>> switch_route(0, 3)
-    (0, 7)
-    """
-    return (2 * source, 2 * destination + 1)
+from clustersim.scenario.fabrics import LinkSpec, SingleNode
+from clustersim.topology.cluster import Cluster, Link, both_ways, gpu_attributes
+from clustersim.topology.layouts import LAYOUTS, part_attributes
+from clustersim.topology.wires import part_of
 
 
 def single_node(spec: SingleNode) -> Cluster:
     """Return the cluster of `spec`."""
     gpus = tuple(f"gpu{gpu}" for gpu in range(spec.gpus))
-    nodes = dict.fromkeys(gpus, gpu_attributes(spec.device, host="node0")) | {"switch": {"kind": "switch"}}
-    links = tuple(link for gpu in gpus for link in both_ways(gpu, "switch", spec.scaleup))
-    return Cluster(spec.fabric, nodes, gpus, links, switch_route)
+    inside = LAYOUTS[spec.layout](spec.gpus)
+    parts = {part: part_attributes(part) for part in inside.parts}
+    nodes = dict.fromkeys(gpus, gpu_attributes(spec.device, host="node0")) | parts
+    links: list[Link] = []
+    for wire in inside.wires:
+        lower, upper = (end if isinstance(end, str) else gpus[end] for end in (wire.lower, wire.upper))
+        between_sockets = spec.socket_link or LinkSpec()
+        links += both_ways(lower, upper, part_of(spec.scaleup, wire.parts, wire.of) if wire.of else between_sockets)
+    return Cluster(spec.fabric, nodes, gpus, tuple(links), inside.route)

@@ -7,11 +7,15 @@ from typing import Any
 
 from clustersim.scenario.fabrics import Topology
 from clustersim.topology.cluster import Cluster
+from clustersim.topology.dragonfly import dragonfly
+from clustersim.topology.fat_tree import fat_tree
 from clustersim.topology.full_mesh import full_mesh
 from clustersim.topology.graph_file import graph
 from clustersim.topology.leaf_spine import leaf_spine
+from clustersim.topology.rail_fat_tree import nvl_domain, rail_fat_tree
 from clustersim.topology.ring import ring
 from clustersim.topology.single_node import single_node
+from clustersim.topology.torus import torus
 
 FABRICS: dict[str, Callable[[Any], Cluster]] = {
     "full-mesh": full_mesh,
@@ -19,6 +23,11 @@ FABRICS: dict[str, Callable[[Any], Cluster]] = {
     "single-node": single_node,
     "leaf-spine": leaf_spine,
     "graph": graph,
+    "fat-tree": fat_tree,
+    "rail-fat-tree": rail_fat_tree,
+    "nvl-domain": nvl_domain,
+    "dragonfly": dragonfly,
+    "torus": torus,
 }
 
 

@@ -11,7 +11,8 @@ from clustersim.scenario.spec import Scenario
 from clustersim.schedules.activation_limit import footprints
 from clustersim.schedules.check import microbatches_by_chain
 from clustersim.topology.cluster import Cluster
-from clustersim.topology.placement import RankCoordinates, RankLayout, place
+from clustersim.topology.placement import place
+from clustersim.topology.rank_layout import RankCoordinates, RankLayout
 from clustersim.workload.hops import with_hops
 from clustersim.workload.lowering import StepOptions, lower
 from clustersim.workload.stages import costs_of, policy_of, schedule_of, stage_costs, static_bytes
@@ -33,7 +34,7 @@ def build_job(scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin
     """
     parallelism = scenario.parallelism
     layout = RankLayout(parallelism.tp, parallelism.cp, parallelism.dp, parallelism.pp, parallelism.order)
-    gpu_by_rank = place(scenario.cluster.placement, layout.num_ranks, cluster)
+    gpu_by_rank = place(scenario.cluster.placement, layout.num_ranks, cluster, scenario.seed)
     shares = deal_samples(scenario.batch, parallelism.dp)
     replicas = [
         (share, tuple(layout.rank(RankCoordinates(tp, cp, dp, pp)) for pp in range(parallelism.pp)))

@@ -10,6 +10,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "clustersim"
 
+# What a scenario says of topologies and placements, and the readers of its files, which serve importers, too.
+TOPOLOGY_READS = {
+    f"scenario.{name}" for name in ("fabrics", "hostlist", "node", "placement", "read_yaml", "text", "units")
+}
+
 # A room may import itself and these; "scenario.units" allows that one module, "scenario" the whole room.
 ALLOWED = {
     "errors": set(),
@@ -20,9 +25,9 @@ ALLOWED = {
     "schedules": {"ops", "errors"},
     # A schedule says itself which shapes it refuses, so that a scenario can report it with its place in the file.
     "scenario": {"schedules", "ops", "errors"},
-    "topology": {"scenario.fabrics", "scenario.units", "errors"},
+    "topology": TOPOLOGY_READS | {"errors"},
     "workload": {"scenario", "schedules", "topology", "ops", "errors"},
-    "engine": {"ops", "trace", "topology", "limits", "errors"},
+    "engine": {"ops", "trace", "topology", "limits", "errors", "scenario.units"},
     "analysis": {"trace", "ops", "errors"},
     "provenance": {"result", "scenario", "topology", "trace"},
     "simulation": {

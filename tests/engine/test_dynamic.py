@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 from running import equal_costs
 
 from clustersim.analysis.invariants import check_invariants
@@ -13,7 +15,7 @@ from clustersim.analysis.memory import measure_memory
 from clustersim.engine.run import run
 from clustersim.errors import DeadlockError, ScheduleError
 from clustersim.ops import Action, GpuView, Job, Kind, Pipeline, Policy, Program, Schedule, Shape, StaticBytes
-from clustersim.scenario.fabrics import FullMesh
+from clustersim.scenario.fabrics import Topology
 from clustersim.schedules.check import check_schedule
 from clustersim.schedules.policies import backward_first, forward_first, memory_bounded
 from clustersim.schedules.table import build_schedule
@@ -40,10 +42,14 @@ def _jittered(program: Program, random: Random) -> Program:
     return replace(program, durations_ps=durations)
 
 
-def run_job(job: Job) -> Trace:
-    link = {"bandwidth": "1 TB/s", "latency": "30 ps"}
-    num_gpus = max(2, len(job.ranks[0]))
-    trace = run(job, build_cluster(FullMesh.model_validate({"fabric": "full-mesh", "gpus": num_gpus, "link": link})))
+PRIVATE = {"fabric": "full-mesh", "link": {"bandwidth": "1 TB/s", "latency": "30 ps"}}
+SHARED = {"fabric": "single-node", "scaleup": {"bandwidth": "70 GB/s", "latency": "30 ps"}}
+FABRICS: TypeAdapter[Any] = TypeAdapter(Topology)
+
+
+def run_job(job: Job, fabric: dict[str, Any] = PRIVATE) -> Trace:
+    num_gpus = max(3, len(job.ranks[0]))
+    trace = run(job, build_cluster(FABRICS.validate_python(fabric | {"gpus": num_gpus})))
     check_invariants(trace)
     return trace
 
@@ -64,17 +70,19 @@ def orders_in(trace: Trace) -> tuple[tuple[Action, ...], ...]:
     ("1f1b", Shape(4, 9)), ("zb-h1", Shape(4, 9)), ("interleaved-1f1b", Shape(3, 6, 2)), ("gpipe", Shape(1, 3)),
 ])  # fmt: skip
 @pytest.mark.parametrize("jitter", [None, 1, 2])
+@pytest.mark.parametrize("fabric", [PRIVATE, SHARED], ids=["private", "shared"])
 def test_the_order_that_came_out_runs_the_same_as_a_static_one(
-    policy: Policy, name: str, shape: Shape, jitter: int | None
+    policy: Policy, name: str, shape: Shape, jitter: int | None, fabric: dict[str, Any]
 ) -> None:
     job = job_of(name, shape, policy, num_steps=2, jitter=jitter)
-    online = run_job(job)
+    online = run_job(job, fabric)
+    assert online.links.is_fair.all() == (fabric is SHARED or shape.num_ranks == 1)
     base = job.pipelines[0].schedule
     one_step = tuple(order[: len(order) // 2] for order in orders_in(online))
     check_schedule(Schedule("online", shape, one_step, base.rank_by_stage, base.chains))
     # A policy that never waits with work at hand starts each op as early as a static program in its order does.
     programs, messages = _as_static(job, online)
-    static = run_job(replace(job, policy=None, pipelines=(Pipeline(base, programs, messages),)))
+    static = run_job(replace(job, policy=None, pipelines=(Pipeline(base, programs, messages),)), fabric)
     assert static.ops.start_ps.tolist() == online.ops.start_ps.tolist()
     assert static.transfers.end_ps.tolist() == online.transfers.end_ps.tolist()
 

@@ -12,7 +12,11 @@ from clustersim.analysis.invariants import check_invariants
 from clustersim.scenario.load import scenario_from_mapping
 
 MS = 10**9  # ps
-SWITCHED = {"fabric": "single-node", "gpus": 8, "scaleup": {"bandwidth": "1 GB/s", "latency": "1 ms"}}
+SWITCHED = {
+    "fabric": "single-node",
+    "gpus": 8,
+    "scaleup": {"bandwidth": "1 GB/s", "latency": "1 ms", "sharing": "fifo"},
+}
 COSTS = {"forward": "10 ms", "input_grad": "10 ms", "weight_grad": "10 ms", "message": "2 MB"}  # 2 ms a link
 
 
@@ -40,11 +44,11 @@ def forwards(run: cs.Result) -> list[tuple[int, int, int]]:
     ]
 
 
-def two_hosts(folder: Path) -> dict[str, object]:
+def two_hosts(folder: Path, sharing: str = "fifo") -> dict[str, object]:
     """Return a fabric of two GPUs a side, and one wire of 1 GB/s and 1 ms between the sides."""
     gpus = [{"id": f"gpu{number}", "kind": "gpu"} for number in range(4)]
     wires = [{"source": f"gpu{number}", "target": "left" if number < 2 else "right"} for number in range(4)]
-    middle = {"source": "left", "target": "right", "bandwidth": "1 GB/s", "latency": "1 ms"}
+    middle = {"source": "left", "target": "right", "bandwidth": "1 GB/s", "latency": "1 ms", "sharing": sharing}
     graph = {"nodes": [*gpus, {"id": "left"}, {"id": "right"}], "edges": [*wires, middle]}
     path = folder / "hosts.json"
     path.write_text(json.dumps(graph))
@@ -89,7 +93,7 @@ def test_rendezvous_over_a_shared_wire_takes_turns_too(tmp_path: Path) -> None:
 def test_a_link_serves_a_sender_s_short_and_long_routes_as_one_queue() -> None:
     # On a ring of 6 with 4 ranks, GPU 0 reaches GPU 1 over 0->1, and chunk 0 of rank 3 sends on to rank 0 the other way
     # round: 3->2->1->0. Both kinds of route begin on links that one-hop messages use as well.
-    ring = {"fabric": "ring", "gpus": 6, "link": {"bandwidth": "100 GB/s", "latency": "1 us"}}
+    ring = {"fabric": "ring", "gpus": 6, "link": {"bandwidth": "100 GB/s", "latency": "1 us", "sharing": "fifo"}}
     run = result(
         ring,
         parallelism={"pp": 4, "vpp": 2},

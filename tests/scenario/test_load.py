@@ -313,7 +313,7 @@ class TestShow:
     def test_every_value_has_a_row(self, minimal: Path) -> None:
         keys = [row.key for row in resolved(load_scenario(minimal))]
         assert len(keys) == len(set(keys))
-        assert {"parallelism.tp", "runtime.overlap.tp", "cluster.placement", "batch.micro_batch_size"} <= set(keys)
+        assert {"parallelism.tp", "runtime.overlap.tp", "cluster.placement.name", "batch.micro_batch_size"} <= set(keys)
 
 
 @pytest.mark.parametrize("name", gallery_names("scenarios"))

@@ -59,7 +59,7 @@ def test_the_models_load_neither_networkx_nor_numpy() -> None:
         ({"fabric": "ring", "gpus": 8, "nodes": 1}, "ring.nodes: Extra inputs"),
         ({"fabric": "full-mesh", "gpus": 8, "link": {"bandwidth": 100}}, "a bare number (100)"),
         ({"fabric": "full-mesh", "gpus": 8, "link": {"latency": "2 uS"}}, "'uS' is not a unit of time"),
-        ({"fabric": "full-mesh", "gpus": 8, "link": {"sharing": "fair"}}, "max-min sharing is not available"),
+        ({"fabric": "full-mesh", "gpus": 8, "link": {"sharing": "equal"}}, "'fair' or 'fifo'"),
         ({"fabric": "single-node", "gpus": 8, "gpus_per_node": 8, "scaleup": {}}, "single-node.gpus_per_node: Extra"),
         ({"fabric": "single-node", "gpus": 8}, "single-node.scaleup: Field required"),
         (LEAF_SPINE | {"nodes": 10**6}, "nodes * gpus_per_node is 8000000"),
@@ -76,7 +76,7 @@ def test_what_is_refused(mapping: dict[str, Any], expected: str) -> None:
 
 
 def test_all_mistakes_of_a_link_are_reported_together() -> None:
-    wrong = {"bandwidth": "80 GiB", "latency": 1, "sharing": "fair", "delay": "1 us"}
+    wrong = {"bandwidth": "80 GiB", "latency": 1, "sharing": "equal", "delay": "1 us"}
     assert len(messages({"fabric": "full-mesh", "gpus": 8, "link": wrong})) == 4
 
 

@@ -1,4 +1,4 @@
-"""Layouts: rank and coordinates are inverse for every order; placements give every rank a GPU."""
+"""Layouts: rank and coordinates are inverse for every order."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustersim.errors import ScenarioError, TopologyError
-from clustersim.scenario.fabrics import FullMesh
-from clustersim.topology import RankCoordinates, RankLayout, build_cluster, place
+from clustersim.errors import ScenarioError
+from clustersim.topology import RankCoordinates, RankLayout
 
 size = st.integers(1, 4)
 orders = st.permutations(["tp", "cp", "ep", "dp", "pp"]).map("-".join)
@@ -59,13 +58,3 @@ def test_an_order_that_is_none(order: str) -> None:
 def test_an_axis_without_ranks() -> None:
     with pytest.raises(ScenarioError, match="at least one rank"):
         RankLayout(pp=0)
-
-
-def test_contiguous_placement_and_its_limits() -> None:
-    cluster = build_cluster(FullMesh(fabric="full-mesh", gpus=4))
-    assert place("contiguous", 3, cluster) == (0, 1, 2)
-    assert place("contiguous", 4, cluster) == (0, 1, 2, 3)
-    with pytest.raises(TopologyError, match="5 ranks need a GPU each; full-mesh has 4"):
-        place("contiguous", 5, cluster)
-    with pytest.raises(ScenarioError, match="did you mean 'contiguous'"):
-        place("contigous", 2, cluster)

@@ -13,7 +13,21 @@ import networkx as nx
 import pytest
 
 from clustersim.errors import TopologyError
-from clustersim.scenario.fabrics import FullMesh, GraphFile, LeafSpine, LinkSpec, Ring, SingleNode, Topology
+from clustersim.scenario.fabrics import (
+    Dragonfly,
+    FatTree,
+    FullMesh,
+    GraphFile,
+    HostedFabric,
+    LeafSpine,
+    LinkSpec,
+    NvlDomain,
+    RailFatTree,
+    Ring,
+    SingleNode,
+    Topology,
+    Torus,
+)
 from clustersim.topology import FABRICS, Cluster, build_cluster
 
 FAST = LinkSpec(bandwidth="300 GB/s", latency="1 us")
@@ -25,6 +39,13 @@ def leaf_spine(nodes: int, gpus_per_node: int, nics_per_node: int, **more: Any) 
     sizes = {"nodes": nodes, "gpus_per_node": gpus_per_node, "nics_per_node": nics_per_node}
     return LeafSpine.model_validate({"fabric": "leaf-spine", "scaleup": FAST, "nic": SLOW} | sizes | more)
 
+
+def hosted(family: type[Any], fabric: str, nodes: int, gpus_per_node: int, nics_per_node: int, **more: Any) -> Any:
+    sizes = {"nodes": nodes, "gpus_per_node": gpus_per_node, "nics_per_node": nics_per_node}
+    return family.model_validate({"fabric": fabric, "scaleup": FAST, "nic": SLOW} | sizes | more)
+
+
+DRAGONFLY = {"nics_per_router": 2, "routers_per_group": 3, "global_links_per_router": 1}
 
 SMALL: dict[str, Topology] = {
     "mesh of 1": FullMesh(fabric="full-mesh", gpus=1),
@@ -40,7 +61,32 @@ SMALL: dict[str, Topology] = {
     "last leaf half empty": leaf_spine(5, 2, 2, nodes_per_leaf=2, oversubscription=2.0),
     "more NICs than GPUs": leaf_spine(3, 2, 4, nodes_per_leaf=1),
     "one GPU a node": leaf_spine(6, 1, 1, nodes_per_leaf=2, spines=3),
+    "leaf-spine by hash": leaf_spine(5, 2, 2, nodes_per_leaf=2, routing="ecmp"),
+    "leaf-spine of direct nodes": leaf_spine(3, 4, 4, nodes_per_leaf=1, layout="mesh"),
     "graph": GraphFile(fabric="graph", file=str(GALLERY / "two-hosts.graphml")),
+    "node of a ring": SingleNode(fabric="single-node", gpus=7, layout="nvlink-ring", scaleup=FAST),
+    "node of two in a ring": SingleNode(fabric="single-node", gpus=2, layout="nvlink-ring", scaleup=FAST),
+    "node of a mesh": SingleNode(fabric="single-node", gpus=5, layout="mesh", scaleup=FAST),
+    "node of one, meshed": SingleNode(fabric="single-node", gpus=1, layout="mesh", scaleup=FAST),
+    "node of a cube mesh": SingleNode(fabric="single-node", gpus=8, layout="cube-mesh", scaleup=FAST),
+    "node of two sockets": SingleNode(fabric="single-node", gpus=5, layout="pcie", scaleup=FAST, socket_link=SLOW),
+    "fat tree of one tier": hosted(FatTree, "fat-tree", 2, 2, 2, radix=8),
+    "fat tree of two tiers": hosted(FatTree, "fat-tree", 8, 1, 1, radix=4),
+    "fat tree of three tiers": hosted(FatTree, "fat-tree", 16, 1, 1, radix=4),
+    "fat tree, last pod half empty": hosted(FatTree, "fat-tree", 11, 2, 1, radix=4, routing="ecmp"),
+    "fat tree, oversubscribed": hosted(FatTree, "fat-tree", 20, 2, 2, radix=8, oversubscription=[2, 1.5]),
+    "rails of two tiers": hosted(RailFatTree, "rail-fat-tree", 7, 4, 4, radix=8),
+    "rails of three tiers": hosted(RailFatTree, "rail-fat-tree", 20, 2, 2, radix=8),
+    "fewer rails than GPUs": hosted(RailFatTree, "rail-fat-tree", 9, 4, 2, radix=8, routing="ecmp"),
+    "NVLink domains": hosted(NvlDomain, "nvl-domain", 9, 2, 2, radix=8, nodes_per_domain=4),
+    "dragonfly of all groups": hosted(Dragonfly, "dragonfly", 24, 1, 1, **DRAGONFLY),
+    "dragonfly of two groups": hosted(Dragonfly, "dragonfly", 11, 2, 1, **DRAGONFLY),
+    "dragonfly of one group": hosted(Dragonfly, "dragonfly", 3, 2, 2, **DRAGONFLY),
+    "ring as a torus": Torus(fabric="torus", dims=(5,), link=SLOW),
+    "torus": Torus(fabric="torus", dims=(3, 4), link=SLOW),
+    "torus of three dimensions": Torus(fabric="torus", dims=(2, 4, 3), link=SLOW),
+    "torus with a line of one": Torus(fabric="torus", dims=(4, 1, 2)),
+    "mesh of two dimensions": Torus(fabric="torus", dims=(3, 4), wraparound=False),
 }
 small = pytest.mark.parametrize("topology", SMALL.values(), ids=SMALL.keys())
 
@@ -48,6 +94,26 @@ small = pytest.mark.parametrize("topology", SMALL.values(), ids=SMALL.keys())
 def pairs(cluster: Cluster) -> list[tuple[int, int]]:
     numbers = range(len(cluster.gpus))
     return [(source, destination) for source in numbers for destination in numbers]
+
+
+def passable(topology: Topology, graph: nx.Graph[str], source: str, destination: str) -> nx.Graph[str]:
+    """Return the part of `graph` that a message between two GPUs may pass."""
+    if isinstance(topology, HostedFabric):
+        hosts = [graph.nodes[end]["host"] for end in (source, destination)]
+        if hosts[0] == hosts[1]:
+            return graph.subgraph([node for node in graph if "/nic" not in node])
+    if not isinstance(topology, Dragonfly):
+        return graph
+
+    def group(node: str) -> int:
+        """Return the group of a router, or of the one that a GPU's first NIC is on."""
+        if node.startswith("gpu"):
+            nic = next(near for near in graph[node] if "/nic" in near)
+            node = next(near for near in graph[nic] if near.startswith("router"))
+        return int(node.removeprefix("router")) // topology.routers_per_group
+
+    groups = {group(source), group(destination)}
+    return graph.subgraph([node for node in graph if not node.startswith("router") or group(node) in groups])
 
 
 def test_every_family_is_walked_by_these_tests() -> None:
@@ -68,8 +134,9 @@ def test_links_of_a_route_join_up(topology: Topology) -> None:
 def test_a_route_is_as_short_as_networkx_finds_it(topology: Topology) -> None:
     cluster = build_cluster(topology)
     for source, destination in pairs(cluster):
-        shortest = nx.shortest_path_length(cluster.graph, cluster.gpus[source], cluster.gpus[destination])
-        assert len(cluster.route(source, destination)) == shortest
+        ends = cluster.gpus[source], cluster.gpus[destination]
+        graph = passable(topology, cluster.graph, *ends)
+        assert len(cluster.route(source, destination)) == nx.shortest_path_length(graph, *ends)
 
 
 @small

@@ -1,0 +1,220 @@
+"""Fairly shared links: one SimPy process for all of them, which wakes when a flow begins to drain or ends.
+
+A message whose route has a fair link is a flow: it waits the sum of its route's latencies, then drains at its max-min
+fair rate on every link at once. The process handles all that happens at one time in one go: flows that end leave, those
+whose latency is over join, rates are settled once, and the flows whose rate moved get a new end. It acts after all ops
+that end at that time; flows that end together arrive by sender rank, then by op.
+
+What is left of a flow is an exact integer, in units of 10^-12/scale bytes (a byte/s for a picosecond, over the scale of
+`MaxMin`), so that it does not depend on how often rates moved. An end is rounded up to the picosecond; until then the
+flow keeps its share.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Generator, Mapping, Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+from clustersim.engine.clock import Actor, Hold, Timeline
+from clustersim.engine.link import Mailbox
+from clustersim.engine.sharing import Flow, MaxMin
+from clustersim.scenario.units import PS_PER_S
+from clustersim.topology.cluster import Link
+
+_PRIORITY = 2  # after the ends of ops, which have SimPy's normal priority, 1
+
+
+class RateLog:
+    """Each rate that a flow got: parallel columns."""
+
+    __slots__ = ("bottleneck", "bytes_per_s", "start_ps", "transfer")
+
+    def __init__(self) -> None:
+        self.transfer = array("q")
+        self.start_ps = array("q")
+        self.bytes_per_s = array("d")
+        self.bottleneck = array("q")  # number of the link that set the rate
+
+    def note(self, transfer: int, time_ps: int, bytes_per_s: float, bottleneck: int) -> None:
+        """Add one rate, which holds until the transfer's next one, or its end."""
+        self.transfer.append(transfer)
+        self.start_ps.append(time_ps)
+        self.bytes_per_s.append(bytes_per_s)
+        self.bottleneck.append(bottleneck)
+
+
+class Draining:
+    """A message on its way: what is left of it since when, at which rate, and when it will so end."""
+
+    __slots__ = (
+        "bottleneck",
+        "end_ps",
+        "flow",
+        "left",
+        "message",
+        "number",
+        "rate",
+        "route",
+        "scale",
+        "sender",
+        "since_ps",
+    )
+
+    def __init__(self, route: FairRoute, message: int, size_bytes: int, sender: int) -> None:
+        self.route, self.message, self.sender = route, message, sender
+        self.number = route.first_transfer + message
+        self.left = size_bytes * PS_PER_S
+        self.rate = 0
+        self.scale = 1  # of `left` and `rate`
+        self.bottleneck = self.since_ps = self.end_ps = -1
+        self.flow: Flow | None = None
+
+    def drain_until(self, time_ps: int, scale: int) -> None:
+        """Bring what is left up to date, on the scale that rates now have."""
+        self.left -= self.rate * (time_ps - self.since_ps)
+        self.since_ps = time_ps
+        if self.scale != scale:
+            self.left *= scale // self.scale
+            self.rate *= scale // self.scale
+            self.scale = scale
+
+
+Coming = tuple[int, int, int, Draining]  # when, sender, number
+
+
+class FairNetwork:
+    """The links that are fairly shared, the flows on them, and the process that keeps them.
+
+    Parameters
+    ----------
+    env
+        Simulated time.
+    links
+        The links by number; all have limited bandwidth.
+    """
+
+    def __init__(self, env: Timeline, links: Mapping[int, Link]) -> None:
+        self.env = env
+        self.rates = RateLog()
+        capacities = {number: link.bandwidth_bytes_per_s for number, link in links.items()}
+        self._sharing = MaxMin({number: capacity for number, capacity in capacities.items() if capacity is not None})
+        self._draining: dict[Flow, Draining] = {}
+        self._joins: list[Coming] = []
+        self._ends: list[Coming] = []  # with ends that rates have moved since; those are passed over
+        self._wakes: list[int] = []
+        self._hold = Hold(env)
+        Actor(env, self._run(), self._hold)
+
+    def join_at(self, time_ps: int, draining: Draining) -> None:
+        """Let a message begin to drain at `time_ps`, not before now."""
+        heappush(self._joins, (time_ps, draining.sender, draining.number, draining))
+        self._wake_by(time_ps)
+
+    def _wake_by(self, time_ps: int) -> None:
+        if not self._wakes or time_ps < self._wakes[0]:
+            heappush(self._wakes, time_ps)
+            self.env.wake(self._hold, time_ps, _PRIORITY)
+
+    def _run(self) -> Generator[Hold, Any, None]:
+        while True:
+            yield self._hold
+            heappop(self._wakes)
+            now = self.env.now
+            ended = self._pass_ends(now) + self._pass_joins(now)
+            for flow in self._sharing.settle():
+                self._move(flow, now)
+            for draining in sorted(ended, key=lambda draining: (draining.sender, draining.number)):
+                draining.route.mailbox.deliver(draining.message, now)
+            while self._ends and not _is_due(self._ends[0]):
+                heappop(self._ends)
+            for coming in (self._joins, self._ends):
+                if coming:
+                    self._wake_by(coming[0][0])
+
+    def _pass_ends(self, now: int) -> list[Draining]:
+        """Let the flows that end now leave."""
+        ended = []
+        while self._ends and self._ends[0][0] <= now:
+            entry = heappop(self._ends)
+            draining = entry[-1]
+            if draining.flow is not None and _is_due(entry):
+                self._sharing.remove(draining.flow)
+                del self._draining[draining.flow]
+                draining.flow = None
+                ended.append(draining)
+        return ended
+
+    def _pass_joins(self, now: int) -> list[Draining]:
+        """Let the messages whose latency is over begin to drain; return those that have nothing to drain."""
+        empty = []
+        while self._joins and self._joins[0][0] <= now:
+            draining = heappop(self._joins)[-1]
+            draining.route.mailbox.started[draining.message] = draining.since_ps = now
+            if draining.left:
+                draining.flow = self._sharing.add(draining.route.links)
+                self._draining[draining.flow] = draining
+            else:
+                empty.append(draining)
+        return empty
+
+    def _move(self, flow: Flow, now: int) -> None:
+        """Give a flow its new rate."""
+        draining, scale, rate = self._draining[flow], self._sharing.scale, flow.limit
+        assert isinstance(rate, int)  # settled
+        draining.drain_until(now, scale)
+        has_moved, bottleneck = rate != draining.rate, flow.bottleneck.number
+        if has_moved or bottleneck != draining.bottleneck:
+            draining.bottleneck = bottleneck
+            self.rates.note(draining.number, now, rate / scale, bottleneck)
+        if has_moved:
+            draining.rate = rate
+            draining.end_ps = now - (-draining.left // rate)
+            heappush(self._ends, (draining.end_ps, draining.sender, draining.number, draining))
+
+
+def _is_due(entry: Coming) -> bool:
+    """Return whether an entry among the ends still stands."""
+    end_ps, _, _, draining = entry
+    return draining.flow is not None and draining.end_ps == end_ps
+
+
+class FairRoute:
+    """A route with a fair link: what is sent over it is a flow on all its links of limited bandwidth.
+
+    Parameters
+    ----------
+    network
+        The fair links.
+    links
+        Numbers of those on the route.
+    latency_ps
+        Sum of the latencies of all links on the route. [ps]
+    mailbox
+        Where messages arrive.
+    first_transfer
+        Number, over the whole run, of the mailbox's first message.
+    """
+
+    def __init__(
+        self, network: FairNetwork, links: Sequence[int], latency_ps: int, mailbox: Mailbox, first_transfer: int
+    ) -> None:
+        self.network, self.links, self.latency_ps = network, links, latency_ps
+        self.mailbox, self.first_transfer = mailbox, first_transfer
+
+    def hold_ps(self, size_bytes: int) -> int:
+        """Return the size itself: for how long a flow is on its links is not known before. [bytes]"""
+        return size_bytes
+
+    def parcel(self, message: int, size_bytes: Any, sender: int) -> tuple[int, int, int]:
+        """Return what ``carry`` takes when the message is sent; `sender` is a global rank."""
+        return message, size_bytes, sender
+
+    def carry(self, parcel: Any) -> None:
+        """Send a message now."""
+        self.carry_at(parcel, self.network.env.now)
+
+    def carry_at(self, parcel: Any, time_ps: int) -> None:
+        """Send a message at `time_ps`, not before now."""
+        self.network.join_at(time_ps + self.latency_ps, Draining(self, *parcel))

@@ -1,0 +1,103 @@
+"""Runs a list of flows on a cluster, without any GPU: each starts at its time, whatever the others do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from clustersim.engine.budget import no_garbage_collection, run_within
+from clustersim.engine.clock import Timeline
+from clustersim.engine.fair import FairNetwork, FairRoute, RateLog
+from clustersim.engine.link import LinkServer, LongRoute, Mailbox
+from clustersim.engine.record_links import Loads, link_columns, rate_columns, slowed_by_link_ps
+from clustersim.limits import Limits
+from clustersim.topology.cluster import Cluster
+from clustersim.topology.discipline import Links, Pair, fair_links_of_flows
+from clustersim.trace import FlowTrace, FlowTransfers
+
+
+class GivenFlow(NamedTuple):
+    """So many bytes from one GPU to another, from some time on."""
+
+    source: int
+    destination: int
+    size_bytes: int
+    start_ps: int
+
+
+def run_flows(flows: Sequence[GivenFlow], cluster: Cluster, limits: Limits | None = None) -> FlowTrace:
+    """Return the trace of `flows` on `cluster`.
+
+    Every flow sends for itself: all links are shared by max-min fairness, unless the topology says FIFO.
+
+    Raises
+    ------
+    TopologyError
+        A GPU does not exist.
+    UnroutableError
+        Two GPUs that exchange something have no path between them.
+    LimitError
+        A budget was used up before the end.
+
+    Examples
+    --------
+    >>> from clustersim.scenario.fabrics import SingleNode
+    >>> from clustersim.topology.table import build_cluster
+    >>> node = build_cluster(SingleNode(fabric="single-node", gpus=3, scaleup={"bandwidth": "1 GB/s"}))
+    >>> trace = run_flows([GivenFlow(0, 2, 10**9, 0), GivenFlow(1, 2, 2 * 10**9, 0)], node)
+    >>> trace.transfers.end_ps.tolist()
+    [2000000000000, 3000000000000]
+    """
+    env, mailbox = Timeline(), Mailbox(len(flows))
+    routes = {(flow.source, flow.destination): cluster.route(flow.source, flow.destination) for flow in flows}
+    fair = fair_links_of_flows(cluster, routes)
+    links = {number: cluster.links[number] for number in sorted(fair)}
+    network = FairNetwork(env, links) if links else None
+    servers: dict[int, LinkServer] = {}
+    ways: dict[Pair, FairRoute | LongRoute] = {}
+    for pair, numbers in routes.items():
+        limited = [number for number in numbers if number in fair]
+        if network is not None and limited:
+            latency_ps = sum(cluster.links[number].latency_ps for number in numbers)
+            ways[pair] = FairRoute(network, limited, latency_ps, mailbox, first_transfer=0)
+        else:
+            for number in numbers:
+                servers.setdefault(number, LinkServer(env, cluster.links[number], is_private=False))
+            ways[pair] = LongRoute(env, tuple(servers[number] for number in numbers), mailbox)
+    for number, flow in enumerate(flows):
+        way = ways[flow.source, flow.destination]
+        way.carry_at(way.parcel(number, way.hold_ps(flow.size_bytes), flow.source), flow.start_ps)
+    with no_garbage_collection():
+        run_within(limits or Limits(), env)
+    log = network.rates if network is not None else RateLog()
+    return _trace(flows, cluster, routes, fair, mailbox, log, servers)
+
+
+def _trace(
+    flows: Sequence[GivenFlow],
+    cluster: Cluster,
+    links_by_pair: dict[Pair, Links],
+    fair: frozenset[int],
+    mailbox: Mailbox,
+    log: RateLog,
+    servers: dict[int, LinkServer],
+) -> FlowTrace:
+    routes = tuple(links_by_pair.values())
+    number_by_pair = {pair: number for number, pair in enumerate(links_by_pair)}
+    queued_ps = np.array([flow.start_ps for flow in flows], dtype=np.int64)
+    started_ps = np.array(mailbox.started, dtype=np.int64)
+    transfers = FlowTransfers(
+        size_bytes=np.array([flow.size_bytes for flow in flows], dtype=np.int64),
+        route=np.array([number_by_pair[flow.source, flow.destination] for flow in flows], dtype=np.int64),
+        queued_ps=queued_ps,
+        start_ps=np.maximum(queued_ps, started_ps),  # what a GPU sends to itself never starts on a link
+        end_ps=np.array(mailbox.arrived, dtype=np.int64),
+    )
+    loads = Loads(routes, transfers.route, transfers.size_bytes)
+    rates = rate_columns(log, loads)
+    slowed_ps = slowed_by_link_ps(cluster, loads, rates, transfers.route, transfers.end_ps)
+    queued_by_link = {number: server.queued_ps for number, server in servers.items()}
+    names = tuple(tuple(cluster.links[link].name for link in links) for links in routes)
+    return FlowTrace(transfers, link_columns(cluster, fair, loads, queued_by_link, slowed_ps), rates, names)

@@ -1,0 +1,76 @@
+"""XML elements with their positions; document types are refused where they begin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NoReturn
+from xml.parsers import expat
+
+from clustersim.errors import Fault, Position, TopologyError
+
+MAX_DEPTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """An element: its name, attributes, children, and where it begins."""
+
+    tag: str
+    attributes: Mapping[str, str]
+    position: Position
+    children: list[Element] = field(default_factory=list)
+
+    def all(self, *tags: str) -> Iterator[Element]:
+        """Yield the children of these names."""
+        return (child for child in self.children if child.tag in tags)
+
+    def fault(self, what: str, hint: str = "") -> Fault:
+        """Return a fault that stands here."""
+        return Fault("", f"<{self.tag}>: {what}", self.position, hint)
+
+
+def read_xml(file: str, text: str) -> Element:
+    """Return the root element of a document.
+
+    Raises
+    ------
+    TopologyError
+        No XML, a document type (it may define entities that blow up or reach for other files), or deep nesting.
+
+    Examples
+    --------
+    >>> read_xml("a.xml", "<system><cpu/></system>").children[0].position.column
+    9
+    """
+    lines = text.splitlines()
+    parser = expat.ParserCreate()
+    top = Element("", {}, Position(file, 1, 1))
+    stack = [top]
+
+    def here() -> Position:
+        line = parser.CurrentLineNumber
+        return Position(file, line, parser.CurrentColumnNumber + 1, lines[line - 1][:200] if line <= len(lines) else "")
+
+    def start(tag: str, attributes: dict[str, str]) -> None:
+        if len(stack) > MAX_DEPTH:
+            raise TopologyError(Fault("", f"elements are nested deeper than {MAX_DEPTH} levels", here()))
+        element = Element(tag, attributes, here())
+        stack[-1].children.append(element)
+        stack.append(element)
+
+    def refuse(*_: object) -> NoReturn:
+        before = text[: text.index("<!DOCTYPE")].split("\n")
+        place = Position(file, len(before), len(before[-1]) + 1, lines[len(before) - 1][:200])
+        raise TopologyError(Fault("", "document types are not allowed", place, "remove <!DOCTYPE ...>"))
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = lambda _tag: stack.pop()
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(text, True)
+    except expat.ExpatError as error:
+        shown = lines[error.lineno - 1][:200] if error.lineno <= len(lines) else ""
+        place = Position(file, error.lineno, error.offset + 1, shown)
+        raise TopologyError(Fault("", f"not XML: {expat.ErrorString(error.code)}", place)) from None
+    return top.children[0]

@@ -1,0 +1,74 @@
+"""Wires of large fabrics: numbered by closed forms, their links made when looked at.
+
+A wire is full duplex. Wire w is link 2w from its lower end to its upper end and link 2w + 1 back.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import accumulate
+from typing import overload
+
+from clustersim.scenario.fabrics import LinkSpec
+from clustersim.topology.cluster import Link, one_way
+
+
+@dataclass(frozen=True, slots=True)
+class Wires:
+    """Wires of one kind: how many, and the lower end, the upper end and the link of each."""
+
+    count: int
+    wire: Callable[[int], tuple[str, str, LinkSpec]]
+
+
+class WireLinks(Sequence[Link]):
+    """The links of several kinds of wires, numbered kind after kind.
+
+    Examples
+    --------
+    >>> up = Wires(2, lambda wire: (f"gpu{wire}", "switch", LinkSpec()))
+    >>> [link.name for link in WireLinks((up,))]
+    ['gpu0->switch', 'switch->gpu0', 'gpu1->switch', 'switch->gpu1']
+    """
+
+    def __init__(self, kinds: Sequence[Wires]) -> None:
+        self._kinds = tuple(kinds)
+        self._first, self._num_links = _first_wires(self._kinds)
+
+    def __len__(self) -> int:
+        return self._num_links
+
+    @overload
+    def __getitem__(self, index: int) -> Link: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Link]: ...
+    def __getitem__(self, index: int | slice) -> Link | Sequence[Link]:
+        if isinstance(index, slice):
+            return tuple(self[position] for position in range(*index.indices(len(self))))
+        wire, is_back = divmod(range(len(self))[index], 2)
+        kind = bisect_right(self._first, wire) - 1
+        lower, upper, spec = self._kinds[kind].wire(wire - self._first[kind])
+        return one_way(upper, lower, spec) if is_back else one_way(lower, upper, spec)
+
+
+def _first_wires(kinds: Sequence[Wires]) -> tuple[tuple[int, ...], int]:
+    """Return the number of each kind's first wire, and the number of all links."""
+    ends = tuple(accumulate(kind.count for kind in kinds))
+    return (0, *ends[:-1]), 2 * (ends[-1] if ends else 0)
+
+
+@lru_cache(maxsize=1024)
+def part_of(spec: LinkSpec, numerator: int, denominator: int = 1) -> LinkSpec:
+    """Return a link with a fraction, or a multiple, of the bandwidth of `spec`.
+
+    Examples
+    --------
+    >>> part_of(LinkSpec(bandwidth="300 GB/s", latency="1 us"), 1, 6).bandwidth
+    Fraction(50000000000, 1)
+    """
+    if spec.bandwidth is None or numerator == denominator:
+        return spec
+    return spec.model_copy(update={"bandwidth": spec.bandwidth * numerator / denominator})

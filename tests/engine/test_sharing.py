@@ -1,0 +1,102 @@
+"""Max-min rates: worked sums, the definition itself, and the same answer whatever came and went before."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+from progressive_filling import max_min_rates
+
+from clustersim.engine.sharing import Flow, MaxMin
+
+
+def rates(capacities: list[int], routes: list[tuple[int, ...]]) -> list[Fraction]:
+    network = MaxMin({number: Fraction(capacity) for number, capacity in enumerate(capacities)})
+    flows = [network.add(route) for route in routes]
+    network.settle()
+    return [network.rate(flow) for flow in flows]
+
+
+def test_one_link_is_shared_evenly() -> None:
+    assert rates([10], [(0,)] * 4) == [Fraction(10, 4)] * 4
+    assert rates([1], [(0,)] * 17) == [Fraction(1, 17)] * 17
+
+
+def test_what_one_flow_cannot_use_the_others_get() -> None:
+    # The long flow is held to 1 by link 1, so that the other two on link 0 have 9 / 2.
+    assert rates([10, 2], [(0, 1), (1,), (0,), (0,)]) == [1, 1, Fraction(9, 2), Fraction(9, 2)]
+
+
+def test_the_parking_lot() -> None:
+    # Bertsekas and Gallager's example: one flow over all links, one over each; all have capacity 1 but the last.
+    assert rates([1, 1, 1, 4], [(0, 1, 2, 3), (0,), (1,), (2,), (3,)]) == [Fraction(1, 2)] * 4 + [Fraction(7, 2)]
+
+
+def test_a_chain_of_bottlenecks_needs_a_scale_that_grows() -> None:
+    # Link k has k+2 flows of its own and one from the link before: each level follows from the one below.
+    chain = 40
+    routes: list[tuple[int, ...]] = [(0,)]
+    for link in range(chain):
+        routes += [(link,)] * (link + 2) + [(link, link + 1)]
+    capacities = [100 + 37 * link**2 for link in range(chain + 1)]
+    expected = max_min_rates({number: Fraction(c) for number, c in enumerate(capacities)}, routes)
+    assert rates(capacities, routes) == expected
+    assert max(rate.denominator for rate in expected) > 2**64
+
+
+routes_on_six_links = st.lists(st.integers(0, 5), min_size=1, max_size=4, unique=True).map(tuple)
+
+
+@given(st.lists(st.integers(1, 30), min_size=6, max_size=6), st.lists(routes_on_six_links, max_size=12))
+def test_every_flow_has_a_bottleneck_that_is_full_and_grants_no_one_more(
+    capacities: list[int], routes: list[tuple[int, ...]]
+) -> None:
+    network = MaxMin({number: Fraction(capacity) for number, capacity in enumerate(capacities)})
+    flows = [network.add(route) for route in routes]
+    network.settle()
+    on_link: dict[int, list[Fraction]] = {number: [] for number in range(6)}
+    for flow, route in zip(flows, routes, strict=True):
+        for number in route:
+            on_link[number].append(network.rate(flow))
+    for number, capacity in enumerate(capacities):
+        assert sum(on_link[number]) <= capacity
+    for flow in flows:
+        number = flow.bottleneck.number
+        assert sum(on_link[number]) == capacities[number]
+        assert network.rate(flow) == max(on_link[number])
+
+
+def churned(seed: int) -> tuple[MaxMin, dict[Flow, tuple[int, ...]]]:
+    """Return a network after many flows have come and gone, several at a time, with those that are left."""
+    random = Random(seed)
+    num_links = random.randint(1, 12)
+    capacities = [Fraction(random.choice([1, 2, 3, 7, 25, 100]), random.choice([1, 3])) for _ in range(num_links)]
+    network = MaxMin(dict(enumerate(capacities)))
+    alive: dict[Flow, tuple[int, ...]] = {}
+    for _ in range(60):
+        for _ in range(random.randint(1, 3)):
+            if alive and random.random() < 0.45:
+                flow = random.choice(list(alive))
+                network.remove(flow)
+                del alive[flow]
+            else:
+                route = tuple(random.sample(range(num_links), random.randint(1, min(num_links, 5))))
+                alive[network.add(route)] = route
+        before = {flow: flow.limit for flow in alive}, network.scale
+        moved = set(network.settle())
+        for flow in alive:  # who is not named has what it had
+            assert flow in moved or flow.limit * before[1] == before[0][flow] * network.scale
+    return network, alive
+
+
+def test_coming_and_going_leaves_no_trace_in_the_rates() -> None:
+    for seed in range(60):
+        network, alive = churned(seed)
+        capacities = {number: Fraction(link.capacity, network.scale) for number, link in network.links.items()}
+        assert [network.rate(flow) for flow in alive] == max_min_rates(capacities, list(alive.values()))
+        anew = MaxMin(capacities)
+        others = [anew.add(route) for route in alive.values()]
+        anew.settle()
+        assert [flow.bottleneck.number for flow in alive] == [flow.bottleneck.number for flow in others]
