@@ -213,9 +213,7 @@ def _communication_summary(trace: Trace, waits: Waits) -> CommunicationSummary:
         for axis, traffic in traffic_by_axis(trace, waits).items()
     }
     links = tuple(
-        LinkSummary(
-            load.name, load.utilization, load.size_bytes, load.queued_ps / PS_PER_S, load.slowed_ps / PS_PER_S
-        )
+        LinkSummary(load.name, load.utilization, load.size_bytes, load.queued_ps / PS_PER_S, load.slowed_ps / PS_PER_S)
         for load in busiest_links(trace, BUSIEST_LINKS)
     )
     return CommunicationSummary(axes, links, int(trace.links.is_contended.sum()))

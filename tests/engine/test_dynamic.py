@@ -43,7 +43,7 @@ def _jittered(program: Program, random: Random) -> Program:
 
 
 PRIVATE = {"fabric": "full-mesh", "link": {"bandwidth": "1 TB/s", "latency": "30 ps"}}
-SHARED = {"fabric": "single-node", "scaleup": {"bandwidth": "70 GB/s", "latency": "30 ps"}}
+SHARED = {"fabric": "single-node", "scaleup": {"bandwidth": "70 GB/s", "latency": "30 ps", "sharing": "fair"}}
 FABRICS: TypeAdapter[Any] = TypeAdapter(Topology)
 
 
