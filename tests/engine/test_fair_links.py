@@ -25,7 +25,7 @@ from clustersim.topology.shortest_paths import shortest_paths
 from clustersim.topology.table import build_cluster
 from clustersim.trace import Trace
 
-FAIR = SWITCHED | {"scaleup": {"bandwidth": "1 GB/s", "latency": "1 ms"}}
+FAIR = SWITCHED | {"scaleup": {"bandwidth": "1 GB/s", "latency": "1 ms", "sharing": "fair"}}
 SIMGRID: list[dict[str, Any]] = json.loads((Path(__file__).parent / "simgrid_flows.json").read_text(), parse_float=str)
 
 
@@ -129,8 +129,8 @@ def test_a_job_s_messages_end_when_solving_anew_says(p2p: str, schedule: str, st
         "nodes_per_leaf": 2,
         "spines": 1,
         "oversubscription": 2.0,
-        "scaleup": {"bandwidth": "4 GB/s", "latency": "1 us"},
-        "nic": {"bandwidth": "1 GB/s", "latency": "3 us"},
+        "scaleup": {"bandwidth": "4 GB/s", "latency": "1 us", "sharing": "fair"},
+        "nic": {"bandwidth": "1 GB/s", "latency": "3 us", "sharing": "fair"},
     }
     run = result(
         fabric,
