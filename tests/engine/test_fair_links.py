@@ -185,6 +185,18 @@ def test_senders_that_meet_share_the_wire(tmp_path: Path, p2p: str) -> None:
     assert loads["left->right"].slowed_s == pytest.approx(4e-3)
 
 
+def test_a_link_written_fifo_that_a_flow_crosses_is_shared_fairly_and_the_result_says_so(tmp_path: Path) -> None:
+    gpus = [{"id": f"gpu{number}", "kind": "gpu"} for number in range(4)]
+    ends = [{"source": f"gpu{number}", "target": "left" if number < 2 else "right"} for number in range(4)]
+    wires = [wire | {"bandwidth": "2 GB/s", "sharing": "fifo"} for wire in ends]
+    middle = {"source": "left", "target": "right", "bandwidth": "1 GB/s", "sharing": "fair"}
+    graph = {"nodes": [*gpus, {"id": "left"}, {"id": "right"}], "edges": [*wires, middle]}
+    (tmp_path / "g.json").write_text(json.dumps(graph))
+    run = result({"fabric": "graph", "file": str(tmp_path / "g.json")}, parallelism={"pp": 2, "dp": 2})
+    assert sorted((gpu, arrival) for gpu, _, arrival in forwards(run)) == [(0, 14), (1, 14)]
+    assert any("8 links written `sharing: fifo` were shared fairly" in warning for warning in run.warnings)
+
+
 def test_what_a_link_carries_is_known_over_time(tmp_path: Path) -> None:
     trace = result(two_hosts(tmp_path, "fair"), parallelism={"pp": 2, "dp": 2}).trace
     curve = load_curve(trace)
@@ -194,7 +206,7 @@ def test_what_a_link_carries_is_known_over_time(tmp_path: Path) -> None:
     assert curve.bytes_per_s[mine].tolist() == [10**9, 0]
 
 
-def test_unwritten_sharing_is_fair_where_several_send() -> None:
+def test_flows_of_a_list_share_fairly_unless_the_topology_says_fifo() -> None:
     node = {"bandwidth": "1 GB/s"}
     written = [LinkSpec(**node, sharing=sharing) for sharing in (None, "fair", "fifo")]
     clusters = [build_cluster(SingleNode(fabric="single-node", gpus=4, scaleup=spec)) for spec in written]

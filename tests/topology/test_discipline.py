@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
 
 from clustersim.scenario.fabrics import Topology
-from clustersim.topology.cluster import Cluster
+from clustersim.topology.cluster import Cluster, Link
 from clustersim.topology.discipline import fair_links, fair_links_of_flows
+from clustersim.topology.shortest_paths import shortest_paths
 from clustersim.topology.table import build_cluster
 
 ADAPTER: TypeAdapter[Any] = TypeAdapter(Topology)
@@ -32,6 +35,16 @@ def test_the_links_of_a_job_are_fifo_unless_written() -> None:
     assert names(cluster_of("full-mesh", "link", 2, sharing="fair"), both) == ["gpu0->gpu1", "gpu1->gpu0"]
     assert names(cluster_of("ring", "link", 6), [(0, 2), (1, 2)]) == []
     assert names(cluster_of("ring", "link", 6, sharing="fair"), [(0, 2), (1, 2)]) == ["gpu0->gpu1", "gpu1->gpu2"]
+
+
+def test_whoever_shares_a_link_with_a_flow_is_one_too() -> None:
+    # By way of m, a->b and a->c share a->m; b alone is reached over a fair link. d->e has nothing to do with them.
+    wires = (("a", "m", None), ("m", "b", "fair"), ("m", "c", "fifo"), ("d", "e", None))
+    links = [Link(source, target, Fraction(10**9), 0, sharing) for source, target, sharing in wires]
+    nodes = dict.fromkeys("abcde", MappingProxyType({"kind": "gpu"})) | {"m": MappingProxyType({})}
+    cluster = Cluster("mixed", nodes, tuple("abcde"), links, shortest_paths(tuple(nodes), tuple("abcde"), links), True)
+    assert names(cluster, [(0, 1), (0, 2), (3, 4)]) == ["a->m", "m->b", "m->c"]
+    assert names(cluster, [(0, 2), (3, 4)]) == []
 
 
 def test_unlimited_bandwidth_is_never_shared() -> None:

@@ -31,7 +31,7 @@ class LinkSpec(BaseModel):
     sharing: Literal["fair", "fifo"] | None = Field(
         None,
         description="How messages share the link: fair (max-min) or fifo, one after the other; "
-        "absent: fair where it has several senders.",
+        "absent: fifo for a job, fair for a list of flows.",
     )
 
 
