@@ -7,7 +7,7 @@ global virtual stage; a *pp_rank* is a position in the pipeline; a *replica* is 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import IntEnum
 from fractions import Fraction
 from itertools import pairwise
@@ -300,7 +300,7 @@ class Job:
     gpus: tuple[tuple[int, ...], ...]
     blocking: bool = False
     num_steps: int = 1
-    static_bytes: tuple[tuple[StaticBytes, ...], ...] = field(default=())  # static_bytes[replica][pp_rank]
+    static_bytes: tuple[tuple[StaticBytes, ...], ...] = ()  # static_bytes[replica][pp_rank]
     policy: Policy | None = None  # orders ops while they run, whatever order the programs have
 
 
@@ -310,8 +310,3 @@ class StaticBytes(NamedTuple):
     weights_bytes: int
     gradients_bytes: int
     optimizer_bytes: int
-
-    @property
-    def total_bytes(self) -> int:
-        """All three together. [bytes]"""
-        return sum(self)

@@ -5,6 +5,9 @@ has a *level*: what it grants each flow that asks for so much; a flow gets the l
 that sets it is its *bottleneck*. The level of a link is the least share at which its flows, each at most at the lowest
 level elsewhere on its route, fill its capacity; a link that its flows can't fill has none (infinite).
 
+A flow has a *weight* on each of its links: how many streams of its rate it is there. A message has weight 1 everywhere;
+the streams of a collective all go at one rate, and several of them may cross one link.
+
 That a level depends only on levels below it gives both the unique answer, filled from the lowest level up, and the way
 to mend it after a change: of all links whose level is not the share that follows from the others, the one at which the
 lower of the two is lowest goes first. What lies below is settled, so nothing is raised or lowered more than once, and
@@ -25,6 +28,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from heapq import heapify, heappop, heappush
+from itertools import repeat
 from math import gcd, inf, lcm
 from typing import TypeAlias
 
@@ -37,19 +41,20 @@ Level: TypeAlias = "int | float"  # a float only where it is infinite
 class SharedLink:
     """A link: its capacity and level, and the flows on it, with what they ask for as far as other links let them."""
 
-    __slots__ = ("capacity", "demand", "flows", "is_fresh", "level", "num_unlimited", "number", "share")
+    __slots__ = ("capacity", "demand", "flows", "is_fresh", "level", "num_unlimited", "number", "share", "weight")
 
     def __init__(self, number: int, capacity: int) -> None:
         self.number, self.capacity = number, capacity
         self.level: Level = inf
         self.share: Level = inf  # the level that follows from those of other links, as long as it is fresh
         self.is_fresh = True
-        self.flows: dict[Flow, None] = {}  # a set that keeps its order
-        self.demand = 0  # limits elsewhere of its flows, summed over those that have one
-        self.num_unlimited = 0  # flows that no other link limits
+        self.flows: dict[Flow, int] = {}  # with the weight of each, in order of arrival
+        self.weight = 0  # of all flows together
+        self.demand = 0  # limits elsewhere of its flows, times their weights, summed over those that have one
+        self.num_unlimited = 0  # weight of the flows that no other link limits
 
-    def expect(self, limit: Level, times: int = 1) -> None:
-        """Take note of a flow's limit elsewhere, or, with `times` -1, that it is no longer so."""
+    def expect(self, limit: Level, times: int) -> None:
+        """Take note of the limit elsewhere of a flow whose weight is `times`, or, below 0, that it is no longer so."""
         if limit == inf:
             self.num_unlimited += times
         else:
@@ -60,7 +65,7 @@ class SharedLink:
         """Return what the share can't lie below; it costs nothing to know."""
         if not self.num_unlimited and self.demand < self.capacity:
             return inf
-        return self.capacity // len(self.flows)
+        return self.capacity // self.weight
 
 
 class Flow:
@@ -127,14 +132,16 @@ class MaxMin:
         assert isinstance(flow.limit, int)  # settled, so that some link on its route limits it
         return Fraction(flow.limit, self.scale)
 
-    def add(self, links: Iterable[int]) -> Flow:
-        """Return a new flow over `links`, at least one, each once."""
-        flow = Flow(tuple(self.links[number] for number in links))
+    def add(self, links: Iterable[int], weights: Iterable[int] = repeat(1)) -> Flow:
+        """Return a new flow over `links`, at least one, each once, with its weight on each of them."""
+        weight_by_link = {self.links[number]: weight for number, weight in zip(links, weights, strict=False)}
+        flow = Flow(tuple(weight_by_link))
         flow.look_around()
         self.flows[flow] = self._moved[flow] = None
-        for link in flow.links:
-            link.flows[flow] = None
-            link.expect(flow.limit_beside(link))
+        for link, weight in weight_by_link.items():
+            link.flows[flow] = weight
+            link.weight += weight
+            link.expect(flow.limit_beside(link), weight)
             self._changed[link] = None
         return flow
 
@@ -143,8 +150,9 @@ class MaxMin:
         del self.flows[flow]
         self._moved.pop(flow, None)
         for link in flow.links:
-            del link.flows[flow]
-            link.expect(flow.limit_beside(link), -1)
+            weight = link.flows.pop(flow)
+            link.weight -= weight
+            link.expect(flow.limit_beside(link), -weight)
             self._changed[link] = None
 
     def settle(self) -> list[Flow]:
@@ -193,22 +201,23 @@ class MaxMin:
                 limit_before = next_limit if other is bottleneck else limit
                 limit_now = flow.limit_beside(other)
                 if limit_before != limit_now:
-                    other.expect(limit_before, -1)
-                    other.expect(limit_now)
+                    weight = other.flows[flow]
+                    other.expect(limit_before, -weight)
+                    other.expect(limit_now, weight)
                     self._changed[other] = None
 
     def _refresh(self, link: SharedLink) -> None:
         """Find the least share at which the flows of `link` fill it, each held to its limit elsewhere."""
         link.is_fresh, link.share = True, inf
-        left, num_left = link.capacity, len(link.flows)
+        left, num_left = link.capacity, link.weight
         if link.lowest_share() == inf:
             return
-        for limit in sorted(flow.limit_beside(link) for flow in link.flows):
+        for limit, weight in sorted((flow.limit_beside(link), weight) for flow, weight in link.flows.items()):
             if limit * num_left >= left:
                 break
             assert isinstance(limit, int)
-            left -= limit
-            num_left -= 1
+            left -= limit * weight
+            num_left -= weight
         if left % num_left:
             missing = num_left // gcd(left, num_left)
             self._grow_scale(missing)

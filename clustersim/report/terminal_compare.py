@@ -13,7 +13,10 @@ from clustersim.report.terminal import Column, Paragraph, Table, title
 Row = Mapping[str, Any]
 """A row of the document of ``compare --json``."""
 
-_DEFINITIONS = "fraction = bubble / (bubble + compute), overhead = bubble / compute; memory: least and most loaded rank"
+_DEFINITIONS = (
+    "fraction = bubble / (bubble + compute), overhead = bubble / compute; gap: step time above what no order of the "
+    "same ops on the same ranks can beat; memory: least and most loaded rank"
+)
 
 
 def comparison_report(name: str, comparison: Mapping[str, Any]) -> RenderableType:
@@ -34,6 +37,7 @@ def _table(rows: Sequence[Row], best: str | None) -> Table:
         Column("step time", [seconds(row["step_time_s"]) for row in rows]),
         Column("fraction", [percent(row["bubble"]["fraction"]) for row in rows], rank=2),
         Column("overhead", [percent(row["bubble"]["overhead"]) for row in rows]),
+        Column("gap", [percent(row["gap_to_bound"]) for row in rows], rank=2),
         Column(f"memory [{unit}]", [_spread(row["memory"], factor) for row in rows], rank=1),
         Column("exposed", [seconds(row["exposed_communication_s"]) for row in rows], rank=3),
     ]

@@ -62,6 +62,8 @@ def _speed(result: Result) -> list[str]:
     facts = [f"step time {seconds(result.step_time_s)}"]
     if result.steady_step_time_s is not None:
         facts.append(f"steady {seconds(result.steady_step_time_s)}")
+    if result.bound.gap is not None:
+        facts.append(f"{percent(result.bound.gap)} above its bound")
     if result.throughput.samples_per_s is not None:
         facts.append(f"{number(result.throughput.samples_per_s)} samples/s")
     if result.throughput.tokens_per_s is not None:

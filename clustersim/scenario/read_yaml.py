@@ -27,6 +27,7 @@ from clustersim.scenario.text import Text
 
 _LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _MERGE = "<<"
+_TOO_DEEP = f"values are nested deeper than {MAX_DEPTH} levels"
 
 
 @dataclass(slots=True)
@@ -93,6 +94,8 @@ class _Builder:
         position = self.text.at(mark.line, mark.column) if mark else self.text.at(0, 0)
         what = ", ".join(part for part in (error.context, error.problem) if part)
         hint = ""
+        if "nesting depth" in what:  # newer versions of the scanner stop at a thousand, before the first event is out
+            return self.text.error(position, _TOO_DEEP)
         if mark and "\t" in self._indent(mark.line):
             what, hint = "a tab in the indentation", "indent with spaces: YAML does not allow tabs"
         return self.text.error(position, f"not valid YAML: {what}", hint=hint)
@@ -135,7 +138,7 @@ class _Builder:
 
     def _check_depth(self, height: int, position: Position) -> None:
         if len(self.open) + height > MAX_DEPTH:
-            raise self.text.error(position, f"values are nested deeper than {MAX_DEPTH} levels")
+            raise self.text.error(position, _TOO_DEEP)
 
     def _scalar(self, event: ScalarEvent) -> Node:
         position = self._position(event)

@@ -11,22 +11,7 @@ from traceback import extract_tb
 
 from clustersim.errors import ClustersimError, ScheduleError
 from clustersim.ops import Action, Overlap, Plugin, Schedule, Shape, StageCosts
-from clustersim.schedules.torch_csv import schedule_from_csv, schedule_from_rows
-
-
-def csv_schedule(text: str, name: str, shape: Shape, num_chains: int = 1, file: str = "") -> Schedule:
-    """Return the schedule that a CSV file holds, if it is one of `shape`; see :mod:`clustersim.schedules.torch_csv`.
-
-    Raises
-    ------
-    OrderError
-        Mistakes in the file, with their places.
-    ScheduleError
-        The file orders another number of ranks, chunks or micro-batches.
-    """
-    schedule = schedule_from_csv(text, name, num_chains, file)
-    require_shape(schedule, shape)
-    return schedule
+from clustersim.schedules.torch_csv import schedule_from_rows
 
 
 def plugin_schedule(name: str, function: Plugin, shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:

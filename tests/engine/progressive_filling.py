@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 
-Route = tuple[int, ...]
+Route = tuple[int, ...]  # of links; one that stands there twice is crossed by two streams of the flow's rate
 
 
 def max_min_rates(capacities: Mapping[int, Fraction], routes: Sequence[Route]) -> list[Fraction]:
@@ -19,7 +19,7 @@ def max_min_rates(capacities: Mapping[int, Fraction], routes: Sequence[Route]) -
     rates = [Fraction(0)] * len(routes)
     left, rising = dict(capacities), set(range(len(routes)))
     while rising:
-        count = {link: sum(link in routes[flow] for flow in rising) for flow in rising for link in routes[flow]}
+        count = {link: sum(routes[flow].count(link) for flow in rising) for flow in rising for link in routes[flow]}
         lowest = min(left[link] / count[link] for link in sorted(count))
         full = {link for link in count if left[link] / count[link] == lowest}
         stopping = {flow for flow in rising if full & set(routes[flow])}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from fractions import Fraction
 from random import Random
 
@@ -12,9 +13,15 @@ from progressive_filling import max_min_rates
 from clustersim.engine.sharing import Flow, MaxMin
 
 
+def add(network: MaxMin, route: tuple[int, ...]) -> Flow:
+    """Add a flow that crosses a link with as many streams as the link stands in its route."""
+    weight_by_link = Counter(route)
+    return network.add(weight_by_link, weight_by_link.values())
+
+
 def rates(capacities: list[int], routes: list[tuple[int, ...]]) -> list[Fraction]:
     network = MaxMin({number: Fraction(capacity) for number, capacity in enumerate(capacities)})
-    flows = [network.add(route) for route in routes]
+    flows = [add(network, route) for route in routes]
     network.settle()
     return [network.rate(flow) for flow in flows]
 
@@ -34,6 +41,11 @@ def test_the_parking_lot() -> None:
     assert rates([1, 1, 1, 4], [(0, 1, 2, 3), (0,), (1,), (2,), (3,)]) == [Fraction(1, 2)] * 4 + [Fraction(7, 2)]
 
 
+def test_a_flow_with_three_streams_on_a_link_gets_three_shares_of_it() -> None:
+    # Link 0 grants 12 / (3 + 1) to each stream; link 1, which only one stream of the first flow crosses, has 7 left.
+    assert rates([12, 10], [(0, 0, 0, 1), (0,), (1,)]) == [3, 3, 7]
+
+
 def test_a_chain_of_bottlenecks_needs_a_scale_that_grows() -> None:
     # Link k has k+2 flows of its own and one from the link before: each level follows from the one below.
     chain = 40
@@ -46,7 +58,7 @@ def test_a_chain_of_bottlenecks_needs_a_scale_that_grows() -> None:
     assert max(rate.denominator for rate in expected) > 2**64
 
 
-routes_on_six_links = st.lists(st.integers(0, 5), min_size=1, max_size=4, unique=True).map(tuple)
+routes_on_six_links = st.lists(st.integers(0, 5), min_size=1, max_size=4).map(tuple)
 
 
 @given(st.lists(st.integers(1, 30), min_size=6, max_size=6), st.lists(routes_on_six_links, max_size=12))
@@ -54,7 +66,7 @@ def test_every_flow_has_a_bottleneck_that_is_full_and_grants_no_one_more(
     capacities: list[int], routes: list[tuple[int, ...]]
 ) -> None:
     network = MaxMin({number: Fraction(capacity) for number, capacity in enumerate(capacities)})
-    flows = [network.add(route) for route in routes]
+    flows = [add(network, route) for route in routes]
     network.settle()
     on_link: dict[int, list[Fraction]] = {number: [] for number in range(6)}
     for flow, route in zip(flows, routes, strict=True):
@@ -82,8 +94,8 @@ def churned(seed: int) -> tuple[MaxMin, dict[Flow, tuple[int, ...]]]:
                 network.remove(flow)
                 del alive[flow]
             else:
-                route = tuple(random.sample(range(num_links), random.randint(1, min(num_links, 5))))
-                alive[network.add(route)] = route
+                route = tuple(random.choices(range(num_links), k=random.randint(1, 5)))
+                alive[add(network, route)] = route
         before = {flow: flow.limit for flow in alive}, network.scale
         moved = set(network.settle())
         for flow in alive:  # who is not named has what it had
@@ -97,6 +109,6 @@ def test_coming_and_going_leaves_no_trace_in_the_rates() -> None:
         capacities = {number: Fraction(link.capacity, network.scale) for number, link in network.links.items()}
         assert [network.rate(flow) for flow in alive] == max_min_rates(capacities, list(alive.values()))
         anew = MaxMin(capacities)
-        others = [anew.add(route) for route in alive.values()]
+        others = [add(anew, route) for route in alive.values()]
         anew.settle()
         assert [flow.bottleneck.number for flow in alive] == [flow.bottleneck.number for flow in others]
