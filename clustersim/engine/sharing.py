@@ -1,98 +1,43 @@
 """Max-min fair rates of flows that share links: exact, and found again from where they were when flows come and go.
 
 Rates are max-min fair if no flow can be given more without taking from one that has no more than it. Every link then
-has a *level*: what it grants each flow that asks for so much; a flow gets the lowest level on its route, and the link
-that sets it is its *bottleneck*. The level of a link is the least share at which its flows, each at most at the lowest
-level elsewhere on its route, fill its capacity; a link that its flows can't fill has none (infinite).
+has a *level*, what it grants each flow that asks for so much, and a flow gets the lowest level on its route. The link
+that sets it *holds* the flow and is its bottleneck: of several with that level, the first on the way. Through every
+other link the flow *passes*. The *share* of a link follows from the other links: the least level at which its flows,
+each at most at the lowest level elsewhere on its route, fill its capacity. It is infinite where they can't; also where
+they just can, but all are held before they come to this link, so that its level would be of no account.
 
 A flow has a *weight* on each of its links: how many streams of its rate it is there. A message has weight 1 everywhere;
 the streams of a collective all go at one rate, and several of them may cross one link.
 
-That a level depends only on levels below it gives both the unique answer, filled from the lowest level up, and the way
-to mend it after a change: of all links whose level is not the share that follows from the others, the one at which the
-lower of the two is lowest goes first. What lies below is settled, so nothing is raised or lowered more than once, and
-flows whose bottleneck still holds are never looked at.
+At every moment each flow is held as said, by levels that may be wrong; rates are fair once every level is its share. A
+change makes some levels wrong, and each is mended in turn by setting it to its share, which costs as much as the flows
+whose rate moves: a link knows what passes it as one sum. It doesn't matter in which order. Say that filling all links
+at one pace from nothing stops flows at rates t1 < t2 < ..., and that the links which stop them below tk have their
+level for good. Whatever levels the others have, their shares are at least tk, for the flows that are not stopped below
+it do not fill them before. So each, once mended, has a level of at least tk, and those that stop flows at tk have
+exactly that share from then on. There is no going round in circles, and one answer. Lowest first, by the lower of
+level and share, is merely the order in which hardly any is mended twice; floats that bound them serve as keys, and of
+equal ones the first to come goes first, so that none is passed over for ever.
 
-Arithmetic is exact: levels are integers, in units of 1/scale bytes/s, and the scale grows by what a division needs. So
-the rates are a function of the flows alone, whatever came and went before, and in whatever order.
+So rates and bottlenecks are a function of the flows alone, whatever came and went before, and in whatever order.
 
 References
 ----------
 D. Bertsekas and R. Gallager, Data Networks, 2nd ed., 1992, section 6.5.2 (max-min fairness, bottlenecks).
 G. Ramalingam and T. Reps, "An incremental algorithm for a generalization of the shortest-path problem", Journal of
-Algorithms 21(2), 1996 (the order in which to mend).
+Algorithms 21(2), 1996 (mending what is wrong by the lower of what it is and what it should be).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from heapq import heapify, heappop, heappush
-from itertools import repeat
-from math import gcd, inf, lcm
-from typing import TypeAlias
+from heapq import heappop, heappush
+from itertools import count, repeat
 
-# Shared evenly by up to so many flows, a capacity is a whole number of units without another look at the scale.
-_COMMON_COUNTS = lcm(*range(1, 17))
-
-Level: TypeAlias = "int | float"  # a float only where it is infinite
-
-
-class SharedLink:
-    """A link: its capacity and level, and the flows on it, with what they ask for as far as other links let them."""
-
-    __slots__ = ("capacity", "demand", "flows", "is_fresh", "level", "num_unlimited", "number", "share", "weight")
-
-    def __init__(self, number: int, capacity: int) -> None:
-        self.number, self.capacity = number, capacity
-        self.level: Level = inf
-        self.share: Level = inf  # the level that follows from those of other links, as long as it is fresh
-        self.is_fresh = True
-        self.flows: dict[Flow, int] = {}  # with the weight of each, in order of arrival
-        self.weight = 0  # of all flows together
-        self.demand = 0  # limits elsewhere of its flows, times their weights, summed over those that have one
-        self.num_unlimited = 0  # weight of the flows that no other link limits
-
-    def expect(self, limit: Level, times: int) -> None:
-        """Take note of the limit elsewhere of a flow whose weight is `times`, or, below 0, that it is no longer so."""
-        if limit == inf:
-            self.num_unlimited += times
-        else:
-            assert isinstance(limit, int)
-            self.demand += times * limit
-
-    def lowest_share(self) -> Level:
-        """Return what the share can't lie below; it costs nothing to know."""
-        if not self.num_unlimited and self.demand < self.capacity:
-            return inf
-        return self.capacity // self.weight
-
-
-class Flow:
-    """A flow: its links, the lowest level among them, which link sets it, and the lowest level of the others."""
-
-    __slots__ = ("bottleneck", "limit", "links", "next_limit")
-
-    def __init__(self, links: tuple[SharedLink, ...]) -> None:
-        self.links = links
-        self.bottleneck = links[0]
-        self.limit: Level = inf
-        self.next_limit: Level = inf
-
-    def look_around(self) -> None:
-        """Find the two lowest levels on the route; of equal ones the first on the way is the bottleneck."""
-        bottleneck, limit, next_limit = self.links[0], inf, inf
-        for link in self.links:
-            level = link.level
-            if level < limit:
-                bottleneck, limit, next_limit = link, level, limit
-            elif level < next_limit:
-                next_limit = level
-        self.bottleneck, self.limit, self.next_limit = bottleneck, limit, next_limit
-
-    def limit_beside(self, link: SharedLink) -> Level:
-        """Return the lowest level on the route without that of `link`."""
-        return self.next_limit if link is self.bottleneck else self.limit
+from clustersim.engine.rate import INFINITE, Rate
+from clustersim.engine.shared_link import Flow, Limited, SharedLink, filling_share
 
 
 class MaxMin:
@@ -101,7 +46,7 @@ class MaxMin:
     Parameters
     ----------
     capacities
-        Capacity of each link by its number. [bytes/s]
+        Capacity of each link by its number, above 0. [bytes/s]
 
     Examples
     --------
@@ -120,119 +65,172 @@ class MaxMin:
     """
 
     def __init__(self, capacities: Mapping[int, Fraction]) -> None:
-        self.scale = lcm(_COMMON_COUNTS, *(capacity.denominator for capacity in capacities.values()))
-        self.links = {number: SharedLink(number, int(capacity * self.scale)) for number, capacity in capacities.items()}
-        self.flows: dict[Flow, None] = {}
-        self._changed: dict[SharedLink, None] = {}  # links whose share may not be what it was
-        self._moved: dict[Flow, None] = {}  # flows whose limit or bottleneck may not be what it was
-        self._queue: list[tuple[Level, int]] = []
+        self.links = {number: SharedLink(number, capacity) for number, capacity in capacities.items()}
+        self._changed: dict[SharedLink, None] = {}  # links whose level may not be their share
+        self._moved: dict[Flow, None] = {}  # flows whose rate or bottleneck may not be what it was
+        self._queue: list[tuple[float, int, SharedLink]] = []  # by key, those with equal keys as they came
+        self._entries = count()
 
     def rate(self, flow: Flow) -> Fraction:
         """Return the rate of a flow. [bytes/s]"""
-        assert isinstance(flow.limit, int)  # settled, so that some link on its route limits it
-        return Fraction(flow.limit, self.scale)
+        return Fraction(flow.rate.numerator, flow.rate.denominator)
 
     def add(self, links: Iterable[int], weights: Iterable[int] = repeat(1)) -> Flow:
         """Return a new flow over `links`, at least one, each once, with its weight on each of them."""
-        weight_by_link = {self.links[number]: weight for number, weight in zip(links, weights, strict=False)}
-        flow = Flow(tuple(weight_by_link))
-        flow.look_around()
-        self.flows[flow] = self._moved[flow] = None
-        for link, weight in weight_by_link.items():
-            link.flows[flow] = weight
+        flow = Flow(tuple((self.links[number], weight) for number, weight in zip(links, weights, strict=False)))
+        flow.bottleneck = bottleneck = flow.lowest_link() or self._limit(flow)
+        rate, changed, ahead = bottleneck.level, self._changed, 1
+        approx = rate.approx
+        for link, weight in flow.hops:
+            changed[link] = None
             link.weight += weight
-            link.expect(flow.limit_beside(link), weight)
-            self._changed[link] = None
+            if link is bottleneck:
+                link.held[flow] = weight
+                link.held_weight += weight
+                ahead = 0
+            else:
+                link.passing[flow] = weight
+                link.ahead += ahead
+                link.take(weight, rate)
+                if approx > link.top:
+                    link.top = approx
+        self._moved[flow] = None
         return flow
+
+    def _limit(self, flow: Flow) -> SharedLink:
+        """Return a link on the route of a flow whose levels are all infinite, with a level that it now has."""
+        link = min((link for link, _ in flow.hops), key=lambda link: link.left / link.unit)
+        if link.left < 0:  # flows that came just now overfill it: its turn is before this one
+            link.floor = 0.0
+            self._lower(link, *link.falling_share())
+        else:
+            link.level = link.capacity  # and no flow that passes is faster
+        return link
 
     def remove(self, flow: Flow) -> None:
         """Take a flow out."""
-        del self.flows[flow]
         self._moved.pop(flow, None)
-        for link in flow.links:
-            weight = link.flows.pop(flow)
+        bottleneck, changed, ahead = flow.bottleneck, self._changed, 1
+        rate = bottleneck.level
+        for link, weight in flow.hops:
+            changed[link] = None
             link.weight -= weight
-            link.expect(flow.limit_beside(link), -weight)
-            self._changed[link] = None
+            if link is bottleneck:
+                del link.held[flow]
+                link.held_weight -= weight
+                ahead = 0
+            else:
+                del link.passing[flow]
+                link.ahead -= ahead
+                link.take(-weight, rate)
 
     def settle(self) -> list[Flow]:
         """Make all rates max-min fair again; return the flows whose rate or bottleneck may have moved."""
-        self._enqueue_changed()
-        while self._queue:
-            key, number = heappop(self._queue)
-            link = self.links[number]
-            if not link.is_fresh:
-                self._refresh(link)
-            if link.level == link.share:
-                continue
-            if key < min(link.level, link.share):
-                heappush(self._queue, (min(link.level, link.share), number))
-                continue
-            # Too high: the share is final. Too low: what it granted is taken back before anything is granted anew.
-            link.level = link.share if link.share < link.level else inf
-            if link.level != link.share:
-                heappush(self._queue, (link.share, number))
-            self._pass_on(link)
-            self._enqueue_changed()
+        self._enqueue_changed(is_any_faster=True)
+        queue = self._queue
+        while queue:
+            key, _, link = heappop(queue)
+            if key != link.turn:
+                continue  # it has another entry
+            link.turn = None
+            balance = link.balance()
+            if balance > 0:
+                self._raise(link)
+                self._enqueue_changed(is_any_faster=True)
+            elif balance < 0:
+                share, joining, top = link.falling_share()
+                if queue and queue[0][0] < share.approx:
+                    link.floor = share.approx
+                    self._enqueue(link, share.approx)
+                else:
+                    self._lower(link, share, joining, top)
+                    self._enqueue_changed(is_any_faster=False)
         moved, self._moved = list(self._moved), {}
         return moved
 
-    def _enqueue_changed(self) -> None:
-        """Put the links that changed in the queue, for the earliest that their turn can come."""
+    def _enqueue_changed(self, *, is_any_faster: bool) -> None:
+        """Put the links whose level is wrong in the queue, for the earliest that their turn can come."""
         changed, self._changed = self._changed, {}
         for link in changed:
-            lowest = link.lowest_share()
-            if lowest == link.level == inf:
-                link.share, link.is_fresh = inf, True
+            if is_any_faster:
+                link.floor = 0.0
+            if link.left > 0 and link.level is INFINITE:
+                continue  # as most are: no one fills them
+            balance = link.balance()
+            if balance:
+                self._enqueue(link, link.level.approx if balance > 0 else link.least_share())
+
+    def _enqueue(self, link: SharedLink, key: float) -> None:
+        if key != link.turn:
+            link.turn = key
+            heappush(self._queue, (key, next(self._entries), link))
+
+    def _lower(self, link: SharedLink, share: Rate, joining: list[Limited], top: float) -> None:
+        """Set a level that was too high; the flows `joining` were faster, or as fast as this link now makes them."""
+        before, link.level = link.level, share
+        if link.held:
+            self._pass_on(link, share - before)
+        for elsewhere, flow, _ in joining:
+            if elsewhere.level == share and flow.meets_first(elsewhere, link):
+                top = share.approx
+            else:
+                self._hand_over(flow, link, elsewhere.level)
+        link.top = top
+
+    def _raise(self, link: SharedLink) -> None:
+        """Set a level that was too low; flows that other links hold to less, or to as much but earlier, go to them."""
+        limited: list[Limited] = []
+        for flow, weight in link.held.items():
+            elsewhere = flow.lowest_link(link)
+            if elsewhere is not None:
+                limited.append((elsewhere, flow, weight))
+        share, going, others = filling_share(link.left, link.unit, link.held_weight, limited)
+        for elsewhere, flow, weight in others:
+            if elsewhere.level == share and flow.meets_first(elsewhere, link):
+                going.append((elsewhere, flow, weight))
+        for elsewhere, flow, _ in going:
+            self._hand_over(flow, elsewhere, link.level)
+        before, link.level = link.level, share
+        if link.held:
+            self._pass_on(link, share - before)
+
+    def _pass_on(self, holder: SharedLink, change: Rate) -> None:
+        """Tell the other links on the routes of what a link holds by how much its level has changed."""
+        changed, moved, approx = self._changed, self._moved, holder.level.approx
+        for flow in holder.held:
+            moved[flow] = None
+            for link, weight in flow.hops:
+                if link is not holder:
+                    link.take(weight, change)
+                    changed[link] = None
+                    if approx > link.top:
+                        link.top = approx
+
+    def _hand_over(self, flow: Flow, holder: SharedLink, before: Rate) -> None:
+        """Let another link hold a flow, whose rate was `before`."""
+        former, flow.bottleneck, after = flow.bottleneck, holder, holder.level
+        change, approx, changed = after - before, after.approx, self._changed
+        was_ahead = is_ahead = 1
+        self._moved[flow] = None
+        for link, weight in flow.hops:
+            changed[link] = None
+            if link is holder:
+                del link.passing[flow]
+                link.held[flow] = weight
+                link.held_weight += weight
+                link.ahead -= was_ahead
+                is_ahead = 0
+                link.take(-weight, before)
                 continue
-            link.is_fresh = False
-            heappush(self._queue, (min(lowest, link.level), link.number))
-
-    def _pass_on(self, link: SharedLink) -> None:
-        """Tell the flows of a link its new level, and note the other links to which that makes a difference."""
-        for flow in link.flows:
-            before = flow.limit, flow.next_limit, flow.bottleneck
-            flow.look_around()
-            limit, next_limit, bottleneck = before
-            if bottleneck is flow.bottleneck and limit == flow.limit and next_limit == flow.next_limit:
-                continue
-            self._moved[flow] = None
-            for other in flow.links:
-                limit_before = next_limit if other is bottleneck else limit
-                limit_now = flow.limit_beside(other)
-                if limit_before != limit_now:
-                    weight = other.flows[flow]
-                    other.expect(limit_before, -weight)
-                    other.expect(limit_now, weight)
-                    self._changed[other] = None
-
-    def _refresh(self, link: SharedLink) -> None:
-        """Find the least share at which the flows of `link` fill it, each held to its limit elsewhere."""
-        link.is_fresh, link.share = True, inf
-        left, num_left = link.capacity, link.weight
-        if link.lowest_share() == inf:
-            return
-        for limit, weight in sorted((flow.limit_beside(link), weight) for flow, weight in link.flows.items()):
-            if limit * num_left >= left:
-                break
-            assert isinstance(limit, int)
-            left -= limit * weight
-            num_left -= weight
-        if left % num_left:
-            missing = num_left // gcd(left, num_left)
-            self._grow_scale(missing)
-            left *= missing
-        link.share = left // num_left
-
-    def _grow_scale(self, factor: int) -> None:
-        self.scale *= factor
-        for link in self.links.values():
-            link.capacity *= factor
-            link.level *= factor
-            link.share *= factor
-            link.demand *= factor
-        for flow in self.flows:
-            flow.limit *= factor
-            flow.next_limit *= factor
-        self._queue = [(key * factor, number) for key, number in self._queue]
-        heapify(self._queue)
+            if link is former:
+                del link.held[flow]
+                link.passing[flow] = weight
+                link.held_weight -= weight
+                was_ahead = 0
+                link.ahead += is_ahead
+                link.take(weight, after)
+            else:
+                link.ahead += is_ahead - was_ahead
+                link.take(weight, change)
+            if approx > link.top:
+                link.top = approx

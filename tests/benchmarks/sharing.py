@@ -17,7 +17,8 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from clustersim.engine.sharing import Flow, MaxMin
+from clustersim.engine.shared_link import Flow
+from clustersim.engine.sharing import MaxMin
 
 NUM_GPUS, GPUS_PER_LEAF, LEAVES_PER_POD = 16_384, 32, 32
 GPU_BYTES_PER_S = 50 * 10**9
@@ -66,47 +67,55 @@ def solved_anew(capacities: NDArray[np.float64], routes: list[Route]) -> NDArray
     return rates
 
 
+class Churn:
+    """So many flows between GPUs drawn at random, of which one leaves and one comes in turn."""
+
+    def __init__(self, capacities: dict[int, Fraction], num_flows: int) -> None:
+        self._random, self.network = Random(0), MaxMin(capacities)
+        routes = self._routes(num_flows)
+        self.alive: list[tuple[Flow, Route]] = [(self.network.add(links), links) for links in routes]
+        self.network.settle()
+
+    def _routes(self, num_routes: int) -> list[Route]:
+        return [route(*self._random.sample(range(NUM_GPUS), 2)) for _ in range(num_routes)]
+
+    def change(self, num_changes: int) -> tuple[float, float]:
+        """Return the seconds that a departure or arrival takes, and how many flows get another rate or bottleneck."""
+        network, alive, num_moved = self.network, self.alive, 0
+        places = [self._random.randrange(len(alive)) for _ in range(num_changes // 2)]
+        routes = self._routes(num_changes // 2)
+        started = time.perf_counter()
+        for place, links in zip(places, routes, strict=True):
+            network.remove(alive[place][0])
+            num_moved += len(network.settle())
+            alive[place] = network.add(links), links
+            num_moved += len(network.settle())
+        return (time.perf_counter() - started) / num_changes, num_moved / num_changes
+
+
 @dataclass(frozen=True)
 class Measured:
     """What a change costs among so many flows."""
 
-    num_flows: int
     incremental_s: float
     anew_s: float
-    num_moved: float  # flows whose rate moved, per change
+    num_moved: float  # flows whose rate or bottleneck moved, per change
     largest_difference: float  # relative, of the rates in the end
 
 
-def measure(num_flows: int, oversubscription: int, num_changes: int) -> Measured:
-    """Return the cost of an arrival or departure, which take turns."""
-    random, capacities = Random(0), tree(oversubscription)
-    network = MaxMin(capacities)
-    alive: list[tuple[Flow, Route]] = []
-
-    def arrive() -> None:
-        links = route(*random.sample(range(NUM_GPUS), 2))
-        alive.append((network.add(links), links))
-
-    for _ in range(num_flows):
-        arrive()
-    network.settle()
-    num_moved, started = 0, time.perf_counter()
-    for change in range(num_changes):
-        if change % 2:
-            arrive()
-        else:
-            place = random.randrange(num_flows)
-            alive[place], alive[-1] = alive[-1], alive[place]
-            network.remove(alive.pop()[0])
-        num_moved += len(network.settle())
-    incremental_s = (time.perf_counter() - started) / num_changes
+def measure(num_flows: int, oversubscription: int, num_changes: int, times: int = 1) -> Measured:
+    """Return the cost of an arrival or departure: the median of so many times `num_changes`."""
+    capacities = tree(oversubscription)
+    churn = Churn(capacities, num_flows)
+    costs = [churn.change(num_changes) for _ in range(times)]
     as_array = np.array([float(capacity) for capacity in capacities.values()])
-    routes = [links for _, links in alive]
+    routes = [links for _, links in churn.alive]
     rates = solved_anew(as_array, routes)
     anew_s = statistics.median(_seconds(lambda: solved_anew(as_array, routes)) for _ in range(3))
-    exact = np.array([float(network.rate(flow)) for flow, _ in alive])
+    exact = np.array([float(churn.network.rate(flow)) for flow, _ in churn.alive])
     difference = float(np.abs(rates / exact - 1).max())
-    return Measured(num_flows, incremental_s, anew_s, num_moved / num_changes, difference)
+    incremental_s, num_moved = (statistics.median(column) for column in zip(*costs, strict=True))
+    return Measured(incremental_s, anew_s, num_moved, difference)
 
 
 def _seconds(call: Callable[[], object]) -> float:
@@ -122,10 +131,23 @@ def main() -> None:
     gc.disable()
     for oversubscription in (1, 2):
         for num_flows in (100, 1_000, 10_000):
-            measured = measure(num_flows, oversubscription, num_changes=500)
+            measured = measure(num_flows, oversubscription, num_changes=1_000, times=5)
             cells = [num_flows, oversubscription, f"{measured.num_moved:.1f}", f"{1e6 * measured.incremental_s:.1f}"]
             cells += [f"{1e6 * measured.anew_s:.0f}", f"{measured.anew_s / measured.incremental_s:.0f}x"]
             print("".join(f"{cell:>13}" for cell in [*cells, f"{measured.largest_difference:.1e}"]), flush=True)
+    print_long_churn(num_flows=10_000, oversubscription=2, num_changes=200_000)
+
+
+def print_long_churn(num_flows: int, oversubscription: int, num_changes: int) -> None:
+    """Print what a change costs at the beginning and at the end of many, and how large the numbers of links are."""
+    churn = Churn(tree(oversubscription), num_flows)
+    window = num_changes // 10
+    costs, bits = [], []
+    for _ in range(0, num_changes, window):
+        costs.append(statistics.median(churn.change(window // 10)[0] for _ in range(10)))
+        bits.append(max(link.unit.bit_length() for link in churn.network.links.values()))
+    print(f"{num_changes:,} changes of {num_flows:,} flows, {oversubscription}:1; in the first and last tenth of them:")
+    print(f"a change {1e6 * costs[0]:.1f} and {1e6 * costs[-1]:.1f} us, largest unit {bits[0]} and {bits[-1]} bits")
 
 
 if __name__ == "__main__":
