@@ -5,9 +5,9 @@ fair rate on every link at once. The process handles all that happens at one tim
 whose latency is over join, rates are settled once, and the flows whose rate moved get a new end. It acts after all ops
 that end at that time; flows that end together arrive by sender rank, then by op.
 
-What is left of a flow is an exact integer, in units of 10^-12/scale bytes (a byte/s for a picosecond, over the scale of
-`MaxMin`), so that it does not depend on how often rates moved. An end is rounded up to the picosecond; until then the
-flow keeps its share.
+What is left of a flow is an exact integer, in units of 10^-12/scale bytes (a byte/s for a picosecond, over what the
+flow's rates so far were divided by), so that it does not depend on how often rates moved. An end is rounded up to the
+picosecond; until then the flow keeps its share.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from typing import Any
 
 from clustersim.engine.clock import Actor, Hold, Timeline
 from clustersim.engine.link import Mailbox
-from clustersim.engine.sharing import Flow, MaxMin
+from clustersim.engine.rate import Rate, refined
+from clustersim.engine.shared_link import Flow
+from clustersim.engine.sharing import MaxMin
 from clustersim.scenario.units import PS_PER_S
 from clustersim.topology.cluster import Link
 
@@ -66,19 +68,22 @@ class Draining:
         self.route, self.message, self.sender = route, message, sender
         self.number = route.first_transfer + message
         self.left = size_bytes * PS_PER_S
-        self.rate = 0
-        self.scale = 1  # of `left` and `rate`
+        self.rate = Rate(0, 1)
+        self.scale = 1  # of `left`: a multiple of the denominator of the rate
         self.bottleneck = self.since_ps = self.end_ps = -1
         self.flow: Flow | None = None
 
-    def drain_until(self, time_ps: int, scale: int) -> None:
-        """Bring what is left up to date, on the scale that rates now have."""
-        self.left -= self.rate * (time_ps - self.since_ps)
+    def drain_until(self, time_ps: int) -> None:
+        """Bring what is left up to date."""
+        self.left -= self.rate.numerator * (self.scale // self.rate.denominator) * (time_ps - self.since_ps)
         self.since_ps = time_ps
-        if self.scale != scale:
-            self.left *= scale // self.scale
-            self.rate *= scale // self.scale
-            self.scale = scale
+
+    def drain_at(self, rate: Rate) -> int:
+        """Go on at another rate; return how long the rest takes, rounded up. [ps]"""
+        self.rate = rate
+        if self.scale % rate.denominator:
+            self.left, self.scale = refined(self.left, self.scale, rate.denominator)
+        return -(-self.left // (rate.numerator * (self.scale // rate.denominator)))
 
 
 Coming = tuple[int, int, int, Draining]  # when, sender, number
@@ -161,16 +166,14 @@ class FairNetwork:
 
     def _move(self, flow: Flow, now: int) -> None:
         """Give a flow its new rate."""
-        draining, scale, rate = self._draining[flow], self._sharing.scale, flow.limit
-        assert isinstance(rate, int)  # settled
-        draining.drain_until(now, scale)
-        has_moved, bottleneck = rate != draining.rate, flow.bottleneck.number
+        draining, rate, bottleneck = self._draining[flow], flow.rate, flow.bottleneck.number
+        draining.drain_until(now)
+        has_moved = rate != draining.rate
         if has_moved or bottleneck != draining.bottleneck:
             draining.bottleneck = bottleneck
-            self.rates.note(draining.number, now, rate / scale, bottleneck)
+            self.rates.note(draining.number, now, rate.approx, bottleneck)
         if has_moved:
-            draining.rate = rate
-            draining.end_ps = now - (-draining.left // rate)
+            draining.end_ps = now + draining.drain_at(rate)
             heappush(self._ends, (draining.end_ps, draining.sender, draining.number, draining))
 
 
