@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from clustersim.cli.options import common_options, json_option
-from clustersim.cli.output import emit_json, emit_report
+from clustersim.cli.options import common_options, json_option, output_option
+from clustersim.cli.output import emit_document_or_report
 
 Entry = dict[str, Any]
 """What is told of one name: ``name`` and ``description``, and more where there is more."""
@@ -76,16 +76,14 @@ KINDS: dict[str, Callable[[], list[Entry]]] = {
 @click.command(name="list")
 @click.argument("kind", type=click.Choice(list(KINDS)))
 @json_option
+@output_option
 @common_options
-def list_names(kind: str, as_json: bool) -> None:
+def list_names(kind: str, as_json: bool, output: str | None) -> None:
     """List the names that a scenario or a command may use."""
-    entries = KINDS[kind]()
-    if as_json:
-        emit_json({"schema": f"clustersim/list-{kind}/1", "entries": entries}, None)
-    elif entries:
-        from clustersim.report.terminal_catalogue import names_report
+    from clustersim.report.terminal_catalogue import names_report
 
-        emit_report(names_report([(entry["name"], entry["description"]) for entry in entries]))
+    document = {"schema": f"clustersim/list-{kind}/1", "entries": KINDS[kind]()}
+    emit_document_or_report(document, names_report, as_json, output)
 
 
 def _first_comment(path: Path) -> str:

@@ -45,6 +45,16 @@ def emit_report(report: RenderableType, output: str | None = None) -> None:
     console_for(sys.stdout).print(report)
 
 
+def emit_document_or_report(
+    document: Any, report_of: Callable[[Any], RenderableType], as_json: bool, output: str | None
+) -> None:
+    """Write a document as JSON if that is asked for, or the output's name ends so; else the report made of it."""
+    if as_json or (output or "").lower().endswith(".json"):
+        emit_json(document, output)
+    else:
+        emit_report(report_of(document), output)
+
+
 @contextmanager
 def progress(text: str) -> Iterator[Callable[[str], None]]:
     """Show on a terminal that something goes on, once it has taken a second; yield how to say more."""

@@ -7,6 +7,23 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class Box:
+    """What boxes are drawn with; a tee is called by the way its stem goes."""
+
+    upper_left: str
+    upper_right: str
+    lower_left: str
+    lower_right: str
+    across: str
+    upright: str
+    down: str
+    up: str
+    right: str
+    left: str
+    cross: str
+
+
+@dataclass(frozen=True, slots=True)
 class Characters:
     """One set of drawing characters."""
 
@@ -21,10 +38,37 @@ class Characters:
     gap: str  # where rows are left out
     ellipsis: str
     best: str
+    box: Box
 
 
-UNICODE = Characters("█", " ▁▂▃▄▅▆▇█", " ░▒▓█", "─", "│", "·", "×", "→", "⋮", "…", "★")
-ASCII = Characters("#", " .:-=+*#@", " .:+#", "-", "|", "|", "x", "->", ":", "...", "*")
+UNICODE = Characters(
+    "█",
+    " ▁▂▃▄▅▆▇█",
+    " ░▒▓█",
+    "─",
+    "│",
+    "·",
+    "×",
+    "→",
+    "⋮",
+    "…",
+    "★",
+    Box("┌", "┐", "└", "┘", "─", "│", "┬", "┴", "├", "┤", "┼"),
+)
+ASCII = Characters(
+    "#",
+    " .:-=+*#@",
+    " .:+#",
+    "-",
+    "|",
+    "|",
+    "x",
+    "->",
+    ":",
+    "...",
+    "*",
+    Box("+", "+", "+", "+", "-", "|", "+", "+", "+", "+", "+"),
+)
 
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 

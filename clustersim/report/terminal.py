@@ -60,12 +60,12 @@ class Paragraph:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         label = set_cell_size(one_line(self.label), self.indent) if self.label else ""
-        lines = _wrapped(one_line(self.text), options.max_width, cell_len(label), self.indent)
+        lines = wrapped(one_line(self.text), options.max_width, cell_len(label), self.indent)
         body = Text(("\n" + " " * self.indent).join(lines), style=self.style)
         yield Text(label, no_wrap=True) + body
 
 
-def _wrapped(text: str, width: int, first_indent: int, indent: int) -> list[str]:
+def wrapped(text: str, width: int, first_indent: int = 0, indent: int = 0) -> list[str]:
     """Return the lines of `text`, whose first has less room if something stands before it."""
     lines, room = [""], max(_NARROWEST, width - first_indent)
     for word in text.split(" "):

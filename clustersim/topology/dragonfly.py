@@ -107,8 +107,8 @@ def _wires(spec: Dragonfly, routes: DragonflyRoutes) -> tuple[Wires, Wires]:
 
     num_pairs = spec.num_groups * (spec.num_groups - 1) // 2
     return (
-        Wires(spec.num_groups * routes.local_wires_per_group, local_wire),
-        Wires(num_pairs * spec.links_per_pair, global_wire),
+        Wires(spec.num_groups * routes.local_wires_per_group, local_wire, "in a group"),
+        Wires(num_pairs * spec.links_per_pair, global_wire, "between groups"),
     )
 
 

@@ -83,9 +83,9 @@ class Hosts:
     def wires(self, switch_of_nic: Callable[[int], str]) -> tuple[Wires, Wires, Wires]:
         """Return the wires inside domains, between GPUs and NICs, and between NICs and switches."""
         return (
-            Wires(self.num_scaleup_wires, self._scaleup_wire),
-            Wires(self.spec.nodes * self.pcie_wires_per_node, self._pcie_wire),
-            Wires(self.num_nics, partial(self._nic_wire, switch_of_nic)),
+            Wires(self.num_scaleup_wires, self._scaleup_wire, "scale-up"),
+            Wires(self.spec.nodes * self.pcie_wires_per_node, self._pcie_wire, "PCIe"),
+            Wires(self.num_nics, partial(self._nic_wire, switch_of_nic), "NIC"),
         )
 
     def nic_name(self, nic: int) -> str:
@@ -140,7 +140,9 @@ class Hosts:
             return self.socket_link or LinkSpec()
         local = wire.lower if isinstance(wire.lower, int) else 0
         node = (domain * self.gpus_per_domain + local) // self.spec.gpus_per_node
-        return part_of(self.spec.of_node(node, "scaleup"), wire.parts, wire.of)
+        link: LinkSpec = self.spec.of_node(node, "scaleup")
+        # Of a whole link, the usual case, no part is looked up: that would cost more than the rest.
+        return link if wire.parts == wire.of else part_of(link, wire.parts, wire.of)
 
     def _part_name(self, domain: int, end: int | str) -> str:
         if isinstance(end, int):

@@ -18,10 +18,11 @@ from clustersim.topology.cluster import Link, one_way
 
 @dataclass(frozen=True, slots=True)
 class Wires:
-    """Wires of one kind: how many, and the lower end, the upper end and the link of each."""
+    """Wires of one kind: how many, the lower end, the upper end and the link of each, and what they are for."""
 
     count: int
     wire: Callable[[int], tuple[str, str, LinkSpec]]
+    role: str = ""
 
 
 class WireLinks(Sequence[Link]):
@@ -37,6 +38,11 @@ class WireLinks(Sequence[Link]):
     def __init__(self, kinds: Sequence[Wires]) -> None:
         self._kinds = tuple(kinds)
         self._first, self._num_links = _first_wires(self._kinds)
+
+    @property
+    def kinds(self) -> tuple[Wires, ...]:
+        """The wires, kind by kind."""
+        return self._kinds
 
     def __len__(self) -> int:
         return self._num_links

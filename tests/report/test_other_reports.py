@@ -65,7 +65,14 @@ REPORTS = {
     "difference": difference_report(
         difference(result_of().to_dict(), result_of(schedule="gpipe", name="🚀 " * 40).to_dict())
     ),
-    "names": names_report([("1f1b", "a word " * 30), ("interleaved-1f1b", "short")]),
+    "names": names_report(
+        {
+            "entries": [
+                {"name": "1f1b", "description": "a word " * 30},
+                {"name": "interleaved-1f1b", "description": "short"},
+            ]
+        }
+    ),
 }
 
 
