@@ -8,7 +8,12 @@ import numpy as np
 
 from clustersim.analysis.bubble import rank_times
 from clustersim.analysis.memory import activation_curve, live_microbatch_curve
-from clustersim.analysis.utilization import misdrained_flows, overloaded_links
+from clustersim.analysis.utilization import (
+    miscounted_links,
+    misdrained_flows,
+    outrunning_messages,
+    overloaded_links,
+)
 from clustersim.analysis.waits import find_waits
 from clustersim.errors import InvariantError
 from clustersim.ops import Kind
@@ -55,10 +60,8 @@ def _nothing_starts_before_its_inputs(trace: Trace) -> Iterator[str]:
 
 
 def _transfers_take_their_turn(trace: Trace) -> Iterator[str]:
-    """A message is queued, then starts, then ends; and all that leave a GPU by one link hold it one after the other."""
+    """All messages that leave a GPU by one link hold it one after the other."""
     transfers = trace.transfers
-    if ((transfers.queued_ps > transfers.start_ps) | (transfers.start_ps > transfers.end_ps)).any():
-        yield "a transfer starts before it is queued, or ends before it starts"
     numbers: dict[str, int] = {}
     number_by_route = [numbers.setdefault(route[0], len(numbers)) if route else -1 for route in trace.routes]
     first_link = np.array(number_by_route, dtype=np.int64)[transfers.route]
@@ -76,10 +79,37 @@ def _no_link_is_busy_for_longer_than_the_run(trace: Trace | FlowTrace) -> Iterat
         yield f"{trace.links.name[index]} is busy for {trace.links.busy_ps[index]} of {trace.makespan_ps} ps"
 
 
+def _what_is_sent_is_received(trace: Trace | FlowTrace) -> Iterator[str]:
+    """Every message arrives, and every link carried the bytes of all messages over it, the first to the last."""
+    transfers = trace.transfers
+    is_lost = (transfers.queued_ps > transfers.start_ps) | (transfers.start_ps > transfers.end_ps)
+    for index in np.flatnonzero(is_lost)[:3]:
+        row = [int(column[index]) for column in (transfers.queued_ps, transfers.start_ps, transfers.end_ps)]
+        yield f"transfer {index} is queued at {row[0]}, starts at {row[1]} and ends at {row[2]} ps"
+    for name, carried_bytes, sent_bytes in miscounted_links(trace):
+        yield f"{name} carried {carried_bytes} bytes; the messages over it have {sent_bytes}"
+
+
+def _every_rank_takes_in_what_is_sent_to_it(trace: Trace) -> Iterator[str]:
+    """Some row of a message's destination waits for it; with blocking exchanges, further rows may."""
+    ops, transfers = trace.ops, trace.transfers
+    waiting = ops.rank_index[np.repeat(np.arange(len(ops)), np.diff(ops.first_need))]
+    is_taken = np.zeros(len(transfers), dtype=bool)
+    is_taken[ops.needs[waiting == transfers.destination[ops.needs]]] = True
+    for index in np.flatnonzero(~is_taken)[:3]:
+        size_bytes, rank = transfers.size_bytes[index], trace.ranks.rank[transfers.destination[index]]
+        yield f"no row of rank {rank} waits for the {size_bytes} bytes of transfer {index} to it"
+
+
 def _flows_drain_what_they_carry(trace: Trace | FlowTrace) -> Iterator[str]:
-    """The rates of a flow add up to its size, within what flows in the picosecond to which its end is rounded up."""
+    """The rates of a flow add up to its size, within a byte for each rate and what flows in its last picosecond."""
     for index, drained_bytes, most_bytes in misdrained_flows(trace):
         yield f"transfer {index} drained {drained_bytes:.3f} bytes; allowed: its size to {most_bytes:.3f}"
+
+
+def _no_message_outruns_its_links(trace: Trace | FlowTrace) -> Iterator[str]:
+    for index, took_ps, least_ps in outrunning_messages(trace):
+        yield f"transfer {index} took {took_ps} ps, its links take {least_ps:.0f} ps at least"
 
 
 def _no_link_is_above_its_capacity(trace: Trace | FlowTrace) -> Iterator[str]:
@@ -105,6 +135,8 @@ def _every_forward_has_its_backward(trace: Trace) -> Iterator[str]:
 
 
 _LAWS_OF_FLOWS = (
+    _what_is_sent_is_received,
+    _no_message_outruns_its_links,
     _no_link_is_busy_for_longer_than_the_run,
     _flows_drain_what_they_carry,
     _no_link_is_above_its_capacity,
@@ -114,6 +146,7 @@ _LAWS = (
     _a_rank_does_one_thing_at_a_time,
     _nothing_starts_before_its_inputs,
     _transfers_take_their_turn,
+    _every_rank_takes_in_what_is_sent_to_it,
     *_LAWS_OF_FLOWS,
     _memory_returns_to_its_start,
     _every_forward_has_its_backward,

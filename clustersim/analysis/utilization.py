@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clustersim.trace import Floats, FlowTrace, Ints, Trace
+from clustersim.trace import Flags, Floats, FlowTrace, Ints, Trace
 
 _PS_PER_S = 10**12
 _ROUNDING = 1e-9  # relative; rates are recorded as floats, and added up here
+_ROUNDING_OF_A_RATE = 4 * float(np.finfo(np.float64).eps)  # relative; of a rate, of how long it held, and of their sum
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,31 +25,37 @@ class LoadCurve:
 
 def load_curve(trace: Trace | FlowTrace) -> LoadCurve:
     """Return what each fairly shared link carried over time; it is idle before its first row, and after its last."""
-    transfers, rates = trace.transfers, trace.rates
-    until_ps = rates.until_ps(transfers.end_ps)
-    rows_by_name = {name: row for row, name in enumerate(trace.links.name)}
-    hops = [[rows_by_name[name] for name in route] for route in trace.routes]
-    num_hops = np.array([len(route) for route in hops], dtype=np.int64)
-    first_hop = np.cumsum(num_hops) - num_hops
-    route = transfers.route[rates.transfer]
-    count = num_hops[route]
-    # Each rate stands once for each link of its route: at position `within` of the hops of that route.
-    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    link = np.array([row for route_rows in hops for row in route_rows], dtype=np.int64)
-    link = link[np.repeat(first_hop[route], count) + within]
-    bytes_per_s = np.repeat(rates.bytes_per_s, count)
+    rates = trace.rates
+    until_ps = rates.until_ps(trace.transfers.end_ps)
+    link, rate = _crossings(trace, trace.transfers.route[rates.transfer])
+    bytes_per_s = rates.bytes_per_s[rate]
     return _summed(
         np.concatenate([link, link]),
-        np.concatenate([np.repeat(rates.start_ps, count), np.repeat(until_ps, count)]),
+        np.concatenate([rates.start_ps[rate], until_ps[rate]]),
         np.concatenate([bytes_per_s, -bytes_per_s]),
     )
+
+
+def _crossings(trace: Trace | FlowTrace, route: Ints) -> tuple[Ints, Ints]:
+    """Return every link on every route in `route`: (row of Links, index into `route`)."""
+    rows_by_name = {name: row for row, name in enumerate(trace.links.name)}
+    hops = [[rows_by_name[name] for name in names] for names in trace.routes]
+    num_hops = np.array([len(rows) for rows in hops], dtype=np.int64)
+    first_hop = np.cumsum(num_hops) - num_hops
+    count = num_hops[route]
+    # An entry of `route` stands once for each of its hops: at position `within` among them.
+    within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
+    link = np.array([row for rows in hops for row in rows], dtype=np.int64)
+    return link[np.repeat(first_hop[route], count) + within], np.repeat(np.arange(len(route)), count)
 
 
 def _summed(link: Ints, time_ps: Ints, change_bytes_per_s: Floats) -> LoadCurve:
     """Return the sums of changes, one row for all changes of a link at one time."""
     order = np.lexsort((time_ps, link))
     link, time_ps = link[order], time_ps[order]
-    total = np.cumsum(change_bytes_per_s[order])  # every link comes back to nothing before the next one begins
+    first = np.flatnonzero(np.append(True, link[1:] != link[:-1])[: len(link)])
+    # Each link for itself: the rounding of a fast one's sum would be much to a slow one.
+    total = np.concatenate([np.empty(0), *map(np.cumsum, np.split(change_bytes_per_s[order], first[1:]))])
     is_last = np.append((link[1:] != link[:-1]) | (time_ps[1:] != time_ps[:-1]), True)[: len(link)]
     return LoadCurve(link[is_last], time_ps[is_last], total[is_last])
 
@@ -56,22 +63,61 @@ def _summed(link: Ints, time_ps: Ints, change_bytes_per_s: Floats) -> LoadCurve:
 def overloaded_links(trace: Trace | FlowTrace) -> Iterator[tuple[str, float, int]]:
     """Yield (name, load [bytes/s], since when [ps]) where a link carries more than its bandwidth."""
     curve = load_curve(trace)
-    largest = trace.rates.bytes_per_s.max(initial=0)
-    allowed = trace.links.bytes_per_s[curve.link] * (1 + _ROUNDING) + largest * _ROUNDING
+    allowed = trace.links.bytes_per_s[curve.link] * (1 + _ROUNDING)
     for index in np.flatnonzero(curve.bytes_per_s > allowed)[:3]:
         yield trace.links.name[curve.link[index]], float(curve.bytes_per_s[index]), int(curve.time_ps[index])
 
 
+def miscounted_links(trace: Trace | FlowTrace) -> Iterator[tuple[str, int, int]]:
+    """Yield (name, bytes it carried, bytes of all messages over it) of links where the two differ."""
+    link, transfer = _crossings(trace, trace.transfers.route)
+    sent_bytes = np.zeros(len(trace.links), dtype=np.int64)
+    np.add.at(sent_bytes, link, trace.transfers.size_bytes[transfer])
+    for index in np.flatnonzero(sent_bytes != trace.links.size_bytes)[:3]:
+        yield trace.links.name[index], int(trace.links.size_bytes[index]), int(sent_bytes[index])
+
+
 def misdrained_flows(trace: Trace | FlowTrace) -> Iterator[tuple[int, float, float]]:
-    """Yield (row of transfers, what drained, what may drain at most) of flows that drained more or less. [bytes]"""
+    """Yield (row of transfers, what drained, what may drain at most) of flows that drained more or less. [bytes]
+
+    Rates are exact in the engine, and rounded to floats when they are recorded: that is allowed for, which is less than
+    a byte for each rate of a flow of up to a petabyte. An end is rounded up to the picosecond: what the last rate
+    carries in one is allowed on top.
+    """
     transfers, rates = trace.transfers, trace.rates
+    num_flows = len(transfers.end_ps)
     lasted_ps = rates.until_ps(transfers.end_ps) - rates.start_ps
-    drained = np.bincount(rates.transfer, rates.bytes_per_s * lasted_ps / _PS_PER_S, minlength=len(transfers.end_ps))
-    last_rate = np.zeros(len(transfers.end_ps))
+    drained = np.bincount(rates.transfer, rates.bytes_per_s * lasted_ps / _PS_PER_S, minlength=num_flows)
+    last_rate = np.zeros(num_flows)
     last_rate[rates.transfer] = rates.bytes_per_s  # in order of time: the last one stays
     most = transfers.size_bytes + last_rate / _PS_PER_S
-    rounding = 1e-6 + transfers.size_bytes * _ROUNDING
-    is_flow = np.bincount(rates.transfer, minlength=len(transfers.end_ps)) > 0
-    wrong = is_flow & ((drained < transfers.size_bytes - rounding) | (drained > most + rounding))
-    for index in np.flatnonzero(wrong)[:3]:
+    num_rates = np.bincount(rates.transfer, minlength=num_flows)
+    rounding = num_rates * (1e-6 + transfers.size_bytes * _ROUNDING_OF_A_RATE)
+    is_wrong = _is_flow(trace) & ((drained < transfers.size_bytes - rounding) | (drained > most + rounding))
+    for index in np.flatnonzero(is_wrong)[:3]:
         yield int(index), float(drained[index]), float(most[index])
+
+
+def outrunning_messages(trace: Trace | FlowTrace) -> Iterator[tuple[int, int, float]]:
+    """Yield (row of transfers, how long it took, how long its links take at least) of messages that were faster. [ps]
+
+    A flow drains on all its links at once, so that its slowest one counts; FIFO links take a message one after the
+    other.
+    """
+    transfers, links = trace.transfers, trace.links
+    link, transfer = _crossings(trace, transfers.route)
+    hold_ps = transfers.size_bytes[transfer] / links.bytes_per_s[link] * _PS_PER_S
+    slowest_ps, total_ps = np.zeros(len(transfers.end_ps)), np.zeros(len(transfers.end_ps))
+    np.maximum.at(slowest_ps, transfer, hold_ps)
+    np.add.at(total_ps, transfer, hold_ps)
+    latency_ps = np.bincount(transfer, links.latency_ps[link], minlength=len(transfers.end_ps))
+    least_ps = np.where(_is_flow(trace), slowest_ps, total_ps) + latency_ps
+    took_ps = transfers.end_ps - transfers.queued_ps
+    for index in np.flatnonzero(took_ps < least_ps * (1 - _ROUNDING) - 1)[:3]:
+        yield int(index), int(took_ps[index]), float(least_ps[index])
+
+
+def _is_flow(trace: Trace | FlowTrace) -> Flags:
+    """Return which transfers have a fairly shared link on their way."""
+    link, transfer = _crossings(trace, trace.transfers.route)
+    return np.bincount(transfer, trace.links.is_fair[link], minlength=len(trace.transfers.end_ps)) > 0

@@ -30,7 +30,7 @@ BUSIEST_LINKS = 10
 @click.option("--gpus", type=click.IntRange(1, 1_000_000), help="Size to which a gallery topology is built.")
 @json_option
 @output_option
-@click.option("--check", is_flag=True, help="Check that flows drain what they carry and no link is overloaded.")
+@click.option("--check", is_flag=True, help="Check the laws that all flows keep.")
 @limit_options
 @common_options
 def network(
