@@ -18,6 +18,8 @@ from clustersim.report.quantities import count, counted
 from clustersim.report.terminal import Paragraph, characters_of, wrapped
 
 Document = Mapping[str, Any]
+Group = tuple[str, int]
+"""Nodes of one kind in one tier."""
 
 _GAP = 2
 _LEAST_LABEL = 24  # a narrower label goes above its boxes
@@ -35,7 +37,7 @@ class Row:
     Links between nodes of the row join its boxes, but for those of the role `inside`, which are in the boxes.
     """
 
-    kinds: frozenset[str]
+    groups: frozenset[Group]
     names: Sequence[str]
     number_of: int
     label: str
@@ -84,15 +86,19 @@ def _rows(document: Document) -> Iterator[Row]:
         return
     for kind in reversed(network):
         yield _row(kind) if document["num_groups"] is None else _groups(document, kind)
-    low = frozenset(kind["kind"] for kind in nodes if kind["tier"] < _NETWORK_TIER)
+    low = frozenset(_group(kind) for kind in nodes if kind["tier"] < _NETWORK_TIER)
     yield Row(low, islands["shown"], islands["count"], "; ".join(map(_island, islands["kinds"])))
+
+
+def _group(kind: Document) -> Group:
+    return kind["kind"], kind["tier"]
 
 
 def _row(kind: Document) -> Row:
     names = [kind["first"], kind["last"]][: kind["count"]]
     if kind["count"] > 2:
         names.insert(1, kind["second"])
-    return Row(frozenset({kind["kind"]}), names, kind["count"], nodes_of(kind["count"], kind["kind"]))
+    return Row(frozenset({_group(kind)}), names, kind["count"], nodes_of(kind["count"], kind["kind"]))
 
 
 def _groups(document: Document, routers: Document) -> Row:
@@ -103,7 +109,7 @@ def _groups(document: Document, routers: Document) -> Row:
     local = [made for made in document["links"] if made["role"] == _IN_A_GROUP]
     if local:
         label += f"; {_wires(local)}"
-    return Row(frozenset({routers["kind"]}), [f"group{number}" for number in shown], num_groups, label, _IN_A_GROUP)
+    return Row(frozenset({_group(routers)}), [f"group{number}" for number in shown], num_groups, label, _IN_A_GROUP)
 
 
 def _island(kind: Document) -> str:
@@ -133,7 +139,7 @@ def _tiers(links: Sequence[Document], rows: Sequence[Row], grid: Grid, width: in
 
 def _beside(links: Sequence[Document], row: Row) -> list[Document]:
     """Return the links among the nodes of a row of one kind."""
-    among = [made for made in links if {made["lower"]} == {made["upper"]} == row.kinds]
+    among = [made for made in links if len(row.groups) == 1 and set(_ends_of(made)) == row.groups]
     return [made for made in among if not row.inside or made["role"] != row.inside]
 
 
@@ -144,12 +150,16 @@ def _ends(own: Sequence[int], others: Sequence[int], grid: Grid) -> Sequence[int
 
 def _between(links: Sequence[Document], upper: Row, lower: Row) -> list[Document]:
     """Return the links between the nodes of two rows."""
+    ways = ((lower.groups, upper.groups), (upper.groups, lower.groups))
     return [
         made
         for made in links
-        if (made["lower"] in lower.kinds and made["upper"] in upper.kinds)
-        or (made["upper"] in lower.kinds and made["lower"] in upper.kinds)
+        if any(end in one and other_end in other for one, other in ways for end, other_end in [_ends_of(made)])
     ]
+
+
+def _ends_of(made: Document) -> tuple[Group, Group]:
+    return (made["lower"], made["lower_tier"]), (made["upper"], made["upper_tier"])
 
 
 def _wires(links: Sequence[Document]) -> str:

@@ -43,9 +43,8 @@ def test_nodes_and_links_are_those_of_the_graph(topology: Topology) -> None:
         wires[ends, made["bandwidth_bytes_per_s"], made["latency_ps"]] += 1
     told: Counter[tuple[frozenset[Any], Any, Any]] = Counter()
     for links in facts.links:
-        told[frozenset((links.lower, links.upper)), links.make.bandwidth_bytes_per_s, links.make.latency_ps] += (
-            links.count
-        )
+        ends = frozenset((links.lower.kind, links.upper.kind))
+        told[ends, links.make.bandwidth_bytes_per_s, links.make.latency_ps] += links.count
     assert told == wires
     assert not any(links.is_one_way for links in facts.links)
 
@@ -156,7 +155,7 @@ def test_links_that_go_one_way(tmp_path: Path) -> None:
     nodes = '[{"id": "a", "kind": "gpu"}, {"id": "b", "kind": "gpu"}, {"id": "s", "kind": "switch"}]'
     edges = '[{"source": "a", "target": "s", "bandwidth": "3 GB/s"}, {"source": "s", "target": "b"}]'
     facts = drawn(tmp_path, f'{{"directed": true, "nodes": {nodes}, "edges": {edges}}}')
-    assert [(links.lower, links.upper, links.count, links.is_one_way) for links in facts.links] == [
+    assert [(links.lower.kind, links.upper.kind, links.count, links.is_one_way) for links in facts.links] == [
         ("gpu", "switch", 1, True),
         ("switch", "gpu", 1, True),
     ]
@@ -164,6 +163,21 @@ def test_links_that_go_one_way(tmp_path: Path) -> None:
     assert facts.bisection.bandwidth_bytes_per_s == 3 * 10**9
     assert facts.diameter is not None
     assert (facts.diameter.farthest, facts.diameter.num_links) == (((0, 1)), 2)
+
+
+def test_switches_of_one_kind_in_two_tiers(tmp_path: Path) -> None:
+    nodes = '[{"id": "a", "kind": "gpu"}, {"id": "b", "kind": "gpu"}' + "".join(
+        f', {{"id": "{name}", "kind": "switch"}}' for name in ("leaf0", "leaf1", "top")
+    )
+    wires = ("a-leaf0", "b-leaf1", "leaf0-top", "leaf1-top")
+    edges = ", ".join(f'{{"source": "{wire.split("-")[0]}", "target": "{wire.split("-")[1]}"}}' for wire in wires)
+    facts = drawn(tmp_path, f'{{"nodes": {nodes}], "edges": [{edges}]}}')
+    assert [(kind.kind, kind.tier, kind.count) for kind in facts.nodes] == [
+        ("gpu", 0, 2),
+        ("switch", 1, 2),
+        ("switch", 2, 1),
+    ]
+    assert [(links.lower.tier, links.upper.tier, links.count) for links in facts.links] == [(0, 1, 2), (1, 2, 2)]
 
 
 def test_a_large_mesh_is_counted_and_not_looked_at() -> None:

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from test_routes import SMALL
 
-from clustersim.scenario.fabrics import Topology
+from clustersim.scenario.fabrics import Dragonfly, FatTree, Topology
 from clustersim.topology import Cluster, build_cluster, min_cut
-from clustersim.topology.bisection import bisection, halves
+from clustersim.topology.bisection import Bisection, bisection, halves
 from clustersim.topology.cluster import Link
 from clustersim.topology.full_mesh import MeshLinks
 from clustersim.topology.link_table import LinkTable, link_table
 from clustersim.topology.min_cut import FIRST, NEITHER, SECOND, smallest_cut
+from clustersim.topology.tiers import tiers_of
 
 UNLIMITED = 10**30
 SCALE = 2520  # makes all bandwidths of these tests whole
@@ -35,14 +36,15 @@ def largest_flow(links: list[Link], first: set[str], second: set[str]) -> Fracti
     return None if flow >= UNLIMITED else Fraction(flow, SCALE)
 
 
-def table_of(cluster: Cluster) -> LinkTable | None:
-    return None if isinstance(cluster.links, MeshLinks) else link_table(cluster)
+def bisection_of(cluster: Cluster, topology: Topology) -> Bisection | None:
+    table = None if isinstance(cluster.links, MeshLinks) else link_table(cluster)
+    return bisection(cluster, topology, table, tiers_of(cluster, table))
 
 
 @pytest.mark.parametrize("topology", SMALL.values(), ids=SMALL.keys())
 def test_bisection_is_the_largest_flow_between_the_halves(topology: Topology) -> None:
     cluster = build_cluster(topology)
-    found = bisection(cluster, topology, table_of(cluster))
+    found = bisection_of(cluster, topology)
     if found is None:
         assert len(cluster.gpus) == 1
         return
@@ -94,27 +96,23 @@ def test_any_graph(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_classes_of_a_large_tree_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(min_cut, "MAX_CLASS_PAIRS", 20)  # of 512 leaves, 512 aggregation and 1,024 core switches
-    from clustersim.scenario.fabrics import FatTree
-
     sizes = {"nodes": 2048, "gpus_per_node": 8, "nics_per_node": 8, "scaleup": {}, "nic": {"bandwidth": "50 GB/s"}}
     tree = FatTree.model_validate({"fabric": "fat-tree", "oversubscription": [2, 1.5]} | sizes)
     cluster = build_cluster(tree)
-    found = bisection(cluster, tree, link_table(cluster))
+    found = bisection_of(cluster, tree)
     assert found is not None
     assert found.is_exact
     assert found.fraction == pytest.approx(1 / 3)
 
 
 def test_a_bound_of_a_dragonfly_is_between_its_groups(monkeypatch: pytest.MonkeyPatch) -> None:
-    from clustersim.scenario.fabrics import Dragonfly
-
     shape = {"nics_per_router": 2, "routers_per_group": 4, "global_links_per_router": 2}
     sizes = {"nodes": 64, "gpus_per_node": 1, "scaleup": {}, "nic": {"bandwidth": "25 GB/s"}}
     fabric = Dragonfly.model_validate({"fabric": "dragonfly"} | shape | sizes)
     cluster = build_cluster(fabric)
-    exact = bisection(cluster, fabric, link_table(cluster))
+    exact = bisection_of(cluster, fabric)
     monkeypatch.setattr(min_cut, "MAX_CLASS_PAIRS", 0)
-    bound = bisection(cluster, fabric, link_table(cluster))
+    bound = bisection_of(cluster, fabric)
     assert exact is not None
     assert bound is not None
     assert (exact.is_exact, bound.is_exact) == (True, False)
