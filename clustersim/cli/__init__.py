@@ -33,7 +33,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "show": ("clustersim.cli.scenarios", "show", "Show a scenario with all values resolved, and their origins."),
     "schedule": ("clustersim.cli.schedules", "schedule", "Print the order of a schedule."),
     "list": ("clustersim.cli.catalogue", "list_names", "List schedules, topologies, devices or scenarios."),
-    "describe": ("clustersim.cli.topologies", "describe", "Describe a topology: parameters, size and a route."),
+    "describe": ("clustersim.cli.topologies", "describe", "Describe a topology: its picture, parts and bandwidths."),
     "network": ("clustersim.cli.network", "network", "Run a list of flows on a topology: when each of them ends."),
     "import": ("clustersim.cli.imports", "import_", "Import a topology from nvidia-smi, NCCL or Slurm."),
     "schema": ("clustersim.cli.schemas", "schema", "Print the JSON Schema of a file format."),

@@ -81,8 +81,10 @@ def _node_kind(kind: NodeKind) -> dict[str, Any]:
 
 def _link_class(links: LinkClass) -> dict[str, Any]:
     return {
-        "lower": links.lower,
-        "upper": links.upper,
+        "lower": links.lower.kind,
+        "lower_tier": links.lower.tier,
+        "upper": links.upper.kind,
+        "upper_tier": links.upper.tier,
         "role": links.make.role,
         "count": links.count,
         "one_way": links.is_one_way,

@@ -18,23 +18,30 @@ from clustersim.report.quantities import count, counted
 from clustersim.report.terminal import Paragraph, characters_of, wrapped
 
 Document = Mapping[str, Any]
+Group = tuple[str, int]
+"""Nodes of one kind in one tier."""
 
 _GAP = 2
 _LEAST_LABEL = 24  # a narrower label goes above its boxes
 _WIDEST = 100
 _NETWORK_TIER = 2
+_IN_A_GROUP = "in a group"
 _MOST_LINES, _MOST_PLACES = 4, 8  # of a plane of a torus that are drawn
 _GPU = "o"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Boxes side by side: the first two and the last of many, and what is said of all."""
+    """Boxes side by side: the first two and the last of many, and what is said of all.
 
-    kinds: frozenset[str]
+    Links between nodes of the row join its boxes, but for those of the role `inside`, which are in the boxes.
+    """
+
+    groups: frozenset[Group]
     names: Sequence[str]
     number_of: int
     label: str
+    inside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +62,9 @@ class FabricPicture:
         if grid.width > options.max_width:
             yield Paragraph("(no room for it)", "dim")
             return
-        is_ring = num_gpus > 2 and (family == "ring" or (family == "torus" and given["wraparound"]))
-        if is_ring:
-            yield from _ring(rows[0], grid, width)
+        is_line = family == "torus" and not given["wraparound"]
+        if num_gpus > 2 and family in ("ring", "torus"):
+            yield from _chain(rows[0], not is_line, grid, width)
         else:
             yield from _tiers(self.document["links"], rows, grid, width)
 
@@ -78,22 +85,31 @@ def _rows(document: Document) -> Iterator[Row]:
             yield _row(kind)
         return
     for kind in reversed(network):
-        yield _row(kind) if document["num_groups"] is None else _groups(document["num_groups"], kind)
-    low = frozenset(kind["kind"] for kind in nodes if kind["tier"] < _NETWORK_TIER)
+        yield _row(kind) if document["num_groups"] is None else _groups(document, kind)
+    low = frozenset(_group(kind) for kind in nodes if kind["tier"] < _NETWORK_TIER)
     yield Row(low, islands["shown"], islands["count"], "; ".join(map(_island, islands["kinds"])))
+
+
+def _group(kind: Document) -> Group:
+    return kind["kind"], kind["tier"]
 
 
 def _row(kind: Document) -> Row:
     names = [kind["first"], kind["last"]][: kind["count"]]
     if kind["count"] > 2:
         names.insert(1, kind["second"])
-    return Row(frozenset({kind["kind"]}), names, kind["count"], nodes_of(kind["count"], kind["kind"]))
+    return Row(frozenset({_group(kind)}), names, kind["count"], nodes_of(kind["count"], kind["kind"]))
 
 
-def _groups(num_groups: int, routers: Document) -> Row:
+def _groups(document: Document, routers: Document) -> Row:
+    """Return the groups of a dragonfly, in each of which are some of its `routers`."""
+    num_groups = document["num_groups"]
     shown = dict.fromkeys(min(number, num_groups - 1) for number in (0, 1, num_groups - 1))
     label = f"{counted(num_groups, 'group')} of {nodes_of(routers['count'] // num_groups, routers['kind'])}"
-    return Row(frozenset({routers["kind"]}), [f"group{number}" for number in shown], num_groups, label)
+    local = [made for made in document["links"] if made["role"] == _IN_A_GROUP]
+    if local:
+        label += f"; {_wires(local)}"
+    return Row(frozenset({_group(routers)}), [f"group{number}" for number in shown], num_groups, label, _IN_A_GROUP)
 
 
 def _island(kind: Document) -> str:
@@ -123,7 +139,8 @@ def _tiers(links: Sequence[Document], rows: Sequence[Row], grid: Grid, width: in
 
 def _beside(links: Sequence[Document], row: Row) -> list[Document]:
     """Return the links among the nodes of a row of one kind."""
-    return [made for made in links if {made["lower"]} == {made["upper"]} == row.kinds]
+    among = [made for made in links if len(row.groups) == 1 and set(_ends_of(made)) == row.groups]
+    return [made for made in among if not row.inside or made["role"] != row.inside]
 
 
 def _ends(own: Sequence[int], others: Sequence[int], grid: Grid) -> Sequence[int]:
@@ -133,12 +150,16 @@ def _ends(own: Sequence[int], others: Sequence[int], grid: Grid) -> Sequence[int
 
 def _between(links: Sequence[Document], upper: Row, lower: Row) -> list[Document]:
     """Return the links between the nodes of two rows."""
+    ways = ((lower.groups, upper.groups), (upper.groups, lower.groups))
     return [
         made
         for made in links
-        if (made["lower"] in lower.kinds and made["upper"] in upper.kinds)
-        or (made["upper"] in lower.kinds and made["lower"] in upper.kinds)
+        if any(end in one and other_end in other for one, other in ways for end, other_end in [_ends_of(made)])
     ]
+
+
+def _ends_of(made: Document) -> tuple[Group, Group]:
+    return (made["lower"], made["lower_tier"]), (made["upper"], made["upper_tier"])
 
 
 def _wires(links: Sequence[Document]) -> str:
@@ -147,18 +168,19 @@ def _wires(links: Sequence[Document]) -> str:
     return "; ".join(texts)
 
 
-def _ring(row: Row, grid: Grid, width: int) -> Iterator[RenderableType]:
-    """Yield the boxes of a ring, the last joined to the first."""
-    ends = [grid.centres(len(row.names))[0], grid.centres(len(row.names))[-1]]
-    has_gap = row.number_of > len(row.names)
-    lines = [*box_row(grid, row.names, has_gap, [], ends), bus(grid, ends, [])]
-    begins, across = grid.columns(len(row.names)), grid.characters.box.across
+def _chain(row: Row, is_closed: bool, grid: Grid, width: int) -> Iterator[RenderableType]:
+    """Yield boxes joined one to the next, and the last of a ring to its first."""
+    centres, begins = grid.centres(len(row.names)), grid.columns(len(row.names))
+    ends = [centres[0], centres[-1]] if is_closed else []
+    lines = box_row(grid, row.names, row.number_of > len(row.names), [], ends)
     joined = list(lines[1])
     for begin, following in pairwise(begins):
         for place in range(begin + grid.box_width, following):
-            joined[place] = across if joined[place] == " " else joined[place]
+            joined[place] = grid.characters.box.across if joined[place] == " " else joined[place]
     lines[1] = "".join(joined)
-    yield from _labelled(lines, [], f"{row.label} in a ring", grid, width)
+    if is_closed:
+        lines.append(bus(grid, ends, []))
+    yield from _labelled(lines, [], f"{row.label} in a {'ring' if is_closed else 'line'}", grid, width)
 
 
 def _torus(dims: Sequence[int], is_closed: bool, width: int, characters: Characters) -> Iterator[RenderableType]:

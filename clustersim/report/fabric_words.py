@@ -16,6 +16,8 @@ _NAMES = {
     "switch": ("switch", "switches"),
     "leaf": ("leaf", "leaves"),
     "agg": ("aggregation switch", "aggregation switches"),
+    "cpu": ("CPU", "CPUs"),
+    "nvswitch": ("NVSwitch", "NVSwitches"),
     "core": ("core switch", "core switches"),
 }
 

@@ -12,6 +12,7 @@ from clustersim.scenario.fabrics import Fabric, Torus
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.link_table import LinkTable
 from clustersim.topology.min_cut import FIRST, NEITHER, SECOND, Cut, smallest_cut
+from clustersim.topology.tiers import GPU_TIER, Tiers, host_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Bisection:
         return float(self.bandwidth_bytes_per_s / self.full_bytes_per_s)
 
 
-def bisection(cluster: Cluster, fabric: Fabric, table: LinkTable | None) -> Bisection | None:
+def bisection(cluster: Cluster, fabric: Fabric, table: LinkTable | None, tiers: Tiers) -> Bisection | None:
     """Return the bisection bandwidth of a cluster; None for a single GPU.
 
     The halves are the first and the last hosts by number, hosts kept whole, as near to half of the GPUs as that allows;
@@ -64,6 +65,8 @@ def bisection(cluster: Cluster, fabric: Fabric, table: LinkTable | None) -> Bise
         The fabric that it was built from.
     table
         Its links; None for a full mesh, whose links are counted and not looked at.
+    tiers
+        Where its nodes stand.
     """
     if len(cluster.gpus) < 2:
         return None
@@ -73,7 +76,7 @@ def bisection(cluster: Cluster, fabric: Fabric, table: LinkTable | None) -> Bise
     if table is None:
         cut, full = _of_mesh(cluster, first, second)
     else:
-        cut, full = _cut(cluster, table, in_first), _injection(cluster, table, by == "hosts")
+        cut, full = _cut(table, tiers, in_first), _injection(cluster, table, tiers, by == "hosts")
     return Bisection(cut.bandwidth_bytes_per_s, None if full is None else full / 2, cut.is_exact, first, second, by)
 
 
@@ -103,11 +106,6 @@ def halves(cluster: Cluster, fabric: Fabric) -> tuple[NDArray[np.bool_], str]:
     return np.array(hosts) < num_first_hosts, "hosts"
 
 
-def host_names(cluster: Cluster) -> list[str]:
-    """Return the host of each GPU, by GPU number; a GPU whose host the topology does not name is its own."""
-    return [str(cluster.nodes[gpu].get("host", gpu)) for gpu in cluster.gpus]
-
-
 def _of_mesh(cluster: Cluster, first: int, second: int) -> tuple[Cut, Fraction | None]:
     bandwidth = cluster.links[0].bandwidth_bytes_per_s
     if bandwidth is None:
@@ -115,24 +113,31 @@ def _of_mesh(cluster: Cluster, first: int, second: int) -> tuple[Cut, Fraction |
     return Cut(first * second * bandwidth), len(cluster.links) * bandwidth
 
 
-def _cut(cluster: Cluster, table: LinkTable, in_first: NDArray[np.bool_]) -> Cut:
-    half_of = dict(zip(cluster.gpus, np.where(in_first, FIRST, SECOND).tolist(), strict=True))
-    side = np.array([half_of.get(node, NEITHER) for node in table.nodes], dtype=np.int64)
+def _cut(table: LinkTable, tiers: Tiers, in_first: NDArray[np.bool_]) -> Cut:
+    side = np.full(len(table.nodes), NEITHER, dtype=np.int64)
+    side[tiers.tier == GPU_TIER] = np.where(in_first, FIRST, SECOND)
     return smallest_cut(table, side)
 
 
-def _injection(cluster: Cluster, table: LinkTable, has_hosts: bool) -> Fraction | None:
+def _injection(cluster: Cluster, table: LinkTable, tiers: Tiers, has_hosts: bool) -> Fraction | None:
     """Return what all GPUs together can send into the network; None: unlimited. [bytes/s]"""
-    attributes = [cluster.nodes[node] for node in table.nodes]
-    is_gpu = np.array([given.get("kind") == "gpu" for given in attributes], dtype=np.bool_)
-    is_nic = np.array([given.get("kind") == "nic" for given in attributes], dtype=np.bool_)
+    is_gpu = tiers.tier == GPU_TIER
+    is_nic = np.array([group.kind == "nic" for group in tiers.groups], dtype=np.bool_)[tiers.group_of]
     counted = is_gpu[table.source]
     if has_hosts and is_nic.any():
-        host_of: dict[object, int] = {None: -1}
-        hosts = np.array([host_of.setdefault(given.get("host"), len(host_of)) for given in attributes])
-        in_a_host = (hosts[table.source] >= 0) & (hosts[table.source] == hosts[table.target])
-        counted = is_nic[table.source] & ~is_gpu[table.target] & ~in_a_host
+        counted = is_nic[table.source] & ~is_gpu[table.target]
+        host_of = [cluster.nodes[table.nodes[nic]].get("host") for nic in np.flatnonzero(is_nic)]
+        if any(host is not None for host in host_of):
+            counted &= ~_in_one_host(cluster, table)
     make = table.make[counted]
     if table.is_unlimited[make].any():
         return None
     return Fraction(int(table.capacities[make].sum()), table.denominator)
+
+
+def _in_one_host(cluster: Cluster, table: LinkTable) -> NDArray[np.bool_]:
+    """Return whether each link joins two nodes of the same host."""
+    number_by_host: dict[object, int] = {None: -1}
+    attributes = cluster.nodes.values()
+    hosts = np.array([number_by_host.setdefault(given.get("host"), len(number_by_host)) for given in attributes])
+    return np.asarray((hosts[table.source] >= 0) & (hosts[table.source] == hosts[table.target]), dtype=np.bool_)

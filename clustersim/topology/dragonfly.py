@@ -8,6 +8,7 @@ the others are numbered from the next one on; its link number c to the one numbe
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isqrt
 
 from clustersim.scenario.fabrics import Dragonfly, LinkSpec
 from clustersim.topology.cluster import Cluster
@@ -124,9 +125,15 @@ def _pair(lower: int, upper: int, size: int) -> int:
 
 
 def _nth_pair(number: int, size: int) -> tuple[int, int]:
-    """Return the pair of that number: the inverse of `_pair`."""
-    lower = 0
-    while number >= size - 1 - lower:
-        number -= size - 1 - lower
-        lower += 1
-    return lower, lower + 1 + number
+    """Return the pair of that number: the inverse of `_pair`.
+
+    Counted from the last pair back, those whose lower end is the k-th from the end begin at k (k + 1) / 2.
+
+    Examples
+    --------
+    >>> [_nth_pair(number, 4) for number in range(6)]
+    [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    """
+    from_end = size * (size - 1) // 2 - 1 - number
+    lower = size - 2 - (isqrt(8 * from_end + 1) - 1) // 2
+    return lower, lower + 1 + number - _pair(lower, lower + 1, size)

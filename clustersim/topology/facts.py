@@ -9,12 +9,23 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustersim.scenario.fabrics import Dragonfly, Topology
-from clustersim.topology.bisection import Bisection, bisection, host_names
+from clustersim.topology.bisection import Bisection, bisection
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.farthest import Diameter, diameter
 from clustersim.topology.full_mesh import MeshLinks
 from clustersim.topology.link_table import LinkTable, Make, link_table
-from clustersim.topology.tiers import Islands, NodeKind, Tiers, components, islands, node_kinds, tiers_of
+from clustersim.topology.tiers import (
+    GPU_TIER,
+    Islands,
+    NodeGroup,
+    NodeKind,
+    Tiers,
+    components,
+    host_names,
+    islands,
+    node_kinds,
+    tiers_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +45,13 @@ class LinkClass:
     Parameters
     ----------
     lower, upper
-        Kinds of the ends, that nearer to the GPUs first; of links that go one way only, the source first.
+        Kinds and tiers of the ends, that nearer to the GPUs first; of links that go one way only, the source first.
     count
         Wires, each a link in either direction; links, if they go one way only.
     """
 
-    lower: str
-    upper: str
+    lower: NodeGroup
+    upper: NodeGroup
     make: Make
     count: int
     is_one_way: bool
@@ -115,7 +126,7 @@ def fabric_facts(cluster: Cluster, fabric: Topology) -> FabricFacts:
         nodes=node_kinds(cluster, table, tiers),
         links=link_classes(cluster, table, tiers),
         islands=islands(cluster, table, tiers),
-        bisection=bisection(cluster, fabric, table),
+        bisection=bisection(cluster, fabric, table, tiers),
         diameter=diameter(cluster, fabric),
         num_parts=len(np.unique(in_parts[tiers.tier == 0])),
         num_groups=fabric.num_groups if isinstance(fabric, Dragonfly) else None,
@@ -137,23 +148,24 @@ def host_kinds(cluster: Cluster) -> tuple[HostKind, ...]:
 
 
 def link_classes(cluster: Cluster, table: LinkTable | None, tiers: Tiers) -> tuple[LinkClass, ...]:
-    """Return the links by the kinds of their ends and by their make, from the GPUs upwards."""
+    """Return the links by the kinds and tiers of their ends and by their make, from the GPUs upwards."""
     if table is None:
         if not len(cluster.links):
             return ()
         link = cluster.links[0]
         make = Make("", link.bandwidth_bytes_per_s, link.latency_ps)
-        return (LinkClass("gpu", "gpu", make, len(cluster.links) // 2, is_one_way=False),)
-    num_kinds, num_makes = len(tiers.kinds), len(table.makes)
-    lower, upper = tiers.kind_of[table.source], tiers.kind_of[table.target]
-    keys, counts = np.unique((lower * num_kinds + upper) * num_makes + table.make, return_counts=True)
+        gpus = NodeGroup("gpu", GPU_TIER)
+        return (LinkClass(gpus, gpus, make, len(cluster.links) // 2, is_one_way=False),)
+    num_groups, num_makes = len(tiers.groups), len(table.makes)
+    lower, upper = tiers.group_of[table.source], tiers.group_of[table.target]
+    keys, counts = np.unique((lower * num_groups + upper) * num_makes + table.make, return_counts=True)
     classes = []
     for key, count in zip(keys.tolist(), counts.tolist(), strict=True):
-        pair, make = divmod(key, num_makes)
-        source, target = divmod(pair, num_kinds)
+        pair, make_index = divmod(key, num_makes)
+        source, target = divmod(pair, num_groups)
         if not cluster.directed and source > target:
             continue  # the other direction of wires that are counted from their lower end
         num_wires = count if cluster.directed or source != target else count // 2
-        ends = tiers.kinds[source], tiers.kinds[target]
-        classes.append(LinkClass(*ends, table.makes[make], num_wires, cluster.directed))
+        ends = tiers.groups[source], tiers.groups[target]
+        classes.append(LinkClass(*ends, table.makes[make_index], num_wires, cluster.directed))
     return tuple(classes)

@@ -132,7 +132,7 @@ class Hosts:
     def _scaleup_wire(self, number: int) -> tuple[str, str, LinkSpec]:
         domain, wire_number = divmod(number, len(self.inside.wires))
         wire = self.inside.wires[wire_number]
-        lower, upper = (self._part_name(domain, end) for end in (wire.lower, wire.upper))
+        lower, upper = self._part_name(domain, wire.lower), self._part_name(domain, wire.upper)
         return lower, upper, self._scaleup_link(domain, wire)
 
     def _scaleup_link(self, domain: int, wire: Wire) -> LinkSpec:

@@ -113,17 +113,11 @@ def _of_wires(links: WireLinks, position: dict[str, int], makes: dict[Make, int]
 
 def _of_kind(kind: Wires, position: dict[str, int], makes: dict[Make, int]) -> tuple[Numbers, Numbers, Numbers]:
     """Return the lower end, the upper end and the make of each wire of a kind."""
+    columns = tuple(zip(*map(kind.wire, range(kind.count)), strict=True)) or ((), (), ())
+    lower, upper = (np.fromiter((position[end] for end in ends), np.int64, kind.count) for ends in columns[:2])
     # Models are told apart by identity first: to hash one costs more than all else that is done with a wire.
-    make_of: dict[int, int] = {}
-    kept: list[LinkSpec] = []  # so that no other gets the identity of one that was seen
-    lower, upper, made = [], [], []
-    for wire in range(kind.count):
-        below, above, spec = kind.wire(wire)
-        if id(spec) not in make_of:
-            kept.append(spec)
-            make = Make(kind.role, spec.bandwidth, spec.latency)
-            make_of[id(spec)] = makes.setdefault(make, len(makes))
-        lower.append(position[below])
-        upper.append(position[above])
-        made.append(make_of[id(spec)])
-    return np.array(lower, dtype=np.int64), np.array(upper, dtype=np.int64), np.array(made, dtype=np.int64)
+    specs: dict[int, LinkSpec] = {id(spec): spec for spec in columns[2]}
+    make_of = {
+        key: makes.setdefault(Make(kind.role, spec.bandwidth, spec.latency), len(makes)) for key, spec in specs.items()
+    }
+    return lower, upper, np.fromiter((make_of[id(spec)] for spec in columns[2]), np.int64, kind.count)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clustersim.topology.bisection import host_names
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.link_table import LinkTable, Numbers
 
@@ -20,22 +19,30 @@ _UNREACHED = -1
 _OTHER = "other"
 
 
+@dataclass(frozen=True, slots=True)
+class NodeGroup:
+    """Nodes of one kind in one tier: hops to the nearest GPU, every link taken both ways; None: none can be reached."""
+
+    kind: str
+    tier: int | None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Tiers:
     """Where each node of a cluster stands.
 
     Parameters
     ----------
-    kinds
-        The kinds of nodes, in the order of their lowest tier, then of first appearance.
-    kind_of
-        Kind of each node, a position in `kinds`.
+    groups
+        From the GPUs upwards, in a tier by first appearance of their kinds; last what no GPU is joined to.
+    group_of
+        Group of each node, a position in `groups`.
     tier
-        Hops from each node to the nearest GPU, every link taken both ways; -1: no GPU can be reached.
+        Tier of each node, of those that no GPU is joined to the number of nodes.
     """
 
-    kinds: tuple[str, ...]
-    kind_of: Numbers
+    groups: tuple[NodeGroup, ...]
+    group_of: Numbers
     tier: Numbers
 
 
@@ -108,13 +115,16 @@ def tiers_of(cluster: Cluster, table: LinkTable | None) -> Tiers:
             break
         reached += 1
         tier[np.concatenate(found)] = reached
-    first_tier: dict[str, int] = {}
-    for name, level in zip(names, tier.tolist(), strict=True):
-        place = level if level >= 0 else len(names)
-        first_tier[name] = min(place, first_tier.get(name, place))
-    kinds = tuple(sorted(first_tier, key=lambda name: first_tier[name]))
-    number = {name: index for index, name in enumerate(kinds)}
-    return Tiers(kinds, np.array([number[name] for name in names], dtype=np.int64), tier)
+    tier[tier == _UNREACHED] = len(names)
+    number_by_kind = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    kinds = np.array([number_by_kind[name] for name in names], dtype=np.int64)
+    keys, group_of = np.unique(tier * len(number_by_kind) + kinds, return_inverse=True)
+    kind_by_number = tuple(number_by_kind)
+    groups = []
+    for key in keys.tolist():
+        level, kind = divmod(key, len(number_by_kind))
+        groups.append(NodeGroup(kind_by_number[kind], None if level == len(names) else level))
+    return Tiers(tuple(groups), group_of, tier)
 
 
 def node_kinds(cluster: Cluster, table: LinkTable | None, tiers: Tiers) -> tuple[NodeKind, ...]:
@@ -122,25 +132,22 @@ def node_kinds(cluster: Cluster, table: LinkTable | None, tiers: Tiers) -> tuple
     nodes = tuple(cluster.nodes)
     if table is None:
         return (_of_mesh(cluster),)
-    level = np.where(tiers.tier == _UNREACHED, len(nodes), tiers.tier)
-    steps = np.sign(level[table.target] - level[table.source])
+    steps = np.sign(tiers.tier[table.target] - tiers.tier[table.source])
     sums = (
         _Sums(table, table.target, steps > 0),
         _Sums(table, table.source, steps > 0),
         _Sums(table, table.source, steps == 0),
     )
     ports = _ports(cluster, table)
-    group = level * len(tiers.kinds) + tiers.kind_of
     found = []
-    for key in np.unique(group).tolist():
-        members = np.flatnonzero(group == key)
+    for number, group in enumerate(tiers.groups):
+        members = np.flatnonzero(tiers.group_of == number)
         worst = _most_oversubscribed(members, *sums[:2])
-        tier, kind = divmod(key, len(tiers.kinds))
         below, above, beside = (summed.of(worst) for summed in sums)
         found.append(
             NodeKind(
-                tiers.kinds[kind],
-                None if tier == len(nodes) else tier,
+                group.kind,
+                group.tier,
                 len(members),
                 int(ports[members].min()),
                 int(ports[members].max()),
@@ -216,19 +223,24 @@ def components(table: LinkTable, counted: NDArray[np.bool_] | None = None) -> Nu
             root = root[root]
 
 
+def host_names(cluster: Cluster) -> list[str]:
+    """Return the host of each GPU, by GPU number; a GPU whose host the topology does not name is its own."""
+    return [str(cluster.nodes[gpu].get("host", gpu)) for gpu in cluster.gpus]
+
+
 def islands(cluster: Cluster, table: LinkTable | None, tiers: Tiers) -> Islands:
     """Return what the network joins: components of GPUs, and of what they are on, without all higher tiers."""
-    is_low = (tiers.tier >= 0) & (tiers.tier <= _HOST_TIERS)
+    is_low = tiers.tier <= _HOST_TIERS
     if table is None:
         in_island = np.zeros(len(cluster.nodes), dtype=np.int64)
     else:
         in_island = components(table, is_low[table.source] & is_low[table.target])
     low = np.flatnonzero(is_low)
-    keys, counts = np.unique(in_island[low] * len(tiers.kinds) + tiers.kind_of[low], return_counts=True)
+    keys, counts = np.unique(in_island[low] * len(tiers.groups) + tiers.group_of[low], return_counts=True)
     kinds_by_root: dict[int, dict[str, int]] = {}
     for key, number_of in zip(keys.tolist(), counts.tolist(), strict=True):
-        root, kind = divmod(key, len(tiers.kinds))
-        kinds_by_root.setdefault(root, {})[tiers.kinds[kind]] = number_of
+        root, group = divmod(key, len(tiers.groups))
+        kinds_by_root.setdefault(root, {})[tiers.groups[group].kind] = number_of
     root_of = dict(zip(cluster.nodes, in_island.tolist(), strict=True))
     hosts_by_root: dict[int, dict[str, None]] = {}
     for gpu, host in zip(cluster.gpus, host_names(cluster), strict=True):

@@ -296,6 +296,15 @@ def test_describe(run: Run) -> None:
     _, out, _ = run("describe", "dgx-h100", "--gpus", "16")
     assert "16 GPUs" in out
     assert "Route from GPU 0 to GPU 15" in out
+    assert [(kind["kind"], kind["count"]) for kind in document["nodes"]] == [
+        ("gpu", 1024), ("switch", 128), ("nic", 1024), ("leaf", 32), ("spine", 32),
+    ]  # fmt: skip
+    assert [(made["lower"], made["upper"], made["count"]) for made in document["links"]] == [
+        ("gpu", "switch", 1024), ("gpu", "nic", 1024), ("nic", "leaf", 1024), ("leaf", "spine", 1024),
+    ]  # fmt: skip
+    assert (document["bisection"]["bandwidth_bytes_per_s"], document["bisection"]["fraction"]) == (25.6e12, 1.0)
+    assert (document["diameter"]["num_links"], document["diameter"]["latency_s"]) == (6, 4e-6)
+    assert (document["family"], document["num_hosts"], document["num_parts"]) == ("leaf-spine", 128, 1)
     code, _, err = run("describe", "dgx-h10")
     assert (code, "did you mean 'dgx-h100'?" in err) == (2, True)
 
@@ -307,6 +316,34 @@ def test_describe_a_graph_in_two_parts(run: Run, tmp_path: Path) -> None:
     (tmp_path / "apart.yaml").write_text("fabric: graph\nfile: apart.json\n")
     code, out, _ = run("describe", str(tmp_path / "apart.yaml"))
     assert (code, "no path from GPU 0 (a) to GPU 1 (b)" in out) == (0, True)
+    assert "not connected: 2 sets of GPUs" in out
+    assert "\nDiameter\n" not in out
+    document = json.loads(run("describe", str(tmp_path / "apart.yaml"), "--json")[1])
+    assert (document["num_parts"], document["diameter"]) == (2, None)
+
+
+@pytest.mark.parametrize(
+    "args", [("describe", "dgx-h100"), ("list", "topologies"), ("show", "gpipe-4x16"), ("validate", "gpipe-4x16")]
+)
+def test_what_is_printed_can_be_written_to_a_file(run: Run, args: tuple[str, ...], tmp_path: Path) -> None:
+    text, document = tmp_path / "out.txt", tmp_path / "out.json"
+    assert run(*args, "-o", str(text)) == (0, "", "")
+    assert args[-1] in text.read_text(encoding="utf-8") or args[0] in ("list", "show")
+    assert run(*args, "-o", str(document)) == (0, "", "")
+    assert document.read_text(encoding="utf-8") == run(*args, "--json")[1]
+    assert json.loads(document.read_text(encoding="utf-8"))["schema"].startswith("clustersim/")
+
+
+def test_validate_as_json(run: Run, scenario: str, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text(Path(scenario).read_text(encoding="utf-8").replace("{pp: 4}", "{pp: 0}"), encoding="utf-8")
+    code, out, err = run("validate", scenario, str(bad), "--json")
+    good, wrong = json.loads(out)["files"]
+    assert (code, good) == (2, {"file": scenario, "ok": True, "faults": []})
+    assert (wrong["file"], wrong["ok"]) == (str(bad), False)
+    assert wrong["faults"][0]["where"] == "parallelism.pp"
+    assert wrong["faults"][0]["position"] == {"file": str(bad), "line": 5, "column": 19}
+    assert "must be at least 1; got 0" in err
 
 
 def test_schema_of_results(run: Run) -> None:
