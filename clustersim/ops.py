@@ -13,6 +13,8 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
+from clustersim.footprint import ActivationLimit, Footprint
+
 
 class Kind(IntEnum):
     """What a rank does in one row of its program."""
@@ -26,13 +28,15 @@ class Kind(IntEnum):
     OPTIMIZER = 6
     EXCHANGE = 7  # blocking sends and receives, batched; no compute
     BARRIER = 8  # before the optimizer step; no compute
+    COLLECTIVE = 9  # a call to a group that is made or waited for; no compute
+    PART = 10  # the first part of a backward, up to where a bucket of gradients is complete
 
     __hash__ = int.__hash__  # Enum's own runs Python code, and kinds are dictionary keys on hot paths
 
 
 FORWARDS = frozenset({Kind.F, Kind.FB})
 BACKWARDS = frozenset({Kind.B, Kind.I, Kind.FB})
-COMPUTE = frozenset({Kind.F, Kind.B, Kind.I, Kind.W, Kind.FB, Kind.RECOMPUTE, Kind.OPTIMIZER})
+COMPUTE = frozenset({Kind.F, Kind.B, Kind.I, Kind.W, Kind.FB, Kind.RECOMPUTE, Kind.OPTIMIZER, Kind.PART})
 
 
 class Action(NamedTuple):
@@ -75,43 +79,6 @@ Order = tuple[Slot, ...]
 def actions_in(slot: Slot) -> tuple[Action, ...]:
     """Return the one action of a plain slot, or the two of an overlapped one."""
     return (slot,) if slot.__class__ is Action else slot  # type: ignore[return-value]
-
-
-@dataclass(frozen=True, slots=True)
-class ActivationLimit:
-    """What a rank may hold of activations at once: exactly one of the three is given."""
-
-    microbatches: int | None = None  # stage-micro-batches, each from the start of F to the end of its W or B
-    activations: Fraction | None = None  # bytes, in units of the activation of one micro-batch on the stage
-    size_bytes: int | None = None
-
-
-class Footprint(NamedTuple):
-    """What a micro-batch of a stage takes of the one rank that holds it, and how much there is.
-
-    In bytes, or with every micro-batch as 1, as the limit counts.
-    """
-
-    activation: int  # taken when F starts, and again by a recomputation
-    kept: int  # from the end of F to the backward
-    weight_grad: int  # from the end of I to the end of W
-    limit: int
-
-    def forward_fits(self, live: int) -> bool:
-        """Return whether an F may start while `live` is taken."""
-        return live + self.activation <= self.limit
-
-    def input_grad_fits(self, live: int) -> bool:
-        """Return whether an I may start while `live` is taken, what its own F kept included."""
-        return live - self.kept + self.activation <= self.limit
-
-    def forwards_that_fit(self, most: int) -> int:
-        """Return how many F may come before the first I, `most` at most."""
-        return min(most, (self.limit - self.activation) // self.kept + 1) if self.kept else most
-
-    def weight_grads_that_fit(self, most: int) -> int:
-        """Return how many W may be left at the end of an I, `most` at most; the I itself takes a whole activation."""
-        return min(most, (self.limit - self.activation) // self.weight_grad + 1) if self.weight_grad else most
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +137,17 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """What the ops of one kind exchange within a parallel group, for one full micro-batch."""
+
+    axis: str  # tp, cp or ep
+    kind: Kind  # F, I or W; a fused backward does what I and W do
+    operation: str  # of clustersim.collectives
+    size_bytes: int  # of each call, as nccl-tests count it
+    num_calls: int = 1  # one after the other
+
+
+@dataclass(frozen=True, slots=True)
 class StageCosts:
     """What one full micro-batch costs on one global stage. [ps, bytes]"""
 
@@ -188,6 +166,8 @@ class StageCosts:
     optimizer_bytes: int = 0
     forward_hop_ps: int = 0  # an activation to the next stage, with nothing in its way; 0 where it is not known
     backward_hop_ps: int = 0  # a gradient to the stage before
+    exchanges: tuple[Exchange, ...] = ()  # within tp, cp and ep groups, beside what messages do
+    tied_gradients_bytes: int = 0  # of the embedding, on the first and the last stage, which share it
 
     @property
     def backward_ps(self) -> int:
@@ -215,9 +195,10 @@ class CostedSchedule:
 class Program:
     """What one rank does, in order: parallel columns, one row an op or a zero-long meeting point.
 
-    A row starts once the row before it has ended and every message in its ``waits_for`` has arrived; its ``sends``
-    leave when it ends (asynchronous point-to-point). An EXCHANGE row posts the messages of its ``waits_for``, its own
-    and its partners', when it is reached, and ends when all of them have arrived.
+    A row starts once the row before it has ended, every message in its ``waits_for`` has arrived and every call in its
+    ``awaits`` is done; its ``sends`` leave when it ends (asynchronous point-to-point), and then it makes the calls that
+    it ``joins``. An EXCHANGE row posts the messages of its ``waits_for``, its own and its partners', when it is
+    reached, and ends when all of them have arrived.
     """
 
     kinds: tuple[Kind, ...]
@@ -230,9 +211,76 @@ class Program:
     start_bytes: tuple[int, ...]  # memory taken when the row starts
     end_bytes: tuple[int, ...]  # memory change when the row ends
     backward_of: dict[int, Action]  # row of an overlapped slot -> its backward
+    joins: tuple[tuple[int, ...], ...]  # calls, as Calls numbers them
+    awaits: tuple[tuple[int, ...], ...]
 
     def __len__(self) -> int:
         return len(self.kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """The collectives that the ranks of a pipeline take part in: parallel columns, numbered by step, then by rank.
+
+    The same call on all ranks of a group makes one collective: the one that each of them makes as the ``order``-th on
+    that axis.
+    """
+
+    axes: tuple[str, ...]
+    operations: tuple[str, ...]
+    sizes_bytes: tuple[int, ...]
+    num_repeats: tuple[int, ...]  # such collectives one after the other, counted as one
+    kinds: tuple[Kind, ...]  # the op that it belongs to: F, B, I, W, or OPTIMIZER for a step's gradients and weights
+    stages: tuple[int, ...]  # -1 where it belongs to no stage
+    microbatches: tuple[int, ...]
+    steps: tuple[int, ...]
+    pp_ranks: tuple[int, ...]
+    orders: tuple[int, ...]  # among the calls of its rank on its axis, over all steps
+    producers: tuple[int, ...]  # row of the rank's program that makes it
+    consumers: tuple[int, ...]  # row that waits for it
+
+    def __len__(self) -> int:
+        return len(self.axes)
+
+
+NO_CALLS = Calls(*((),) * 12)
+
+
+BUS_SHARES = {"all-reduce": 2, "all-gather": 1, "reduce-scatter": 1, "all-to-all": 1, "broadcast": 0}
+"""How many times (n - 1)/n of its size each member has to send, at least; 0: once the whole, whatever n.
+
+nccl-tests, doc/PERFORMANCE.md, "Bus bandwidth".
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of a collective on real links: after a latency its streams drain, all at one rate."""
+
+    links: tuple[int, ...]  # each once
+    streams: tuple[int, ...]  # how many streams cross each link
+    volume_bytes: Fraction  # of each stream
+    latency_ps: int
+
+
+@dataclass(frozen=True, slots=True)
+class CollectivePlan:
+    """How a group of GPUs does a collective: phases, one after the other."""
+
+    operation: str
+    algorithm: str
+    size_bytes: int
+    phases: tuple[Phase, ...]
+
+    def repeated(self, times: int) -> CollectivePlan:
+        """Return the plan of so many such collectives in a row, taken together phase by phase."""
+        if times == 1:
+            return self
+        phases = [
+            Phase(phase.links, phase.streams, phase.volume_bytes * times, phase.latency_ps * times)
+            for phase in self.phases
+        ]
+        return CollectivePlan(self.operation, self.algorithm, self.size_bytes, tuple(phases))
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +314,23 @@ class Pipeline:
     schedule: Schedule
     programs: tuple[Program, ...]
     messages: Messages
+    calls: Calls = NO_CALLS
+
+
+class Place(NamedTuple):
+    """A rank of a job: which replica, and where in its pipeline."""
+
+    replica: int
+    pp_rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Ranks that do collectives together on one axis, and the plan of each kind of collective that they do."""
+
+    axis: str
+    places: tuple[Place, ...]
+    plans: dict[tuple[str, int, int], CollectivePlan]  # by operation, size [bytes] and repeats
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +367,7 @@ class Job:
     num_steps: int = 1
     static_bytes: tuple[tuple[StaticBytes, ...], ...] = ()  # static_bytes[replica][pp_rank]
     policy: Policy | None = None  # orders ops while they run, whatever order the programs have
+    groups: tuple[Group, ...] = ()
 
 
 class StaticBytes(NamedTuple):

@@ -13,7 +13,7 @@ from clustersim.scenario.batch import deal_samples
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
 from clustersim.topology.cluster import Cluster
-from clustersim.trace import Trace
+from clustersim.trace import AXES, Trace
 
 _PACKAGES = ("simpy", "networkx", "numpy", "pydantic", "PyYAML", "click", "rich")
 ENGINE = "time-ordered"
@@ -63,11 +63,23 @@ def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:
             "all steps are one stream, which fills and drains the pipeline once; with 3 steps or more "
             "steady_step_time_s is its pace in between"
         )
-    if parallelism.tp * parallelism.cp > 1:
-        constraints.append("the costs hold what tp and cp groups spend on communication; it is not simulated")
-    if parallelism.dp > 1:
-        constraints.append("the reduction of gradients over dp is not simulated")
+    silent = [axis for axis in ("tp", "cp", "ep") if getattr(parallelism, axis) > 1 and axis not in _axes(trace)]
+    if silent:
+        named = " and ".join(silent)
+        constraints.append(
+            f"the costs hold what {named} groups exchange, as they list no exchanges; it is not simulated"
+        )
+    if len(trace.collectives):
+        constraints.append(
+            "a collective is one activity: its streams all go at one rate, by the algorithm that is fastest on an idle "
+            "fabric; ops compute first, then exchange"
+        )
     return constraints
+
+
+def _axes(trace: Trace) -> set[str]:
+    """Return the axes on which there were collectives."""
+    return {AXES[number] for number in set(trace.collectives.axis.tolist())}
 
 
 def _sharing(trace: Trace) -> Iterator[str]:
@@ -98,8 +110,9 @@ def warnings_of(
             f"the last micro-batch of {len(short)} of {parallelism.dp} replicas is short: "
             f"{sizes} of {batch.micro_batch_size} samples"
         )
-    if parallelism.dp > 1 and memory.ranks[0].gradients_bytes:
-        yield "gradients are not reduced over dp in this version: the step time is a lower bound"
+    if parallelism.dp * parallelism.cp > 1 and not any(rank.gradients_bytes for rank in memory.ranks):
+        yield "stage costs give no gradients: nothing is reduced over dp, and the step time is a lower bound"
+    yield from _collisions(communication)
     if communication.contended_links:
         lost_ps = trace.links.queued_ps + trace.links.slowed_ps
         yield (
@@ -115,9 +128,32 @@ def warnings_of(
             f"{len(overruled)} links written `sharing: fifo` were shared fairly, as others on the same routes are; "
             f"the first is {overruled[0]}"
         )
+    if scenario.parallelism.zero_stage == 3:
+        yield "zero_stage 3 is run as 2: weights are gathered once a step, not before every op"
     unused = len(cluster.gpus) - parallelism.num_gpus
     if unused:
         yield f"{unused} of the topology's {len(cluster.gpus)} GPUs are not used by this layout"
     if memory.fits is False and memory.capacity_bytes is not None:
         over_gib, capacity_gib = (memory.peak_bytes - memory.capacity_bytes) / _GIB, memory.capacity_bytes / _GIB
         yield f"does not fit in memory: {over_gib:.2f} GiB over the capacity of {capacity_gib:.2f} GiB"
+
+
+_NAMES = {
+    "pp": "pipeline messages",
+    "dp": "data-parallel traffic",
+    "tp": "tensor-parallel exchanges",
+    "cp": "context-parallel exchanges",
+    "ep": "expert-parallel exchanges",
+}
+_WORTH_SAYING = 0.01  # share of the traffic's own time
+
+
+def _collisions(communication: CommunicationSummary) -> Iterator[str]:
+    """Yield who was slowed down by whom, where that is a part of its own time worth saying."""
+    for entry in communication.collisions:
+        busy_s = communication.by_axis[entry.axis].busy_s
+        if entry.axis != entry.by and busy_s and entry.lost_s / busy_s >= _WORTH_SAYING:
+            yield (
+                f"{_NAMES[entry.axis]} were slowed down by {_NAMES[entry.by]}: they lost {entry.lost_s:.3g} s of "
+                f"{busy_s:.3g} s a GPU and step to it, most at {entry.link}"
+            )

@@ -106,6 +106,17 @@ class AxisSummary(Record):
     bytes: int
     busy_s: float
     exposed_s: float
+    slowed_s: float  # what its flows lost by sharing links, against an idle fabric
+
+
+@dataclass(frozen=True, slots=True)
+class CollisionSummary(Record):
+    """What the flows of one axis lost to those of another on shared links. [s, mean per GPU and step]"""
+
+    axis: str
+    by: str
+    lost_s: float
+    link: str  # where most of it was lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +135,7 @@ class CommunicationSummary(Record):
     """Traffic by axis, and the links that were used most."""
 
     by_axis: dict[str, AxisSummary]
+    collisions: tuple[CollisionSummary, ...]
     busiest_links: tuple[LinkSummary, ...]
     contended_links: int
 

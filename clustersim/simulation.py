@@ -10,6 +10,7 @@ import numpy as np
 
 from clustersim.analysis.bound import makespan_bound_ps
 from clustersim.analysis.bubble import Bubble, RankTimes, measure_bubble, rank_times
+from clustersim.analysis.collisions import collisions
 from clustersim.analysis.communication import busiest_links, traffic_by_axis
 from clustersim.analysis.memory import Memory, measure_memory
 from clustersim.analysis.waits import Waits, find_waits, is_one_of
@@ -21,6 +22,7 @@ from clustersim.result import (
     AxisSummary,
     BoundSummary,
     BubbleSummary,
+    CollisionSummary,
     CommunicationSummary,
     LinkSummary,
     MemorySummary,
@@ -208,7 +210,10 @@ def _memory_summary(trace: Trace, cluster: Cluster, memory: Memory) -> MemorySum
 def _communication_summary(trace: Trace, waits: Waits) -> CommunicationSummary:
     axes = {
         axis: AxisSummary(
-            traffic.size_bytes // trace.num_steps, _mean_s(trace, traffic.busy_ps), _mean_s(trace, traffic.exposed_ps)
+            traffic.size_bytes // trace.num_steps,
+            _mean_s(trace, traffic.busy_ps),
+            _mean_s(trace, traffic.exposed_ps),
+            _mean_s(trace, traffic.slowed_ps),
         )
         for axis, traffic in traffic_by_axis(trace, waits).items()
     }
@@ -216,4 +221,8 @@ def _communication_summary(trace: Trace, waits: Waits) -> CommunicationSummary:
         LinkSummary(load.name, load.utilization, load.size_bytes, load.queued_ps / PS_PER_S, load.slowed_ps / PS_PER_S)
         for load in busiest_links(trace, BUSIEST_LINKS)
     )
-    return CommunicationSummary(axes, links, int(trace.links.is_contended.sum()))
+    lost = tuple(
+        CollisionSummary(entry.axis, entry.by, _mean_s(trace, round(entry.lost_ps)), entry.link)
+        for entry in collisions(trace)
+    )
+    return CommunicationSummary(axes, lost, links, int(trace.links.is_contended.sum()))

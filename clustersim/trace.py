@@ -6,7 +6,9 @@ picoseconds since the start of the run.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +62,8 @@ class Ops(_Columns):
     end_bytes: Ints  # memory change at the end
     first_need: Ints  # index into needs; one more entry than ops
     needs: Ints  # transfers that the row waited for
+    first_await: Ints  # index into awaits; one more entry than ops
+    awaits: Ints  # collectives that the row waited for
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -94,6 +98,46 @@ class Transfers(_Columns):
 
 
 @dataclass(frozen=True, slots=True)
+class Collectives(_Columns):
+    """What groups of ranks did together.
+
+    ``queued`` is when the last of the group called for it, ``start`` when the group had done those before it, and
+    ``end`` when it was done. Several equal ones in a row count as one.
+    """
+
+    axis: Ints  # index into AXES
+    operation: tuple[str, ...]
+    algorithm: tuple[str, ...]
+    kind: Ints  # op that it belongs to: F, B, I, W; OPTIMIZER for gradients and weights of a step
+    stage: Ints
+    microbatch: Ints
+    step: Ints
+    group: Ints  # index into Trace.groups
+    size_bytes: Ints  # of each, as nccl-tests count it
+    num_repeats: Ints
+    queued_ps: Ints
+    start_ps: Ints
+    end_ps: Ints
+
+    def __len__(self) -> int:
+        return len(self.axis)
+
+
+@dataclass(frozen=True, slots=True)
+class Phases(_Columns):
+    """The parts of collectives that went over links, in the order in which they began."""
+
+    collective: Ints  # row of Collectives
+    way: Ints  # index into Trace.ways
+    volume_bytes: Floats  # of each stream
+    start_ps: Ints  # of its draining
+    end_ps: Ints
+
+    def __len__(self) -> int:
+        return len(self.collective)
+
+
+@dataclass(frozen=True, slots=True)
 class Links(_Columns):
     """Links that carried something, one row each."""
 
@@ -119,23 +163,44 @@ class Links(_Columns):
 
 @dataclass(frozen=True, slots=True)
 class Rates(_Columns):
-    """The rates of the transfers over fairly shared links, in order of time; each holds until the next, or the end."""
+    """The rates of flows over fairly shared links, in order of time; each holds until the next, or the end."""
 
-    transfer: Ints  # row of Transfers
+    flow: Ints  # row of Transfers, or from there on of Phases
     start_ps: Ints
     bytes_per_s: Floats
     bottleneck: Ints  # row of Links: the link that set the rate
 
     def __len__(self) -> int:
-        return len(self.transfer)
+        return len(self.flow)
 
     def until_ps(self, end_ps: Ints) -> Ints:
-        """Return until when each rate held; `end_ps` has the end of every transfer."""
-        order = np.argsort(self.transfer, kind="stable")
-        until = end_ps[self.transfer]
-        goes_on = self.transfer[order][1:] == self.transfer[order][:-1]
+        """Return until when each rate held; `end_ps` has the end of every flow."""
+        order = np.argsort(self.flow, kind="stable")
+        until = end_ps[self.flow]
+        goes_on = self.flow[order][1:] == self.flow[order][:-1]
         until[order[:-1][goes_on]] = self.start_ps[order[1:][goes_on]]
         return until
+
+
+class Way(NamedTuple):
+    """Links that a flow crosses: a route, or those of all streams of a phase."""
+
+    links: tuple[int, ...]  # rows of Links
+    streams: tuple[int, ...]  # that cross each
+
+
+@dataclass(frozen=True, slots=True)
+class Flows(_Columns):
+    """All that went over links: messages, then phases of collectives."""
+
+    way: Ints  # index into ways
+    size_bytes: Floats  # of each stream
+    queued_ps: Ints
+    start_ps: Ints
+    end_ps: Ints
+
+    def __len__(self) -> int:
+        return len(self.way)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +224,17 @@ class FlowTrace:
     routes: tuple[tuple[str, ...], ...]
 
     @property
+    def ways(self) -> tuple[Way, ...]:
+        """Ways of the flows: their routes."""
+        return _ways_of(self.routes, self.links)
+
+    @property
+    def flows(self) -> Flows:
+        """The transfers as flows."""
+        own = self.transfers
+        return Flows(own.route, own.size_bytes.astype(np.float64), own.queued_ps, own.start_ps, own.end_ps)
+
+    @property
     def makespan_ps(self) -> int:
         """From when the first flow was queued to the last end. [ps]"""
         transfers = self.transfers
@@ -172,12 +248,38 @@ class Trace:
     ranks: Ranks
     ops: Ops
     transfers: Transfers
+    collectives: Collectives
+    phases: Phases
     links: Links
     rates: Rates
     routes: tuple[tuple[str, ...], ...]  # names of the links of each route
+    phase_ways: tuple[Way, ...]
+    groups: tuple[tuple[int, ...], ...]  # rows of Ranks
     num_steps: int
     makespan_ps: int
     num_events: int  # SimPy events that the run scheduled
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """Ways of all flows: the routes of messages, then those of phases."""
+        return (*_ways_of(self.routes, self.links), *self.phase_ways)
+
+    @property
+    def flows(self) -> Flows:
+        """Messages and phases of collectives as flows. A phase is queued when the one before it has ended."""
+        sent, phases = self.transfers, self.phases
+        return Flows(
+            way=np.concatenate([sent.route, phases.way + len(self.routes)]),
+            size_bytes=np.concatenate([sent.size_bytes.astype(np.float64), phases.volume_bytes]),
+            queued_ps=np.concatenate([sent.queued_ps, phases.start_ps]),
+            start_ps=np.concatenate([sent.start_ps, phases.start_ps]),
+            end_ps=np.concatenate([sent.end_ps, phases.end_ps]),
+        )
+
+
+def _ways_of(routes: Sequence[Sequence[str]], links: Links) -> tuple[Way, ...]:
+    row_by_name = {name: row for row, name in enumerate(links.name)}
+    return tuple(Way(tuple(row_by_name[name] for name in route), (1,) * len(route)) for route in routes)
 
 
 AXES = ("tp", "pp", "dp", "cp", "ep")

@@ -6,17 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clustersim.analysis.collisions import slowed_by_axis_ps
 from clustersim.analysis.waits import Waits
-from clustersim.trace import AXES, FlowTrace, Trace
+from clustersim.ops import BUS_SHARES
+from clustersim.trace import AXES, Floats, FlowTrace, Ints, Trace
 
 
 @dataclass(frozen=True, slots=True)
 class AxisTraffic:
     """Traffic of one axis, over all GPUs and the whole run."""
 
-    size_bytes: int
-    busy_ps: int  # durations of its transfers, from queued to arrived, summed
+    size_bytes: int  # of messages; of collectives what their members have to send, as bus bandwidth counts it
+    busy_ps: int  # durations of its transfers and of each member's collectives, from queued to done, summed
     exposed_ps: int  # waits for them that no compute hid, summed
+    slowed_ps: int  # time that its flows lost by sharing links, against an idle fabric, summed
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +35,44 @@ class LinkLoad:
 
 def traffic_by_axis(trace: Trace, waits: Waits) -> dict[str, AxisTraffic]:
     """Return the traffic of every axis, zeros where there was none."""
-    transfers = trace.transfers
-    waited = waits.transfer >= 0
-    axis_of_wait = np.full(len(waits.transfer), -1, dtype=np.int64)
-    axis_of_wait[waited] = transfers.axis[waits.transfer[waited]]
+    transfers, collectives = trace.transfers, trace.collectives
+    members = np.array([len(group) for group in trace.groups], dtype=np.int64)[collectives.group]
+    sent_bytes = np.rint(bus_bytes(trace) * members).astype(np.int64)
+    axis_of_wait, slowed_ps = _axis_of_wait(trace, waits), slowed_by_axis_ps(trace)
     traffic = {}
     for number, axis in enumerate(AXES):
-        mine = transfers.axis == number
+        sent, shared = transfers.axis == number, collectives.axis == number
+        busy_ps = (transfers.end_ps - transfers.queued_ps)[sent].sum()
+        busy_ps += ((collectives.end_ps - collectives.queued_ps) * members)[shared].sum()
         traffic[axis] = AxisTraffic(
-            int(transfers.size_bytes[mine].sum()),
-            int((transfers.end_ps - transfers.queued_ps)[mine].sum()),
+            int(transfers.size_bytes[sent].sum() + sent_bytes[shared].sum()),
+            int(busy_ps),
             int(waits.exposed_ps[axis_of_wait == number].sum()),
+            int(slowed_ps[number]),
         )
     return traffic
+
+
+def bus_bytes(trace: Trace) -> Floats:
+    """Return what each member of a collective has to send, whatever the algorithm. [bytes]
+
+    References
+    ----------
+    NVIDIA, nccl-tests, doc/PERFORMANCE.md, "Bus bandwidth".
+    """
+    collectives = trace.collectives
+    members = np.array([len(group) for group in trace.groups], dtype=np.int64)[collectives.group]
+    num_shares = np.array([BUS_SHARES[operation] for operation in collectives.operation], dtype=np.float64)
+    share = np.where(num_shares > 0, num_shares * (members - 1) / members, 1.0)
+    return np.asarray(share * collectives.size_bytes * collectives.num_repeats, dtype=np.float64)
+
+
+def _axis_of_wait(trace: Trace, waits: Waits) -> Ints:
+    axis = np.full(len(waits.transfer), -1, dtype=np.int64)
+    sent, shared = waits.transfer >= 0, waits.collective >= 0
+    axis[sent] = trace.transfers.axis[waits.transfer[sent]]
+    axis[shared] = trace.collectives.axis[waits.collective[shared]]
+    return axis
 
 
 def busiest_links(trace: Trace | FlowTrace, limit: int | None = None) -> list[LinkLoad]:

@@ -25,10 +25,10 @@ class LoadCurve:
 
 def load_curve(trace: Trace | FlowTrace) -> LoadCurve:
     """Return what each fairly shared link carried over time; it is idle before its first row, and after its last."""
-    rates = trace.rates
-    until_ps = rates.until_ps(trace.transfers.end_ps)
-    link, rate = _crossings(trace, trace.transfers.route[rates.transfer])
-    bytes_per_s = rates.bytes_per_s[rate]
+    rates, flows = trace.rates, trace.flows
+    until_ps = rates.until_ps(flows.end_ps)
+    link, rate, streams = _crossings(trace, flows.way[rates.flow])
+    bytes_per_s = rates.bytes_per_s[rate] * streams
     return _summed(
         np.concatenate([link, link]),
         np.concatenate([rates.start_ps[rate], until_ps[rate]]),
@@ -36,17 +36,18 @@ def load_curve(trace: Trace | FlowTrace) -> LoadCurve:
     )
 
 
-def _crossings(trace: Trace | FlowTrace, route: Ints) -> tuple[Ints, Ints]:
-    """Return every link on every route in `route`: (row of Links, index into `route`)."""
-    rows_by_name = {name: row for row, name in enumerate(trace.links.name)}
-    hops = [[rows_by_name[name] for name in names] for names in trace.routes]
-    num_hops = np.array([len(rows) for rows in hops], dtype=np.int64)
+def _crossings(trace: Trace | FlowTrace, way: Ints) -> tuple[Ints, Ints, Ints]:
+    """Return every link on every way in `way`: (row of Links, index into `way`, streams that cross the link)."""
+    ways = trace.ways
+    num_hops = np.array([len(crossed.links) for crossed in ways], dtype=np.int64)
     first_hop = np.cumsum(num_hops) - num_hops
-    count = num_hops[route]
-    # An entry of `route` stands once for each of its hops: at position `within` among them.
+    count = num_hops[way]
+    # An entry of `way` stands once for each of its hops: at position `within` among them.
     within = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count)
-    link = np.array([row for rows in hops for row in rows], dtype=np.int64)
-    return link[np.repeat(first_hop[route], count) + within], np.repeat(np.arange(len(route)), count)
+    hop = np.repeat(first_hop[way], count) + within
+    link = np.array([row for crossed in ways for row in crossed.links], dtype=np.int64)
+    streams = np.array([number for crossed in ways for number in crossed.streams], dtype=np.int64)
+    return link[hop], np.repeat(np.arange(len(way)), count), streams[hop]
 
 
 def _summed(link: Ints, time_ps: Ints, change_bytes_per_s: Floats) -> LoadCurve:
@@ -69,55 +70,68 @@ def overloaded_links(trace: Trace | FlowTrace) -> Iterator[tuple[str, float, int
 
 
 def miscounted_links(trace: Trace | FlowTrace) -> Iterator[tuple[str, int, int]]:
-    """Yield (name, bytes it carried, bytes of all messages over it) of links where the two differ."""
-    link, transfer = _crossings(trace, trace.transfers.route)
+    """Yield (name, bytes it carried, bytes of all flows over it) of links where the two differ.
+
+    The streams of a collective may carry parts of bytes, and floats stand for those here: up to a byte is allowed.
+    """
+    flows, num_messages = trace.flows, len(trace.transfers.end_ps)
+    link, flow, streams = _crossings(trace, flows.way)
+    is_message = flow < num_messages
     sent_bytes = np.zeros(len(trace.links), dtype=np.int64)
-    np.add.at(sent_bytes, link, trace.transfers.size_bytes[transfer])
-    for index in np.flatnonzero(sent_bytes != trace.links.size_bytes)[:3]:
-        yield trace.links.name[index], int(trace.links.size_bytes[index]), int(sent_bytes[index])
+    np.add.at(sent_bytes, link[is_message], trace.transfers.size_bytes[flow[is_message]])
+    streamed_bytes = np.bincount(link, flows.size_bytes[flow] * streams * ~is_message, minlength=len(trace.links))
+    allowed = (streamed_bytes > 0) * (1 + _ROUNDING * streamed_bytes)
+    is_wrong = np.abs(trace.links.size_bytes - sent_bytes - streamed_bytes) > allowed
+    for index in np.flatnonzero(is_wrong)[:3]:
+        yield (
+            trace.links.name[index],
+            int(trace.links.size_bytes[index]),
+            int(sent_bytes[index] + streamed_bytes[index]),
+        )
 
 
 def misdrained_flows(trace: Trace | FlowTrace) -> Iterator[tuple[int, float, float]]:
-    """Yield (row of transfers, what drained, what may drain at most) of flows that drained more or less. [bytes]
+    """Yield (number, what drained, what may drain at most) of flows that drained more or less. [bytes]
 
     Rates are exact in the engine, and rounded to floats when they are recorded: that is allowed for, which is less than
     a byte for each rate of a flow of up to a petabyte. An end is rounded up to the picosecond: what the last rate
     carries in one is allowed on top.
     """
-    transfers, rates = trace.transfers, trace.rates
-    num_flows = len(transfers.end_ps)
-    lasted_ps = rates.until_ps(transfers.end_ps) - rates.start_ps
-    drained = np.bincount(rates.transfer, rates.bytes_per_s * lasted_ps / _PS_PER_S, minlength=num_flows)
-    last_rate = np.zeros(num_flows)
-    last_rate[rates.transfer] = rates.bytes_per_s  # in order of time: the last one stays
-    most = transfers.size_bytes + last_rate / _PS_PER_S
-    num_rates = np.bincount(rates.transfer, minlength=num_flows)
-    rounding = num_rates * (1e-6 + transfers.size_bytes * _ROUNDING_OF_A_RATE)
-    is_wrong = _is_flow(trace) & ((drained < transfers.size_bytes - rounding) | (drained > most + rounding))
+    flows, rates = trace.flows, trace.rates
+    lasted_ps = rates.until_ps(flows.end_ps) - rates.start_ps
+    drained = np.bincount(rates.flow, rates.bytes_per_s * lasted_ps / _PS_PER_S, minlength=len(flows))
+    last_rate = np.zeros(len(flows))
+    last_rate[rates.flow] = rates.bytes_per_s  # in order of time: the last one stays
+    most = flows.size_bytes + last_rate / _PS_PER_S
+    num_rates = np.bincount(rates.flow, minlength=len(flows))
+    rounding = num_rates * (1e-6 + flows.size_bytes * _ROUNDING_OF_A_RATE)
+    is_wrong = _is_drained(trace) & ((drained < flows.size_bytes - rounding) | (drained > most + rounding))
     for index in np.flatnonzero(is_wrong)[:3]:
         yield int(index), float(drained[index]), float(most[index])
 
 
 def outrunning_messages(trace: Trace | FlowTrace) -> Iterator[tuple[int, int, float]]:
-    """Yield (row of transfers, how long it took, how long its links take at least) of messages that were faster. [ps]
+    """Yield (number, how long it took, how long its links take at least) of flows that were faster. [ps]
 
     A flow drains on all its links at once, so that its slowest one counts; FIFO links take a message one after the
     other.
     """
-    transfers, links = trace.transfers, trace.links
-    link, transfer = _crossings(trace, transfers.route)
-    hold_ps = transfers.size_bytes[transfer] / links.bytes_per_s[link] * _PS_PER_S
-    slowest_ps, total_ps = np.zeros(len(transfers.end_ps)), np.zeros(len(transfers.end_ps))
-    np.maximum.at(slowest_ps, transfer, hold_ps)
-    np.add.at(total_ps, transfer, hold_ps)
-    latency_ps = np.bincount(transfer, links.latency_ps[link], minlength=len(transfers.end_ps))
-    least_ps = np.where(_is_flow(trace), slowest_ps, total_ps) + latency_ps
-    took_ps = transfers.end_ps - transfers.queued_ps
+    flows, links = trace.flows, trace.links
+    link, flow, streams = _crossings(trace, flows.way)
+    hold_ps = flows.size_bytes[flow] * streams / links.bytes_per_s[link] * _PS_PER_S
+    slowest_ps, total_ps = np.zeros(len(flows)), np.zeros(len(flows))
+    np.maximum.at(slowest_ps, flow, hold_ps)
+    np.add.at(total_ps, flow, hold_ps)
+    is_message = np.arange(len(flows)) < len(trace.transfers.end_ps)  # a phase is queued when its latency is over
+    latency_ps = is_message * np.bincount(flow, links.latency_ps[link], minlength=len(flows))
+    least_ps = np.where(_is_drained(trace), slowest_ps, total_ps) + latency_ps
+    took_ps = flows.end_ps - flows.queued_ps
     for index in np.flatnonzero(took_ps < least_ps * (1 - _ROUNDING) - 1)[:3]:
         yield int(index), int(took_ps[index]), float(least_ps[index])
 
 
-def _is_flow(trace: Trace | FlowTrace) -> Flags:
-    """Return which transfers have a fairly shared link on their way."""
-    link, transfer = _crossings(trace, trace.transfers.route)
-    return np.bincount(transfer, trace.links.is_fair[link], minlength=len(trace.transfers.end_ps)) > 0
+def _is_drained(trace: Trace | FlowTrace) -> Flags:
+    """Return which flows have a fairly shared link on their way."""
+    flows = trace.flows
+    link, flow, _ = _crossings(trace, flows.way)
+    return np.bincount(flow, trace.links.is_fair[link], minlength=len(flows)) > 0

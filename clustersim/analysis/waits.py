@@ -1,7 +1,9 @@
 """Waits: every moment in which a GPU computes nothing, with the reason, so that nothing is left over.
 
 A GPU's time is compute, exposed communication and bubble, and the three add up to the makespan exactly. *Exposed
-communication* is the part of a wait in which the transfer that ends it was queued or under way; *bubble* is the rest.
+communication* is the part of a wait in which the transfer or the collective that ends it was queued or under way;
+*bubble* is the rest. A collective is queued when the last of its group has called for it: before that, the others wait
+for a late member.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from clustersim.trace import Ints, Trace
 
 PHASES = ("warmup", "steady", "cooldown")
 CAUSES = ("dependency", "group", "barrier", "end_of_run")
-_DEPENDENCY, _BARRIER, _END = (CAUSES.index(cause) for cause in ("dependency", "barrier", "end_of_run"))
+_DEPENDENCY, _GROUP, _BARRIER, _END = range(len(CAUSES))
 _WARMUP, _STEADY, _COOLDOWN = range(3)
 
 
@@ -25,14 +27,16 @@ class Waits:
     """The wait before each row of the trace's ops, then one for each rank: from its last row to the end of the run.
 
     ``start_ps + exposed_ps + bubble_ps`` is the wait's end. ``cause`` says why the bubble part is there: an upstream op
-    (or the other side of a rendezvous) was not ready, the optimizer barrier, or the rank had nothing more to do.
+    (or the other side of a rendezvous) was not ready, a member of the group was late, the optimizer barrier, or the
+    rank had nothing more to do.
     """
 
     rank_index: Ints
     start_ps: Ints
     exposed_ps: Ints
     bubble_ps: Ints
-    transfer: Ints  # the last-arriving transfer that the wait was for, or -1
+    transfer: Ints  # the transfer that the wait was for, the last to arrive, or -1
+    collective: Ints  # the collective that the wait was for, if it ended after every transfer, or -1
     cause: Ints  # index into CAUSES
     phase: Ints  # index into PHASES
     step: Ints
@@ -49,10 +53,11 @@ def find_waits(trace: Trace) -> Waits:
     before_ps = np.empty(len(ops), dtype=np.int64)
     before_ps[1:] = ops.end_ps[:-1]
     before_ps[first] = 0
-    transfer, queued_ps = _last_arrivals(trace)
+    transfer, collective, queued_ps = _last_arrivals(trace)
     wait_ps = ops.start_ps - before_ps
-    exposed_ps = np.where(transfer >= 0, np.clip(ops.start_ps - np.maximum(before_ps, queued_ps), 0, wait_ps), 0)
-    cause = np.where(ops.kind == Kind.BARRIER, _BARRIER, _DEPENDENCY)
+    has_ended_it = (transfer >= 0) | (collective >= 0)
+    exposed_ps = np.where(has_ended_it, np.clip(ops.start_ps - np.maximum(before_ps, queued_ps), 0, wait_ps), 0)
+    cause = np.where(ops.kind == Kind.BARRIER, _BARRIER, np.where(collective >= 0, _GROUP, _DEPENDENCY))
     tail_ps = trace.makespan_ps - ops.end_ps[last]
     no_tail = np.zeros(len(ranks), dtype=np.int64)
     return Waits(
@@ -61,25 +66,39 @@ def find_waits(trace: Trace) -> Waits:
         exposed_ps=np.concatenate([exposed_ps, no_tail]),
         bubble_ps=np.concatenate([wait_ps - exposed_ps, tail_ps]),
         transfer=np.concatenate([transfer, no_tail - 1]),
+        collective=np.concatenate([collective, no_tail - 1]),
         cause=np.concatenate([cause, no_tail + _END]),
         phase=np.concatenate([_phases(trace), no_tail + _COOLDOWN]),
         step=np.concatenate([ops.step, no_tail + trace.num_steps - 1]),
     )
 
 
-def _last_arrivals(trace: Trace) -> tuple[Ints, Ints]:
-    """Return, for each op, the last-arriving transfer that it waited for (-1: none), and when that was queued."""
-    ops, transfers = trace.ops, trace.transfers
-    transfer = np.full(len(ops), -1, dtype=np.int64)
+def _last_arrivals(trace: Trace) -> tuple[Ints, Ints, Ints]:
+    """Return, for each op, the transfer or the collective that was there last (-1: none), and when that was queued."""
+    ops, transfers, collectives = trace.ops, trace.transfers, trace.collectives
+    transfer = _last_of(ops.first_need, ops.needs, transfers.end_ps)
+    collective = _last_of(ops.first_await, ops.awaits, collectives.end_ps)
+    both = np.flatnonzero((transfer >= 0) & (collective >= 0))
+    is_earlier = transfers.end_ps[transfer[both]] < collectives.end_ps[collective[both]]
+    transfer[both[is_earlier]] = -1
+    collective[both[~is_earlier]] = -1
     queued_ps = np.zeros(len(ops), dtype=np.int64)
-    if len(ops.needs):
-        waiting = np.repeat(np.arange(len(ops)), np.diff(ops.first_need))
-        # Sorted by arrival within an op, so that the last of each op is the one written last.
-        order = np.lexsort((transfers.end_ps[ops.needs], waiting))
+    for last, queued in ((transfer, transfers.queued_ps), (collective, collectives.queued_ps)):
+        rows = np.flatnonzero(last >= 0)
+        queued_ps[rows] = queued[last[rows]]
+    return transfer, collective, queued_ps
+
+
+def _last_of(first: Ints, needs: Ints, end_ps: Ints) -> Ints:
+    """Return, for each row, which of its ``needs[first[row]:first[row + 1]]`` ended last; -1 where it has none."""
+    last = np.full(len(first) - 1, -1, dtype=np.int64)
+    if len(needs):
+        waiting = np.repeat(np.arange(len(last)), np.diff(first))
+        # Sorted by arrival within a row, so that the last of each row is the one written last.
+        order = np.lexsort((end_ps[needs], waiting))
         is_last = np.append(waiting[order][1:] != waiting[order][:-1], True)
-        transfer[waiting[order][is_last]] = ops.needs[order][is_last]
-        queued_ps = np.where(transfer >= 0, transfers.queued_ps[transfer], 0)
-    return transfer, queued_ps
+        last[waiting[order][is_last]] = needs[order][is_last]
+    return last
 
 
 def is_one_of(kind: Ints, kinds: frozenset[Kind]) -> NDArray[np.bool_]:
@@ -90,7 +109,7 @@ def is_one_of(kind: Ints, kinds: frozenset[Kind]) -> NDArray[np.bool_]:
 def _phases(trace: Trace) -> Ints:
     """Return the phase of each op: warm-up before the first backward of a step, cool-down after its last forward.
 
-    An exchange or a recomputation belongs to the op that follows it.
+    An exchange, a collective, a recomputation or a part of a backward belongs to the op that follows it.
     """
     ops = trace.ops
     group = ops.rank_index * trace.num_steps + ops.step
@@ -111,7 +130,7 @@ def _phases(trace: Trace) -> Ints:
 def _next_own_op(trace: Trace, group: Ints) -> Ints:
     """Return for each row the next forward, backward or weight gradient of its rank and step, itself included."""
     ops = trace.ops
-    own = is_one_of(ops.kind, COMPUTE - {Kind.RECOMPUTE, Kind.OPTIMIZER})
+    own = is_one_of(ops.kind, COMPUTE - {Kind.RECOMPUTE, Kind.PART, Kind.OPTIMIZER})
     candidates = np.where(own, np.arange(len(ops)), len(ops))
     following = np.minimum.accumulate(candidates[::-1])[::-1]
     rows = np.arange(len(ops))

@@ -35,6 +35,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "list": ("clustersim.cli.catalogue", "list_names", "List schedules, topologies, devices or scenarios."),
     "describe": ("clustersim.cli.topologies", "describe", "Describe a topology: its picture, parts and bandwidths."),
     "network": ("clustersim.cli.network", "network", "Run a list of flows on a topology: when each of them ends."),
+    "collective": ("clustersim.cli.collective", "collective", "Time a collective on a topology, as nccl-tests do."),
     "import": ("clustersim.cli.imports", "import_", "Import a topology from nvidia-smi, NCCL or Slurm."),
     "schema": ("clustersim.cli.schemas", "schema", "Print the JSON Schema of a file format."),
 }

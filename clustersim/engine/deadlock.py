@@ -6,48 +6,82 @@ from collections.abc import Sequence
 
 from clustersim.engine.gpu import Gpu
 from clustersim.errors import DeadlockError
-from clustersim.ops import Job, Kind, Messages
+from clustersim.ops import Job, Kind, Place
 
 
 def deadlock_error(job: Job, gpus: Sequence[Gpu]) -> DeadlockError:
-    """Return the error that names the wait-for cycle of `gpus`, some of which have not reached their end."""
-    by_rank = {gpu.rank: gpu for gpu in gpus}
-    messages = {
-        rank: pipeline.messages for pipeline, ranks in zip(job.pipelines, job.ranks, strict=True) for rank in ranks
-    }
-    rank = next(gpu.rank for gpu in gpus if _is_stuck(gpu) and _missing(gpu) is not None)
-    visited: list[int] = []
-    sentences: list[str] = []
-    while rank not in visited:
-        visited.append(rank)
-        gpu = by_rank[rank]
-        number = _missing(gpu) if _is_stuck(gpu) else None
-        if number is None:
-            sentences.append(f"{_name(gpu)} is done and will not answer")
-            return DeadlockError(f"the run is stuck: {', which waits: '.join(sentences)}")
-        sentence, rank = _wait(gpu, number, messages[rank], by_rank)
-        sentences.append(sentence)
-    return DeadlockError(f"the run is stuck in a circle: {', which waits: '.join(sentences[visited.index(rank) :])}")
+    """Return the error that names the wait-for cycle of `gpus`, some of which have not reached their end.
+
+    ``gpus`` stand by replica, then by pp_rank.
+    """
+    return DeadlockError(_Circle(job, gpus).text())
 
 
-def _wait(gpu: Gpu, number: int, messages: Messages, by_rank: dict[int, Gpu]) -> tuple[str, int]:
-    """Return what a stuck rank waits for, in words, and the global rank on the other side."""
-    source, destination = messages.sources[number], messages.destinations[number]
-    receives = destination == gpu.pp_rank
-    other = gpu.rank_by_pp_rank[source if receives else destination]
-    what = f"{messages.kinds[number].name}{messages.microbatches[number]}"
-    wait = f"waits for {what} from" if receives else f"waits to hand over {what} to"
-    return f"{_name(gpu)} {wait} {_name(by_rank[other])}", other
+class _Circle:
+    """The walk from a rank that is stuck to one that it waits for, and so on."""
+
+    def __init__(self, job: Job, gpus: Sequence[Gpu]) -> None:
+        places = [Place(replica, pp_rank) for replica, ranks in enumerate(job.ranks) for pp_rank in range(len(ranks))]
+        self.job, self.gpu_by_place = job, dict(zip(places, gpus, strict=True))
+
+    def text(self) -> str:
+        """Return the circle in words, or the way to a rank that is done."""
+        place = next(place for place in self.gpu_by_place if self._missing(place) is not None)
+        visited: list[Place] = []
+        sentences: list[str] = []
+        while place not in visited:
+            visited.append(place)
+            number = self._missing(place)
+            if number is None:
+                sentences.append(f"{_name(self.gpu_by_place[place])} is done and will not answer")
+                return f"the run is stuck: {', which waits: '.join(sentences)}"
+            sentence, place = self._wait(place, number)
+            sentences.append(sentence)
+        return f"the run is stuck in a circle: {', which waits: '.join(sentences[visited.index(place) :])}"
+
+    def _missing(self, place: Place) -> int | None:
+        """Return what has not arrived for the row at which a rank is stuck, by its mailbox; None at a barrier."""
+        gpu = self.gpu_by_place[place]
+        if not _is_stuck(gpu):
+            return None
+        waits = gpu.arrivals_of(len(gpu.starts), len(self.job.pipelines[place.replica].messages))
+        return next((number for number in waits if gpu.mailbox.arrived[number] < 0), None)
+
+    def _wait(self, place: Place, number: int) -> tuple[str, Place]:
+        """Return what a stuck rank waits for, in words, and the rank on the other side."""
+        num_messages = len(self.job.pipelines[place.replica].messages)
+        if number >= num_messages:
+            return self._wait_for_call(place, number - num_messages)
+        return self._wait_for_message(place, number)
+
+    def _wait_for_message(self, place: Place, number: int) -> tuple[str, Place]:
+        messages = self.job.pipelines[place.replica].messages
+        source, destination = messages.sources[number], messages.destinations[number]
+        receives = destination == place.pp_rank
+        other = Place(place.replica, source if receives else destination)
+        what = f"{messages.kinds[number].name}{messages.microbatches[number]}"
+        wait = f"waits for {what} from" if receives else f"waits to hand over {what} to"
+        return f"{_name(self.gpu_by_place[place])} {wait} {_name(self.gpu_by_place[other])}", other
+
+    def _wait_for_call(self, place: Place, call: int) -> tuple[str, Place]:
+        calls = self.job.pipelines[place.replica].calls
+        axis, order = calls.axes[call], calls.orders[call]
+        group = next(group for group in self.job.groups if group.axis == axis and place in group.places)
+        other = next((member for member in group.places if not self._has_called(member, axis, order)), place)
+        what = f"the {axis} {calls.operations[call]} number {order} of its group"
+        return f"{_name(self.gpu_by_place[place])} waits for {what} with {_name(self.gpu_by_place[other])}", other
+
+    def _has_called(self, place: Place, axis: str, order: int) -> bool:
+        calls, gpu = self.job.pipelines[place.replica].calls, self.gpu_by_place[place]
+        return any(
+            calls.axes[call] == axis and calls.orders[call] == order
+            for joins in gpu.program.joins[: len(gpu.starts)]
+            for call in joins
+        )
 
 
 def _is_stuck(gpu: Gpu) -> bool:
     return len(gpu.starts) < len(gpu.program)
-
-
-def _missing(gpu: Gpu) -> int | None:
-    """Return the first message that has not arrived for the row at which a rank is stuck; None at a barrier."""
-    waits = gpu.program.waits_for[len(gpu.starts)]
-    return next((number for number in waits if gpu.mailbox.arrived[number] < 0), None)
 
 
 def _name(gpu: Gpu) -> str:

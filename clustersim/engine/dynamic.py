@@ -7,6 +7,7 @@ else that happens at that moment, so that it sees every message that has arrived
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any
 
 from simpy.events import NORMAL, Event
@@ -15,7 +16,7 @@ from clustersim.engine.clock import Timeline
 from clustersim.engine.gpu import Gpu
 from clustersim.engine.route import Route
 from clustersim.errors import ScheduleError
-from clustersim.ops import Action, GpuView, Kind, Messages, Policy, Program, Schedule
+from clustersim.ops import Action, Calls, GpuView, Kind, Messages, Policy, Program, Schedule
 
 _DECISION_PRIORITY = 2**100  # after every end of an op and every arrival at the same time
 
@@ -46,9 +47,12 @@ class DynamicWork:
         if stage < 0:
             self.closing_rows[step].append(row)
             return
-        splits = kind is Kind.RECOMPUTE and program.kinds[row + 1] is Kind.I
-        op_kind = (Kind.I if splits else Kind.B) if kind is Kind.RECOMPUTE else kind
-        key = (step, Action(op_kind, stage, microbatch))
+        if kind is Kind.COLLECTIVE:  # what an op exchanges within a group goes with it
+            self.rows_of[next(reversed(self.rows_of))].append(row)
+            return
+        if kind is Kind.RECOMPUTE:  # so does a recomputation, with the backward that follows it
+            kind = next(after for after in program.kinds[row:] if after in (Kind.B, Kind.I))
+        key = (step, Action(kind, stage, microbatch))
         self.rows_of.setdefault(key, []).append(row)
         self._num_missing.setdefault(key, 0)
         for message in program.waits_for[row]:
@@ -117,7 +121,7 @@ class DynamicGpu:
             raise ScheduleError(f"policy: rank {self.gpu.rank}: it chose {chosen}; ready are {allowed}")
         return chosen
 
-    def run(self, messages: Messages, routes: dict[tuple[int, int], Route]) -> Generator[Any, Any, None]:
+    def run(self, messages: Messages, calls: Calls, routes: dict[tuple[int, int], Route]) -> Generator[Any, Any, None]:
         """Work through every step, op after op as the policy says, then through its closing rows."""
         for step, closing_rows in self.work.closing_rows.items():
             num_left = sum(1 for op_step, _ in self.work.rows_of if op_step == step)
@@ -131,17 +135,19 @@ class DynamicGpu:
                     continue
                 self.work.ready[step].remove(action)
                 for row in self.work.rows_of[step, action]:
-                    yield from self._run_row(row, messages, routes)
+                    yield from self._run_row(row, messages, calls, routes)
                 self.work.ended(step, action)
                 num_left -= 1
                 self.wake_to_decide()
                 yield self.gpu.hold
             for row in closing_rows:
-                yield from self._run_row(row, messages, routes)
+                yield from self._run_row(row, messages, calls, routes)
         self.gpu.end()
         yield self.gpu.hold
 
-    def _run_row(self, row: int, messages: Messages, routes: dict[tuple[int, int], Route]) -> Generator[Any, Any, None]:
+    def _run_row(
+        self, row: int, messages: Messages, calls: Calls, routes: dict[tuple[int, int], Route]
+    ) -> Generator[Any, Any, None]:
         env, gpu, program = self.env, self.gpu, self.gpu.program
         kind = program.kinds[row]
         self.executed.append(row)
@@ -149,17 +155,32 @@ class DynamicGpu:
             gpu.barrier.arrive(gpu.hold, env.now)
             yield gpu.hold
             gpu.starts.append(env.now)
-            return
-        gpu.starts.append(env.now)
-        self.activation_bytes += program.start_bytes[row]
-        self.live_microbatches += kind is Kind.F
-        env.wake(gpu.hold, env.now + program.durations_ps[row])
-        yield gpu.hold
-        self.activation_bytes += program.end_bytes[row]
-        self.live_microbatches -= kind in (Kind.B, Kind.W)
+        elif kind is Kind.COLLECTIVE:
+            yield from self._wait_for_calls(program.awaits[row], len(messages))
+            gpu.starts.append(env.now)
+        else:
+            gpu.starts.append(env.now)
+            self.activation_bytes += program.start_bytes[row]
+            self.live_microbatches += kind is Kind.F
+            env.wake(gpu.hold, env.now + program.durations_ps[row])
+            yield gpu.hold
+            self.activation_bytes += program.end_bytes[row]
+            self.live_microbatches -= kind in (Kind.B, Kind.W)
         for number in program.sends[row]:
             route = routes[gpu.pp_rank, messages.destinations[number]]
             route.carry(route.parcel(number, route.hold_ps(messages.sizes_bytes[number]), gpu.rank))
+        for call in program.joins[row]:
+            gpu.ports[calls.axes[call]].join(call)
+
+    def _wait_for_calls(self, awaits: tuple[int, ...], num_messages: int) -> Generator[Any, Any, None]:
+        """Wait until collectives are done, some of which may be known to end later than now."""
+        hold = self.gpu.hold
+        hold.missing, hold.ready, hold.duration = 0, self.env.now, 0
+        for call in awaits:
+            self.gpu.wait_for(num_messages + call)
+        if not hold.missing:
+            self.env.wake(hold, hold.ready)
+        yield hold
 
 
 class Inbox:
@@ -193,6 +214,18 @@ def reordered(program: Program, rows: list[int]) -> Program:
         column(program.start_bytes),
         column(program.end_bytes),
         {},
+        column(program.joins),
+        column(program.awaits),
+    )
+
+
+def renumbered_calls(calls: Calls, executed: list[list[int]]) -> Calls:
+    """Return `calls` with producers and consumers as rows of the reordered programs; ``executed[pp_rank]``."""
+    places = [{row: place for place, row in enumerate(rows)} for rows in executed]
+    return replace(
+        calls,
+        producers=tuple(places[rank][row] for rank, row in zip(calls.pp_ranks, calls.producers, strict=True)),
+        consumers=tuple(places[rank][row] for rank, row in zip(calls.pp_ranks, calls.consumers, strict=True)),
     )
 
 

@@ -1,9 +1,10 @@
 """Fairly shared links: one SimPy process for all of them, which wakes when a flow begins to drain or ends.
 
 A message whose route has a fair link is a flow: it waits the sum of its route's latencies, then drains at its max-min
-fair rate on every link at once. The process handles all that happens at one time in one go: flows that end leave, those
-whose latency is over join, rates are settled once, and the flows whose rate moved get a new end. It acts after all ops
-that end at that time; flows that end together arrive by sender rank, then by op.
+fair rate on every link at once. So are the streams of a collective, together one flow with several streams on a link.
+The process handles all that happens at one time in one go: flows that end leave, those whose latency is over join,
+rates are settled once, and the flows whose rate moved get a new end. It acts after all ops that end at that time; flows
+that end together arrive by sender rank, then by op.
 
 What is left of a flow is an exact integer, in units of 10^-12/scale bytes (a byte/s for a picosecond, over what the
 flow's rates so far were divided by), so that it does not depend on how often rates moved. An end is rounded up to the
@@ -13,9 +14,11 @@ picosecond; until then the flow keeps its share.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from fractions import Fraction
 from heapq import heappop, heappush
-from typing import Any
+from itertools import repeat
+from typing import Any, Protocol
 
 from clustersim.engine.clock import Actor, Hold, Timeline
 from clustersim.engine.link import Mailbox
@@ -29,47 +32,84 @@ _PRIORITY = 2  # after the ends of ops, which have SimPy's normal priority, 1
 
 
 class RateLog:
-    """Each rate that a flow got: parallel columns."""
+    """Each rate that a flow got: parallel columns. Messages are numbered first, then phases of collectives."""
 
-    __slots__ = ("bottleneck", "bytes_per_s", "start_ps", "transfer")
+    __slots__ = ("bottleneck", "bytes_per_s", "flow", "start_ps")
 
     def __init__(self) -> None:
-        self.transfer = array("q")
+        self.flow = array("q")
         self.start_ps = array("q")
         self.bytes_per_s = array("d")
         self.bottleneck = array("q")  # number of the link that set the rate
 
-    def note(self, transfer: int, time_ps: int, bytes_per_s: float, bottleneck: int) -> None:
-        """Add one rate, which holds until the transfer's next one, or its end."""
-        self.transfer.append(transfer)
+    def note(self, flow: int, time_ps: int, bytes_per_s: float, bottleneck: int) -> None:
+        """Add one rate, which holds until the flow's next one, or its end."""
+        self.flow.append(flow)
         self.start_ps.append(time_ps)
         self.bytes_per_s.append(bytes_per_s)
         self.bottleneck.append(bottleneck)
 
 
+class Carrier(Protocol):
+    """Who is told when something begins to drain, and when it has."""
+
+    def begins(self, cargo: int, now_ps: int) -> None:
+        """Take note that the latency is over."""
+
+    def ends(self, cargo: int, now_ps: int) -> None:
+        """Take note that nothing is left."""
+
+
 class Draining:
-    """A message on its way: what is left of it since when, at which rate, and when it will so end."""
+    """Something on its way: what is left of it since when, at which rate, and when it will so end.
+
+    Parameters
+    ----------
+    carrier, cargo
+        Who is told of its begin and end, and what it calls this.
+    links, streams
+        The fair links that it crosses, and with how many streams each.
+    volume_bytes
+        Size of each stream.
+    sender, number
+        What orders it among others at the same time.
+    logged_as
+        Number under which its rates are noted.
+    """
 
     __slots__ = (
         "bottleneck",
+        "cargo",
+        "carrier",
         "end_ps",
         "flow",
         "left",
-        "message",
+        "links",
+        "logged_as",
         "number",
         "rate",
-        "route",
         "scale",
         "sender",
         "since_ps",
+        "streams",
     )
 
-    def __init__(self, route: FairRoute, message: int, size_bytes: int, sender: int) -> None:
-        self.route, self.message, self.sender = route, message, sender
-        self.number = route.first_transfer + message
-        self.left = size_bytes * PS_PER_S
+    def __init__(
+        self,
+        carrier: Carrier,
+        cargo: int,
+        links: Sequence[int],
+        streams: Iterable[int],
+        volume_bytes: int | Fraction,
+        sender: int,
+        number: int,
+        logged_as: int,
+    ) -> None:
+        self.carrier, self.cargo, self.links, self.streams = carrier, cargo, links, streams
+        self.sender, self.number, self.logged_as = sender, number, logged_as
+        size, self.scale = volume_bytes.as_integer_ratio()  # the scale of `left` is one that rates' denominators divide
+        self.left = size * PS_PER_S
         self.rate = Rate(0, 1)
-        self.scale = 1  # of `left`: a multiple of the denominator of the rate
         self.bottleneck = self.since_ps = self.end_ps = -1
         self.flow: Flow | None = None
 
@@ -98,11 +138,12 @@ class FairNetwork:
         Simulated time.
     links
         The links by number; all have limited bandwidth.
+    rates
+        Where the rates of flows are noted.
     """
 
-    def __init__(self, env: Timeline, links: Mapping[int, Link]) -> None:
-        self.env = env
-        self.rates = RateLog()
+    def __init__(self, env: Timeline, links: Mapping[int, Link], rates: RateLog) -> None:
+        self.env, self.rates = env, rates
         capacities = {number: link.bandwidth_bytes_per_s for number, link in links.items()}
         self._sharing = MaxMin({number: capacity for number, capacity in capacities.items() if capacity is not None})
         self._draining: dict[Flow, Draining] = {}
@@ -131,7 +172,7 @@ class FairNetwork:
             for flow in self._sharing.settle():
                 self._move(flow, now)
             for draining in sorted(ended, key=lambda draining: (draining.sender, draining.number)):
-                draining.route.mailbox.deliver(draining.message, now)
+                draining.carrier.ends(draining.cargo, now)
             while self._ends and not _is_due(self._ends[0]):
                 heappop(self._ends)
             for coming in (self._joins, self._ends):
@@ -152,13 +193,14 @@ class FairNetwork:
         return ended
 
     def _pass_joins(self, now: int) -> list[Draining]:
-        """Let the messages whose latency is over begin to drain; return those that have nothing to drain."""
+        """Let those whose latency is over begin to drain; return those that have nothing to drain."""
         empty = []
         while self._joins and self._joins[0][0] <= now:
             draining = heappop(self._joins)[-1]
-            draining.route.mailbox.started[draining.message] = draining.since_ps = now
-            if draining.left:
-                draining.flow = self._sharing.add(draining.route.links)
+            draining.since_ps = now
+            draining.carrier.begins(draining.cargo, now)
+            if draining.left and draining.links:
+                draining.flow = self._sharing.add(draining.links, draining.streams)
                 self._draining[draining.flow] = draining
             else:
                 empty.append(draining)
@@ -171,7 +213,7 @@ class FairNetwork:
         has_moved = rate != draining.rate
         if has_moved or bottleneck != draining.bottleneck:
             draining.bottleneck = bottleneck
-            self.rates.note(draining.number, now, rate.approx, bottleneck)
+            self.rates.note(draining.logged_as, now, rate.approx, bottleneck)
         if has_moved:
             draining.end_ps = now + draining.drain_at(rate)
             heappush(self._ends, (draining.end_ps, draining.sender, draining.number, draining))
@@ -220,4 +262,15 @@ class FairRoute:
 
     def carry_at(self, parcel: Any, time_ps: int) -> None:
         """Send a message at `time_ps`, not before now."""
-        self.network.join_at(time_ps + self.latency_ps, Draining(self, *parcel))
+        message, size_bytes, sender = parcel
+        number = self.first_transfer + message
+        draining = Draining(self, message, self.links, repeat(1), size_bytes, sender, number, logged_as=number)
+        self.network.join_at(time_ps + self.latency_ps, draining)
+
+    def begins(self, message: int, now_ps: int) -> None:
+        """Note when a message begins to drain."""
+        self.mailbox.started[message] = now_ps
+
+    def ends(self, message: int, now_ps: int) -> None:
+        """Deliver a message."""
+        self.mailbox.deliver(message, now_ps)

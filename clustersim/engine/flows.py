@@ -54,14 +54,14 @@ def run_flows(flows: Sequence[GivenFlow], cluster: Cluster, limits: Limits | Non
     routes = {(flow.source, flow.destination): cluster.route(flow.source, flow.destination) for flow in flows}
     fair = fair_links_of_flows(cluster, routes)
     links = {number: cluster.links[number] for number in sorted(fair)}
-    network = FairNetwork(env, links) if links else None
+    log = RateLog()
+    network = FairNetwork(env, links, log) if links else None
     servers: dict[int, LinkServer] = {}
     ways: dict[Pair, FairRoute | LongRoute] = {}
     for pair, numbers in routes.items():
         limited = [number for number in numbers if number in fair]
         if network is not None and limited:
-            latency_ps = sum(cluster.links[number].latency_ps for number in numbers)
-            ways[pair] = FairRoute(network, limited, latency_ps, mailbox, first_transfer=0)
+            ways[pair] = FairRoute(network, limited, cluster.delay_ps(numbers), mailbox, first_transfer=0)
         else:
             for number in numbers:
                 servers.setdefault(number, LinkServer(env, cluster.links[number], is_private=False))
@@ -71,7 +71,6 @@ def run_flows(flows: Sequence[GivenFlow], cluster: Cluster, limits: Limits | Non
         way.carry_at(way.parcel(number, way.hold_ps(flow.size_bytes), flow.source), flow.start_ps)
     with no_garbage_collection():
         run_within(limits or Limits(), env)
-    log = network.rates if network is not None else RateLog()
     return _trace(flows, cluster, routes, fair, mailbox, log, servers)
 
 

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 from simpy.events import NORMAL
 
 from clustersim.engine.clock import Actor, Hold, Timeline
+from clustersim.engine.group import Ports
 from clustersim.engine.link import DirectRoute, Mailbox
 from clustersim.engine.route import Route
-from clustersim.ops import Kind, Messages, Program
+from clustersim.ops import Calls, Kind, Messages, Program
 
 
 class Barrier:
@@ -47,6 +48,7 @@ class Gpu:
     hold: Hold
     mailbox: Mailbox
     barrier: Barrier
+    ports: Ports
     actor: Actor | None = None  # its SimPy process
     starts: list[int] = field(default_factory=list)
 
@@ -54,6 +56,20 @@ class Gpu:
     def rank(self) -> int:
         """Global rank."""
         return self.rank_by_pp_rank[self.pp_rank]
+
+    def arrivals_of(self, row: int, num_messages: int) -> tuple[int, ...]:
+        """Return where in the mailbox all that a row waits for arrives: messages first, then calls."""
+        awaits = self.program.awaits[row]
+        return self.program.waits_for[row] + tuple([num_messages + call for call in awaits] if awaits else ())
+
+    def wait_for(self, arrives_as: int) -> None:
+        """Let the hold wait for one more arrival, or take note of when it was."""
+        arrival = self.mailbox.arrived[arrives_as]
+        if arrival < 0:
+            self.mailbox.waiter[arrives_as] = self.hold
+            self.hold.missing += 1
+        else:
+            self.hold.ready = max(self.hold.ready, arrival)
 
     def end(self) -> None:
         """End the SimPy process; its generator yields once more and is not resumed."""
@@ -65,18 +81,20 @@ Carry = Callable[[Any], Any]
 
 
 class _Extra(NamedTuple):
-    """What few rows have: more than one message to wait for or to send, or a barrier to meet."""
+    """What few rows have: more than one thing to wait for or to send, or a barrier to meet."""
 
     needs: tuple[int, ...] = ()
     sends: tuple[tuple[Carry, Any], ...] = ()
     is_barrier: bool = False
 
 
-PlanRow = tuple[int, int, Carry | None, Any, _Extra | None]  # duration, awaited message or -1, how and what to send
+PlanRow = tuple[int, int, Carry | None, Any, _Extra | None]  # duration, awaited arrival or -1, how and what to send
 
 
-def asynchronous_plan(gpu: Gpu, messages: Messages, routes: dict[tuple[int, int], Route]) -> list[PlanRow]:
-    """Return the rows of a program with routes and link times filled in."""
+def asynchronous_plan(
+    gpu: Gpu, messages: Messages, calls: Calls, routes: dict[tuple[int, int], Route]
+) -> list[PlanRow]:
+    """Return the rows of a program with routes and link times filled in, and calls as further things to send."""
     program, pp_rank, rank = gpu.program, gpu.pp_rank, gpu.rank
     destinations, sizes = messages.destinations, messages.sizes_bytes
     ways: dict[tuple[int, int], tuple[Route, Any]] = {}
@@ -90,13 +108,20 @@ def asynchronous_plan(gpu: Gpu, messages: Messages, routes: dict[tuple[int, int]
         return route.carry, route.parcel(number, hold, rank)
 
     rows: list[PlanRow] = []
-    for duration, kind, needs, sends in zip(
-        program.durations_ps, program.kinds, program.waits_for, program.sends, strict=True
+    no_calls = not len(calls)
+    for row, (duration, kind, needs, sends) in enumerate(
+        zip(program.durations_ps, program.kinds, program.waits_for, program.sends, strict=True)
     ):
         extra = None
-        if kind is Kind.BARRIER or len(needs) > 1 or len(sends) > 1:
-            extra = _Extra(needs[1:], tuple(map(outgoing, sends[1:])), kind is Kind.BARRIER)
-        carry, parcel = outgoing(sends[0]) if sends else (None, None)
+        if no_calls and kind is not Kind.BARRIER and len(needs) < 2 and len(sends) < 2:
+            carry, parcel = outgoing(sends[0]) if sends else (None, None)
+            rows.append((duration, needs[0] if needs else -1, carry, parcel, None))
+            continue
+        needs = gpu.arrivals_of(row, len(messages))
+        outgoings = [*map(outgoing, sends), *((gpu.ports[calls.axes[call]].join, call) for call in program.joins[row])]
+        if kind is Kind.BARRIER or len(needs) > 1 or len(outgoings) > 1:
+            extra = _Extra(needs[1:], tuple(outgoings[1:]), kind is Kind.BARRIER)
+        carry, parcel = outgoings[0] if outgoings else (None, None)
         rows.append((duration, needs[0] if needs else -1, carry, parcel, extra))
     return rows
 
@@ -148,37 +173,42 @@ def asynchronous_gpu(env: Timeline, gpu: Gpu, plan: list[PlanRow]) -> Generator[
 
 
 class _Stop(NamedTuple):
-    """An exchange, a barrier, or neither, and the op right after it, or none: what one wake-up covers."""
+    """An exchange, a barrier, a collective, or neither, and the op right after it, or none: what one wake-up covers."""
 
     batch: tuple[int, ...]
-    is_barrier: bool
+    kind: Kind | None
     duration: int | None
+    joins: tuple[int, ...] = ()
+    awaits: tuple[int, ...] = ()
 
 
 def _stops(program: Program) -> list[_Stop]:
     stops: list[_Stop] = []
-    for kind, duration, batch in zip(program.kinds, program.durations_ps, program.waits_for, strict=True):
-        if kind is Kind.EXCHANGE or kind is Kind.BARRIER:
-            stops.append(_Stop(batch, kind is Kind.BARRIER, None))
+    for row, (kind, duration, batch) in enumerate(
+        zip(program.kinds, program.durations_ps, program.waits_for, strict=True)
+    ):
+        joins, awaits = program.joins[row], program.awaits[row]
+        if kind is Kind.EXCHANGE or kind is Kind.BARRIER or kind is Kind.COLLECTIVE:
+            stops.append(_Stop(batch, kind, None, joins, awaits))
         elif stops and stops[-1].batch and stops[-1].duration is None:
-            stops[-1] = stops[-1]._replace(duration=duration)
+            stops[-1] = stops[-1]._replace(duration=duration, joins=joins)
         else:
-            stops.append(_Stop((), False, duration))
+            stops.append(_Stop((), None, duration, joins))
     return stops
 
 
 def blocking_gpu(
-    env: Timeline, gpu: Gpu, messages: Messages, routes: dict[tuple[int, int], Route]
+    env: Timeline, gpu: Gpu, messages: Messages, calls: Calls, routes: dict[tuple[int, int], Route]
 ) -> Generator[Hold, Any, None]:
     """Run a program with rendezvous exchanges.
 
     When an exchange is known to end later than now, the process does not sleep until then: its clock runs ahead, and it
-    posts the next exchange for that time.
+    posts the next exchange, or makes the next call, for that time.
     """
     hold, starts = gpu.hold, gpu.starts
     clock = 0
-    for batch, is_barrier, duration in _stops(gpu.program):
-        if is_barrier:
+    for batch, kind, duration, joins, awaits in _stops(gpu.program):
+        if kind is Kind.BARRIER:
             if clock > env.now:  # the barrier is a matter of the whole job: catch up with it first
                 env.wake(hold, clock)
                 yield hold
@@ -191,6 +221,8 @@ def blocking_gpu(
         hold.missing = 1  # so that nothing wakes it before its whole batch is posted
         for number in batch:
             _post(gpu, number, messages, routes, clock)
+        for call in awaits:
+            gpu.wait_for(len(messages) + call)
         hold.missing -= 1
         if hold.missing:
             yield hold
@@ -198,11 +230,13 @@ def blocking_gpu(
             env.wake(hold, hold.ready + duration)
             yield hold
         clock = hold.ready
-        if batch:
+        if batch or kind is Kind.COLLECTIVE:
             starts.append(clock)
         if duration is not None:
             starts.append(clock)
             clock += duration
+        for call in joins:
+            gpu.ports[calls.axes[call]].join_at(call, clock)
     gpu.end()
     yield hold
 

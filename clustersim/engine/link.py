@@ -74,7 +74,7 @@ class DirectRoute:
 
     def hold_ps(self, size_bytes: int) -> int:
         """Return how long a message holds the link. [ps]"""
-        return self.links[0].link.transfer_ps(size_bytes)
+        return self.links[0].link.hold_ps(size_bytes)
 
     def parcel(self, message: int, hold_ps: Any, _sender: int) -> tuple[int, int]:
         """Return what ``carry`` takes when the message is sent."""
@@ -131,7 +131,7 @@ class LongRoute:
 
     def hold_ps(self, size_bytes: int) -> Holds:
         """Return how long a message holds each link. [ps]"""
-        return tuple(process.link.transfer_ps(size_bytes) for process in self.links)
+        return tuple(process.link.hold_ps(size_bytes) for process in self.links)
 
     def parcel(self, message: int, hold_ps: Any, sender: int) -> tuple[int, Holds, int]:
         """Return what ``carry`` takes when the message is sent; `sender` is a global rank."""

@@ -1,20 +1,22 @@
-"""The network of one run: which links exist, which are private, and the route of every pair of GPUs that talk."""
+"""The network of one run: which links exist, which are private, the route of every pair of GPUs, and the groups."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from clustersim.engine.clock import Timeline
-from clustersim.engine.fair import FairNetwork, FairRoute
+from clustersim.engine.fair import FairNetwork, FairRoute, RateLog
+from clustersim.engine.group import CollectiveLog, Communicator, Ports, ports_of
 from clustersim.engine.link import DirectRoute, LinkProcess, LinkServer, LongRoute, Mailbox
 from clustersim.engine.route import Route
-from clustersim.ops import Job
+from clustersim.ops import Group, Job, Place
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.discipline import Links, Pair, fair_links
 
 
 class Network:
-    """Link processes, made when a route first uses them, and the routes between GPUs."""
+    """Link processes, made when a route first uses them, the routes between GPUs, and the groups of the job."""
 
     def __init__(self, env: Timeline, cluster: Cluster, job: Job) -> None:
         self.env, self.cluster, self.job = env, cluster, job
@@ -26,9 +28,16 @@ class Network:
         self._needs_mailbox = job.blocking or job.policy is not None  # others than one hold wait for a message
         self.processes: dict[int, LinkProcess] = {}
         self._servers: dict[int, LinkServer] = {}
-        self.fair_links = fair_links(cluster, self.link_ids)
+        links_of_groups = [_limited_links(cluster, group) for group in job.groups]
+        self._has_own_links = _have_own_links(self.link_ids, links_of_groups)
+        shared = (links for links, is_own in zip(links_of_groups, self._has_own_links, strict=True) if not is_own)
+        self.fair_links = fair_links(cluster, self.link_ids, (number for links in shared for number in links))
+        own = (links for links, is_own in zip(links_of_groups, self._has_own_links, strict=True) if is_own)
+        self.drained_links = self.fair_links | {number for links in own for number in links}  # by flows, not FIFO
+        self.collectives = CollectiveLog()
         links = {number: cluster.links[number] for number in sorted(self.fair_links)}
-        self.fair = FairNetwork(env, links) if links else None
+        self.rates = RateLog()
+        self.fair = FairNetwork(env, links, self.rates) if links else None
 
     def routes(self, replica: int, mailbox: Mailbox, first_transfer: int) -> dict[Pair, Route]:
         """Return the route of every pair of pp_ranks of a replica that exchange messages.
@@ -47,6 +56,26 @@ class Network:
             for ranks, gpus in self._gpu_pairs(replica).items()
         }
 
+    def ports(self, mailboxes: Sequence[Mailbox]) -> dict[Place, Ports]:
+        """Return where the ranks of the job make their calls; ``mailboxes[replica]`` is where calls are answered."""
+        num_messages = sum(len(pipeline.messages) for pipeline in self.job.pipelines)
+        communicators = [
+            Communicator(
+                self.env,
+                number,
+                group,
+                self.cluster,
+                None if self._has_own_links[number] else self.fair,
+                self.rates,
+                min(self.job.ranks[replica][pp_rank] for replica, pp_rank in group.places),
+                self.collectives,
+                num_messages,
+                in_order=self.job.policy is None,
+            )
+            for number, group in enumerate(self.job.groups)
+        ]
+        return ports_of(communicators, mailboxes, self.job.pipelines)
+
     def _gpu_pairs(self, replica: int) -> dict[Pair, Pair]:
         gpus = self.job.gpus[replica]
         ranks = self._rank_pairs.get(id(self.job.pipelines[replica]))
@@ -60,8 +89,7 @@ class Network:
         fair = [number for number in numbers if number in self.fair_links]
         if self.fair is None or not fair:
             return None
-        latency_ps = sum(self.cluster.links[number].latency_ps for number in numbers)
-        return FairRoute(self.fair, fair, latency_ps, mailbox, first_transfer)
+        return FairRoute(self.fair, fair, self.cluster.delay_ps(numbers), mailbox, first_transfer)
 
     def _fifo_route(self, gpus: Pair, mailbox: Mailbox) -> DirectRoute | LongRoute:
         numbers = self.link_ids[gpus]
@@ -77,6 +105,19 @@ class Network:
             self._servers[number] = LinkServer(self.env, self.cluster.links[number], number in self._private)
             self.processes[number] = self._servers[number]
         return self._servers[number]
+
+
+def _limited_links(cluster: Cluster, group: Group) -> list[int]:
+    """Return the links of limited bandwidth that a group's streams cross, in rising order."""
+    links = {number for plan in group.plans.values() for phase in plan.phases for number in phase.links}
+    return sorted(number for number in links if cluster.links[number].bandwidth_bytes_per_s is not None)
+
+
+def _have_own_links(link_ids: dict[Pair, Links], links_of_groups: Sequence[Sequence[int]]) -> list[bool]:
+    """Return which groups have all their links to themselves: no message and no other group ever uses them."""
+    num_users = Counter(number for links in links_of_groups for number in links)
+    num_users.update({number for links in link_ids.values() for number in links})
+    return [all(num_users[number] == 1 for number in links) for links in links_of_groups]
 
 
 def _private_links(link_ids: dict[Pair, tuple[int, ...]], blocking: bool) -> set[int]:

@@ -7,13 +7,20 @@ from itertools import chain
 
 import numpy as np
 
-from clustersim.engine.fair import RateLog
 from clustersim.engine.gpu import Gpu
 from clustersim.engine.link import Mailbox
 from clustersim.engine.network import Network
-from clustersim.engine.record_links import Loads, first_holds_ps, link_columns, rate_columns, slowed_by_link_ps
+from clustersim.engine.record_groups import GroupRecord
+from clustersim.engine.record_links import (
+    Loads,
+    first_holds_ps,
+    link_columns,
+    phase_ways,
+    rate_columns,
+    slowed_by_link_ps,
+)
 from clustersim.ops import Job, Messages, Program
-from clustersim.trace import AXES, Ints, Links, Ops, Ranks, Rates, Trace, Transfers
+from clustersim.trace import AXES, Ints, Links, Ops, Phases, Ranks, Rates, Trace, Transfers
 
 
 def record(job: Job, network: Network, gpus: Sequence[Gpu], mailboxes: Sequence[Mailbox], num_events: int) -> Trace:
@@ -21,17 +28,23 @@ def record(job: Job, network: Network, gpus: Sequence[Gpu], mailboxes: Sequence[
     first_op = np.cumsum([0, *(len(gpu.program) for gpu in gpus)], dtype=np.int64)
     first_transfer = np.cumsum([0, *(len(pipeline.messages) for pipeline in job.pipelines)], dtype=np.int64)
     first_rank = np.cumsum([0, *(len(pipeline.programs) for pipeline in job.pipelines)], dtype=np.int64)
-    ops = _ops(gpus, first_rank, first_transfer, len(job.pipelines))
+    groups = GroupRecord(job, network.collectives)
+    ops = _ops(gpus, first_rank, first_transfer, len(job.pipelines), groups)
     routes = _Routes(network, job)
     transfers, loads = _transfers(job, mailboxes, routes, ops, first_op, first_rank)
-    links, rates = _links(network, loads, transfers)
+    phases = groups.phases(loads)
+    links, rates = _links(network, loads, transfers, phases)
     return Trace(
         _ranks(job, first_op),
         ops,
         transfers,
+        groups.collectives(),
+        phases,
         links,
         rates,
         routes.names,
+        phase_ways(loads),
+        groups.groups(first_rank),
         job.num_steps,
         int(ops.end_ps.max(initial=0)),
         num_events,
@@ -76,7 +89,7 @@ class _ProgramColumns:
             self.backward_stage[row], self.backward_microbatch[row] = action.stage, action.microbatch
 
 
-def _ops(gpus: Sequence[Gpu], first_rank: Ints, first_transfer: Ints, num_replicas: int) -> Ops:
+def _ops(gpus: Sequence[Gpu], first_rank: Ints, first_transfer: Ints, num_replicas: int, groups: GroupRecord) -> Ops:
     known: dict[int, _ProgramColumns] = {}
     columns = []
     for gpu in gpus:
@@ -89,6 +102,7 @@ def _ops(gpus: Sequence[Gpu], first_rank: Ints, first_transfer: Ints, num_replic
     def joined(name: str) -> Ints:
         return np.concatenate([getattr(column, name) for column in columns])
 
+    num_awaits, awaits = groups.awaits()
     return Ops(
         rank_index=np.repeat(np.arange(len(gpus)), [len(gpu.program) for gpu in gpus]),
         kind=joined("kind"),
@@ -105,6 +119,8 @@ def _ops(gpus: Sequence[Gpu], first_rank: Ints, first_transfer: Ints, num_replic
         needs=np.concatenate(
             [column.needs + first_transfer[replica] for column, replica in zip(columns, replica_of, strict=True)]
         ),
+        first_await=np.concatenate([[0], np.cumsum(num_awaits)]),
+        awaits=awaits,
     )
 
 
@@ -154,12 +170,10 @@ def _transfers(
 
     source, destination = joined("source") + offset, joined("destination") + offset
     producer, consumer = joined("producer") + first_op[source], joined("consumer") + first_op[destination]
-    if job.blocking:
-        queued_ps = _ints(chain.from_iterable(mailbox.queued for mailbox in mailboxes))
-    else:
-        queued_ps = ops.end_ps[producer]
+    posted_ps = _of_messages(sizes, (mailbox.queued for mailbox in mailboxes))
+    queued_ps = posted_ps if job.blocking else ops.end_ps[producer]
     kind, size_bytes, route = joined("kind"), joined("size_bytes"), _route_numbers(job, routes, columns)
-    loads = Loads(routes.links, route, size_bytes)
+    loads = Loads(routes.links, route, size_bytes, routes.network.collectives.phases)
     transfers = Transfers(
         axis=np.full(len(kind), AXES.index("pp"), dtype=np.int64),
         kind=kind,
@@ -172,9 +186,9 @@ def _transfers(
         consumer=consumer,
         route=route,
         queued_ps=queued_ps,
-        start_ps=_ints(chain.from_iterable(mailbox.started for mailbox in mailboxes)),
-        first_hold_ps=first_holds_ps(routes.network.cluster, routes.network.fair_links, loads),
-        end_ps=_ints(chain.from_iterable(mailbox.arrived for mailbox in mailboxes)),
+        start_ps=_of_messages(sizes, (mailbox.started for mailbox in mailboxes)),
+        first_hold_ps=first_holds_ps(routes.network.cluster, routes.network.drained_links, loads),
+        end_ps=_of_messages(sizes, (mailbox.arrived for mailbox in mailboxes)),
     )
     return transfers, loads
 
@@ -191,8 +205,14 @@ def _route_numbers(job: Job, routes: _Routes, columns: Sequence[_MessageColumns]
     return np.concatenate(numbers)
 
 
-def _links(network: Network, loads: Loads, transfers: Transfers) -> tuple[Links, Rates]:
-    rates = rate_columns(network.fair.rates if network.fair else RateLog(), loads)
-    slowed_ps = slowed_by_link_ps(network.cluster, loads, rates, transfers.route, transfers.end_ps)
+def _of_messages(sizes: Sequence[int], columns: Iterable[Sequence[int]]) -> Ints:
+    """Return what stands in the mailboxes for messages, replica after replica; calls follow them there."""
+    return _ints(chain.from_iterable(column[:size] for size, column in zip(sizes, columns, strict=True)))
+
+
+def _links(network: Network, loads: Loads, transfers: Transfers, phases: Phases) -> tuple[Links, Rates]:
+    rates = rate_columns(network.rates, loads)
+    end_ps = np.concatenate([transfers.end_ps, phases.end_ps])
+    slowed_ps = slowed_by_link_ps(network.cluster, loads, rates, transfers.route, end_ps)
     queued_ps = {link: process.queued_ps for link, process in network.processes.items()}
-    return link_columns(network.cluster, network.fair_links, loads, queued_ps, slowed_ps), rates
+    return link_columns(network.cluster, network.drained_links, loads, queued_ps, slowed_ps), rates

@@ -9,14 +9,14 @@ from typing import Any
 from clustersim.engine.budget import no_garbage_collection, run_within
 from clustersim.engine.clock import Actor, Hold, Timeline
 from clustersim.engine.deadlock import deadlock_error
-from clustersim.engine.dynamic import DynamicGpu, DynamicWork, Inbox, renumbered, reordered
+from clustersim.engine.dynamic import DynamicGpu, DynamicWork, Inbox, renumbered, renumbered_calls, reordered
 from clustersim.engine.gpu import Barrier, Gpu, asynchronous_gpu, asynchronous_plan, blocking_gpu
 from clustersim.engine.link import Mailbox
 from clustersim.engine.network import Network
 from clustersim.engine.record import record
 from clustersim.engine.route import Route
 from clustersim.limits import Limits
-from clustersim.ops import Job, Pipeline, Policy
+from clustersim.ops import Job, Pipeline, Place, Policy
 from clustersim.topology.cluster import Cluster
 from clustersim.trace import Trace
 
@@ -45,7 +45,8 @@ class Engine:
     def __init__(self, job: Job, cluster: Cluster) -> None:
         self._job, self._env = job, Timeline()
         self._network = Network(self._env, cluster, job)
-        self._mailboxes = [Mailbox(len(pipeline.messages)) for pipeline in job.pipelines]
+        self._mailboxes = [Mailbox(len(pipeline.messages) + len(pipeline.calls)) for pipeline in job.pipelines]
+        self._ports = self._network.ports(self._mailboxes)
         self._gpus: list[Gpu] = []
         self._dynamic: list[DynamicGpu] = []
         self._num_events = 0
@@ -59,14 +60,16 @@ class Engine:
         env, mailbox, pipeline = self._env, self._mailboxes[replica], self._job.pipelines[replica]
         routes = self._network.routes(replica, mailbox, first_transfer)
         for pp_rank, program in enumerate(pipeline.programs):
-            gpu = Gpu(pp_rank, self._job.ranks[replica], program, Hold(env), mailbox, barrier)
+            ports = self._ports.get(Place(replica, pp_rank), {})
+            gpu = Gpu(pp_rank, self._job.ranks[replica], program, Hold(env), mailbox, barrier, ports)
             self._gpus.append(gpu)
             if self._job.policy is not None:
                 generator = self._dynamic_gpu(gpu, pipeline, routes, self._job.policy)
             elif self._job.blocking:
-                generator = blocking_gpu(env, gpu, pipeline.messages, routes)
+                generator = blocking_gpu(env, gpu, pipeline.messages, pipeline.calls, routes)
             else:
-                generator = asynchronous_gpu(env, gpu, asynchronous_plan(gpu, pipeline.messages, routes))
+                plan = asynchronous_plan(gpu, pipeline.messages, pipeline.calls, routes)
+                generator = asynchronous_gpu(env, gpu, plan)
             gpu.actor = Actor(env, generator, gpu.hold)
 
     def _dynamic_gpu(
@@ -76,7 +79,7 @@ class Engine:
         self._dynamic.append(dynamic)
         for message in dynamic.work.op_of_message:
             gpu.mailbox.waiter[message] = Inbox(self._env, dynamic, message)
-        return dynamic.run(pipeline.messages, routes)
+        return dynamic.run(pipeline.messages, pipeline.calls, routes)
 
     def run_to_end(self, limits: Limits) -> None:
         """Run until every rank is done.
@@ -102,7 +105,8 @@ class Engine:
         for pipeline in self._job.pipelines:
             rows = [next(executed) for _ in pipeline.programs]
             programs = tuple(map(reordered, pipeline.programs, rows))
-            pipelines.append(Pipeline(pipeline.schedule, programs, renumbered(pipeline.messages, rows)))
+            messages, calls = renumbered(pipeline.messages, rows), renumbered_calls(pipeline.calls, rows)
+            pipelines.append(Pipeline(pipeline.schedule, programs, messages, calls))
         for gpu, program in zip(self._gpus, (p for pipeline in pipelines for p in pipeline.programs), strict=True):
             gpu.program = program
         return replace(self._job, pipelines=tuple(pipelines))

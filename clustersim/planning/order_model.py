@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from clustersim.errors import ClustersimError
-from clustersim.ops import Action, CostedSchedule, Footprint, Kind, Order
+from clustersim.footprint import Footprint
+from clustersim.ops import Action, CostedSchedule, Kind, Order
 
 if TYPE_CHECKING:
     from ortools.sat.python.cp_model import CpModel, CpSolver, IntervalVar, IntVar

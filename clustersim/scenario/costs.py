@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
@@ -12,8 +12,33 @@ from clustersim.scenario.units import SizeBytes, TimePs, format_time
 
 MAX_STAGES = 65_536
 
+CollectiveName = Literal["all-reduce", "all-gather", "reduce-scatter", "all-to-all", "broadcast"]
+
 PER_RANK = "per-rank"
 PER_STAGE = "per-stage"
+
+
+class ExchangeCosts(BaseModel):
+    """What ops of one kind exchange within a parallel group, beside the messages between stages.
+
+    Examples
+    --------
+    >>> ExchangeCosts(axis="tp", op="forward", collective="all-reduce", size="64 MiB", calls=2).size
+    67108864
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    axis: Literal["tp", "cp", "ep"] = Field(description="Parallelism axis whose groups do it.")
+    op: Literal["forward", "backward", "input_grad", "weight_grad"] = Field(
+        description="Op that it belongs to; a whole backward does what input_grad and weight_grad do."
+    )
+    collective: CollectiveName = Field(description="What the group does.")
+    size: SizeBytes = Field(
+        description="Bytes of one call, as nccl-tests count them: the whole buffer that is reduced, gathered or "
+        "scattered, or that a rank sends to all."
+    )
+    calls: int = Field(1, ge=1, le=1_000_000, strict=True, description="Calls of an op, one after the other.")
 
 
 class RankCosts(BaseModel):
@@ -48,6 +73,12 @@ class RankCosts(BaseModel):
     weights: SizeBytes = Field(0, description="Weights of the rank.")
     gradients: SizeBytes = Field(0, description="Gradients of the rank, reduced over dp.")
     optimizer_state: SizeBytes = Field(0, description="Optimizer state of the rank.")
+    exchanges: tuple[ExchangeCosts, ...] = Field(
+        (), max_length=1000, description="What ops exchange within tp, cp and ep groups; absent: the times hold it."
+    )
+    tied_embedding_gradients: SizeBytes = Field(
+        0, description="Gradients of an embedding that the first and the last stage share and reduce between them."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -55,17 +55,19 @@ def _num_stages(parts: Parts) -> Iterator[Finding]:
         yield Finding(("stage_costs", "stages"), f"{len(costs.stages)} stages; {needed} are needed")
 
 
+def _listed_costs(costs: RankCosts | CostsByStage) -> list[tuple[Path, RankCosts]]:
+    """Return the costs of a rank, or of each stage, with where they stand."""
+    root: Path = ("stage_costs",)
+    if isinstance(costs, RankCosts):
+        return [(root, costs)]
+    return [((*root, "stages", index), stage) for index, stage in enumerate(costs.stages)]
+
+
 def _split_backward(parts: Parts) -> Iterator[Finding]:
     costs, schedule = parts.stage_costs, parts.schedule
     if not costs or not schedule or not schedule.rules.splits_backward:
         return
-    root: Path = ("stage_costs",)
-    listed = (
-        [(root, costs)]
-        if isinstance(costs, RankCosts)
-        else [((*root, "stages", index), stage) for index, stage in enumerate(costs.stages)]
-    )
-    for path, stage in listed:
+    for path, stage in _listed_costs(costs):
         if not stage.has_split_backward:
             what = f"{schedule.label} runs the two halves of the backward apart, and this gives only their sum"
             yield Finding((*path, "backward"), what, "give `input_grad` and `weight_grad` in its place")
@@ -119,6 +121,35 @@ def _shape(parts: Parts) -> Iterator[Finding]:
         except ScheduleError as error:
             yield Finding(("schedule", *given), str(error))
             return
+
+
+def _exchanges(parts: Parts) -> Iterator[Finding]:
+    """An exchange needs a group, and an op that the scenario tells apart."""
+    costs, parallelism = parts.stage_costs, parts.parallelism
+    if not costs or not parallelism:
+        return
+    sizes = {"tp": parallelism.tp, "cp": parallelism.cp, "ep": parallelism.ep}
+    for path, stage in _listed_costs(costs):
+        for index, exchange in enumerate(stage.exchanges):
+            if sizes[exchange.axis] == 1:
+                what = f"{exchange.axis} is 1, so that there is no group to do it"
+                yield Finding(
+                    (*path, "exchanges", index, "axis"), what, f"set parallelism.{exchange.axis}, or remove it"
+                )
+            if exchange.op in ("input_grad", "weight_grad") and not stage.has_split_backward:
+                what = "the backward is given as a whole"
+                yield Finding((*path, "exchanges", index, "op"), what, "write `op: backward`")
+
+
+def _policy(parts: Parts) -> Iterator[Finding]:
+    """A policy orders ops while they run; what must stand right before an op would come at the wrong time."""
+    runtime, schedule = parts.runtime, parts.schedule
+    if not runtime or not schedule or schedule.policy is None:
+        return
+    if runtime.scatter_gather:
+        yield Finding(("runtime", "scatter_gather"), "not together with an online policy", "remove it")
+    if runtime.overlap.tp:
+        yield Finding(("runtime", "overlap", "tp"), "not together with an online policy", "set it to false")
 
 
 def _limit(parts: Parts) -> Iterator[Finding]:
@@ -198,6 +229,8 @@ _RULES: tuple[Callable[[Parts], Iterator[Finding]], ...] = (
     _groups,
     _shape,
     _limit,
+    _exchanges,
+    _policy,
     _gpus,
     _placement,
     _experts,

@@ -11,7 +11,7 @@ from clustersim.scenario.findings import Finding, raise_if_any
 from clustersim.scenario.units import SizeBytes
 
 if TYPE_CHECKING:
-    from clustersim.ops import ActivationLimit
+    from clustersim.footprint import ActivationLimit
 
 _UNITS = ("microbatches", "activations", "bytes")
 _LARGEST = 1_000_000
@@ -60,7 +60,7 @@ class ScheduleLimit(BaseModel):
 
     def as_op_limit(self) -> ActivationLimit:
         """Return the limit as schedules know it."""
-        from clustersim.ops import ActivationLimit  # imported only here: most scenarios have no limit
+        from clustersim.footprint import ActivationLimit  # imported only here: most scenarios have no limit
 
         activations = None if self.activations is None else Fraction(repr(self.activations))
         return ActivationLimit(self.microbatches, activations, self.bytes)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clustersim.errors import ScheduleError
-from clustersim.ops import ActivationLimit, Footprint, StageCosts
+from clustersim.footprint import ActivationLimit, Footprint
+from clustersim.ops import StageCosts
 
 
 def footprints(name: str, limit: ActivationLimit, costs: Sequence[StageCosts]) -> tuple[Footprint, ...]:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from clustersim.ops import Footprint, StageCosts
+from clustersim.footprint import Footprint
+from clustersim.ops import StageCosts
 from clustersim.schedules.timed_ranks import PlacedOrders, TimedRanks
 
 

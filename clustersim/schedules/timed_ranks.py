@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clustersim.ops import Action, Footprint, Kind, Order, StageCosts
+from clustersim.footprint import Footprint
+from clustersim.ops import Action, Kind, Order, StageCosts
 
 
 @dataclass(frozen=True, slots=True)

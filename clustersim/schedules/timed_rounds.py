@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clustersim.ops import Footprint, StageCosts
+from clustersim.footprint import Footprint
+from clustersim.ops import StageCosts
 from clustersim.schedules.timed_ranks import PlacedOrders, TimedRanks, backward_ps
 
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from clustersim.ops import ActivationLimit, Footprint, Schedule, Shape, StageCosts
+from clustersim.footprint import ActivationLimit, Footprint
+from clustersim.ops import Schedule, Shape, StageCosts
 from clustersim.schedules.activation_limit import footprints
 from clustersim.schedules.placement import loop_schedule
 from clustersim.schedules.rules import require_one_chunk

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -11,7 +11,7 @@ from typing import Literal
 import networkx as nx
 
 from clustersim.errors import Fault, TopologyError, UnroutableError
-from clustersim.scenario.fabrics import LinkSpec
+from clustersim.scenario.fabrics import Library, LinkSpec
 from clustersim.scenario.units import PS_PER_S
 
 Router = Callable[[int, int], tuple[int, ...] | None]
@@ -33,23 +33,33 @@ class Link:
     bandwidth_bytes_per_s: Fraction | None
     latency_ps: int
     sharing: Literal["fair", "fifo"] | None = None  # None: as its senders ask for
+    overhead_ps: int = 0  # of each message, whatever its size
 
     @property
     def name(self) -> str:
         """The link as reports write it."""
         return f"{self.source}->{self.target}"
 
+    @property
+    def delay_ps(self) -> int:
+        """What a message waits for an idle link, its bytes aside: latency and overhead. [ps]"""
+        return self.latency_ps + self.overhead_ps
+
     def transfer_ps(self, size_bytes: int) -> int:
-        """Return how long a message holds this link: size over bandwidth, rounded up; latency comes on top. [ps]"""
+        """Return how long so many bytes take: size over bandwidth, rounded up; latency comes on top. [ps]"""
         if self.bandwidth_bytes_per_s is None:
             return 0
         bytes_per_s, denominator = self.bandwidth_bytes_per_s.as_integer_ratio()
         return -(-size_bytes * PS_PER_S * denominator // bytes_per_s)
 
+    def hold_ps(self, size_bytes: int) -> int:
+        """Return how long a message holds this link if it is FIFO: its overhead and its bytes. [ps]"""
+        return self.overhead_ps + self.transfer_ps(size_bytes)
+
 
 def one_way(source: str, target: str, spec: LinkSpec) -> Link:
     """Return the link from `source` to `target` that `spec` describes."""
-    return Link(source, target, spec.bandwidth, spec.latency, spec.sharing)
+    return Link(source, target, spec.bandwidth, spec.latency, spec.sharing, spec.overhead)
 
 
 def both_ways(first: str, second: str, spec: LinkSpec) -> tuple[Link, Link]:
@@ -85,6 +95,8 @@ class Cluster:
         Link ids from one GPU to another, in order; None where there is no path. Called once per pair.
     directed
         Whether a link may lack an equal one the other way round.
+    library
+        How the communication library behaves on it.
     """
 
     name: str
@@ -93,6 +105,7 @@ class Cluster:
     links: Sequence[Link]
     router: Router = field(repr=False)
     directed: bool = False
+    library: Library = field(default_factory=Library)
     _routes: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -115,14 +128,33 @@ class Cluster:
         return self._routes[pair]
 
     def message_ps(self, source_gpu: int, destination_gpu: int, size_bytes: int) -> int:
-        """Return how long a message takes at least: the transfer on its slowest link, and every latency. [ps]
+        """Return how long a message takes at least: the transfer on its slowest link, and the delay of each. [ps]
 
         So long takes a flow with nothing in its way. From one FIFO link to the next a message is stored and forwarded,
         which takes longer.
         """
-        links = [self.links[number] for number in self.route(source_gpu, destination_gpu)]
-        latency_ps = sum(link.latency_ps for link in links)
-        return latency_ps + max((link.transfer_ps(size_bytes) for link in links), default=0)
+        numbers = self.route(source_gpu, destination_gpu)
+        return self.delay_ps(numbers) + max(
+            (self.links[number].transfer_ps(size_bytes) for number in numbers), default=0
+        )
+
+    def delay_ps(self, numbers: Iterable[int]) -> int:
+        """Return what a message waits over these links together, its bytes aside. [ps]"""
+        return sum(self.links[number].delay_ps for number in numbers)
+
+    def drain_ps(self, numbers: Iterable[int], streams: Iterable[int], volume_bytes: Fraction) -> int:
+        """Return how long streams of equal size take with nothing in their way: the time of the fullest link. [ps]
+
+        Parameters
+        ----------
+        numbers, streams
+            The links that they cross, and how many of them each.
+        volume_bytes
+            Size of each stream.
+        """
+        bandwidths = (self.links[number].bandwidth_bytes_per_s for number in numbers)
+        shares = [count / bandwidth for bandwidth, count in zip(bandwidths, streams, strict=True) if bandwidth]
+        return -int(-volume_bytes * PS_PER_S * max(shares, default=Fraction(0)) // 1)
 
     def _find_route(self, source_gpu: int, destination_gpu: int) -> tuple[int, ...]:
         for gpu in (source_gpu, destination_gpu):

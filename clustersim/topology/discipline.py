@@ -1,11 +1,13 @@
 """Which links of a run are shared by max-min fairness, and which serve one message after the other (FIFO).
 
 1. What the topology writes holds: ``sharing: fair`` or ``sharing: fifo``.
-2. Unwritten, the links of a job are FIFO in this version; those of a list of flows are fair. A link of unlimited
-   bandwidth, which nothing ever waits for, is FIFO always.
+2. Unwritten, a link is fair where several GPUs send over it, and in a list of flows, each of which sends for itself. A
+   link that one GPU alone sends over is FIFO, as that GPU would queue its own messages. So is, always, a link of
+   unlimited bandwidth, which nothing ever waits for.
 3. A message whose route has a fair link is a *flow* over its whole route: it waits the sum of the latencies, then
    drains at one rate, for which there must be room on every link. All links of limited bandwidth on its route are
    therefore fair, for whoever else uses them, ``sharing: fifo`` or not.
+4. The streams of a collective are flows: whatever links they cross are fair where anything else crosses them.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ Pair = tuple[int, int]
 Links = tuple[int, ...]
 
 
-def fair_links(cluster: Cluster, routes: Mapping[Pair, Links]) -> frozenset[int]:
-    """Return the links that a job's messages share by max-min fairness.
+def fair_links(cluster: Cluster, routes: Mapping[Pair, Links], of_collectives: Iterable[int] = ()) -> frozenset[int]:
+    """Return the links that a job shares by max-min fairness.
 
     Parameters
     ----------
@@ -27,9 +29,20 @@ def fair_links(cluster: Cluster, routes: Mapping[Pair, Links]) -> frozenset[int]
         The cluster.
     routes
         Links between each two GPUs that exchange messages.
+    of_collectives
+        Links that streams of collectives cross.
     """
-    seeds = (number for number in _limited(cluster, routes) if cluster.links[number].sharing == "fair")
-    return _with_their_routes(cluster, routes, seeds)
+    senders: dict[int, set[int]] = {}
+    for (source, _), links in routes.items():
+        for number in links:
+            senders.setdefault(number, set()).add(source)
+
+    def is_fair(number: int) -> bool:
+        written = cluster.links[number].sharing
+        return written == "fair" or (written is None and len(senders[number]) > 1)
+
+    seeds = [number for number in _limited(cluster, routes) if is_fair(number)]
+    return _with_their_routes(cluster, routes, [*seeds, *of_collectives])
 
 
 def fair_links_of_flows(cluster: Cluster, routes: Mapping[Pair, Links]) -> frozenset[int]:
@@ -50,7 +63,7 @@ def _with_their_routes(cluster: Cluster, routes: Mapping[Pair, Links], seeds: It
     for links in routes.values():
         for number in links:
             routes_of.setdefault(number, []).append(links)
-    waiting = list(seeds)
+    waiting = list(dict.fromkeys(seeds))
     found = set(waiting)
     while waiting:
         for links in routes_of.pop(waiting.pop(), ()):

@@ -101,6 +101,8 @@ class Hosts:
         reserved = frozenset(spec.reserved_hosts)
         for node in range(spec.nodes):
             attributes = gpu_attributes(spec.of_node(node, "device"), host=f"node{node}")
+            if self.gpus_per_domain != spec.gpus_per_node:
+                attributes["domain"] = f"{self.domain_prefix}{node * spec.gpus_per_node // self.gpus_per_domain}"
             if node in reserved:
                 attributes["reserved"] = True
             first = node * spec.gpus_per_node

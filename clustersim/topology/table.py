@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from clustersim.scenario.fabrics import Topology
@@ -46,4 +47,5 @@ def build_cluster(topology: Topology) -> Cluster:
     >>> [cluster.links[link].name for link in cluster.route(0, 2)]
     ['gpu0->gpu1', 'gpu1->gpu2']
     """
-    return FABRICS[topology.fabric](topology)
+    cluster = FABRICS[topology.fabric](topology)
+    return replace(cluster, library=topology.collectives) if topology.collectives else cluster

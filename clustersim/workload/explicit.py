@@ -6,8 +6,9 @@ Loop, V and wave placements all keep stage ``k`` in chunk ``k // p``, so one rul
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from clustersim.ops import StageCosts
+from clustersim.ops import Exchange, Kind, StageCosts
 from clustersim.scenario.costs import RankCosts
 
 
@@ -17,7 +18,7 @@ def uniform_stage_costs(cost: RankCosts, num_ranks: int, num_chunks: int) -> tup
     What does not divide leaves the first chunks one picosecond or byte more.
     """
     per_chunk = [_stage_costs(cost, num_chunks, chunk) for chunk in range(num_chunks)]
-    return tuple(per_chunk[stage // num_ranks] for stage in range(num_ranks * num_chunks))
+    return _tied_at_ends([per_chunk[stage // num_ranks] for stage in range(num_ranks * num_chunks)])
 
 
 def placed_stage_costs(
@@ -35,7 +36,15 @@ def placed_stage_costs(
             on_rank.setdefault(rank_by_stage[stage], []).append(stage)
         for stages in on_rank.values():
             costs |= {stage: _stage_costs(cost, len(stages), part) for part, stage in enumerate(stages)}
-    return tuple(costs[stage] for stage in range(len(rank_by_stage)))
+    return _tied_at_ends([costs[stage] for stage in range(len(rank_by_stage))])
+
+
+def _tied_at_ends(costs: list[StageCosts]) -> tuple[StageCosts, ...]:
+    """Return `costs` with the gradients of a tied embedding on the first and the last stage only."""
+    if not any(cost.tied_gradients_bytes for cost in costs):
+        return tuple(costs)
+    ends = (0, len(costs) - 1)
+    return tuple(cost if stage in ends else replace(cost, tied_gradients_bytes=0) for stage, cost in enumerate(costs))
 
 
 def listed_stage_costs(costs: Sequence[RankCosts]) -> tuple[StageCosts, ...]:
@@ -72,4 +81,13 @@ def _stage_costs(cost: RankCosts, num_parts: int, part: int) -> StageCosts:
         weights_bytes=share(cost.weights),
         gradients_bytes=share(cost.gradients),
         optimizer_bytes=share(cost.optimizer_state),
+        exchanges=tuple(
+            Exchange(given.axis, _OP_KINDS[given.op], given.collective, given.size, share(given.calls))
+            for given in cost.exchanges
+            if share(given.calls)
+        ),
+        tied_gradients_bytes=cost.tied_embedding_gradients,
     )
+
+
+_OP_KINDS = {"forward": Kind.F, "backward": Kind.I, "input_grad": Kind.I, "weight_grad": Kind.W}

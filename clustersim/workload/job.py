@@ -13,6 +13,9 @@ from clustersim.schedules.check import microbatches_by_chain
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.placement import place
 from clustersim.topology.rank_layout import RankCoordinates, RankLayout
+from clustersim.workload.data_parallel import DataParallel
+from clustersim.workload.group_rows import GroupOptions
+from clustersim.workload.groups import job_groups
 from clustersim.workload.hops import with_hops
 from clustersim.workload.lowering import StepOptions, lower
 from clustersim.workload.stages import costs_of, policy_of, schedule_of, stage_costs, static_bytes
@@ -24,8 +27,7 @@ _LARGEST_SUM = 2**62
 def build_job(scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin] | None = None) -> Job:
     """Return the job of `scenario` on `cluster`.
 
-    With explicit costs, the GPUs of a tensor- or context-parallel group do the same at the same time: each is
-    simulated, and the costs are taken to hold what they spend on one another.
+    Every GPU is simulated, also those of a tensor- or context-parallel group, which do the same at the same time.
 
     Raises
     ------
@@ -47,14 +49,16 @@ def build_job(scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin
     pipeline_by_share = {share: _pipeline(scenario, share, plugins, costs) for share in dict.fromkeys(shares)}
     schedules = {share: pipeline.schedule for share, pipeline in pipeline_by_share.items()}
     static_by_share = {share: static_bytes(s, costs_of(scenario, s)) for share, s in schedules.items()}
+    pipelines = tuple(pipeline_by_share[share] for share, _ in replicas)
     return Job(
-        pipelines=tuple(pipeline_by_share[share] for share, _ in replicas),
+        pipelines=pipelines,
         ranks=tuple(ranks for _, ranks in replicas),
         gpus=gpus,
         blocking=scenario.runtime.p2p == "blocking",
         num_steps=scenario.steps,
         static_bytes=tuple(static_by_share[share] for share, _ in replicas),
         policy=policy_of(scenario),
+        groups=job_groups(parallelism, layout, pipelines, gpus, cluster),
     )
 
 
@@ -69,8 +73,7 @@ def _costs_to_look_at(scenario: Scenario, cluster: Cluster, gpus: Sequence[int])
 def _pipeline(
     scenario: Scenario, share: ReplicaBatch, plugins: Mapping[str, Plugin] | None, costs: Sequence[StageCosts]
 ) -> Pipeline:
-    runtime = scenario.runtime
-    options = StepOptions(scenario.steps, runtime.optimizer_barrier, runtime.p2p == "blocking")
+    options = _step_options(scenario)
     schedule = schedule_of(scenario, share.num_microbatches, plugins, costs)
     pipeline = lower(schedule, costs_of(scenario, schedule), share.last_fraction, options)
     longest_ps = sum(sum(program.durations_ps) for program in pipeline.programs)
@@ -79,6 +82,30 @@ def _pipeline(
         what = f"the run adds up to {longest_ps:.2g} ps and {largest_bytes:.2g} bytes; allowed: below 2**62 of each"
         raise ScenarioError(Fault("stage_costs", what, hint="fewer steps or micro-batches, or smaller costs"))
     return pipeline
+
+
+def _step_options(scenario: Scenario) -> StepOptions:
+    runtime, parallelism = scenario.runtime, scenario.parallelism
+    groups = {"tp": parallelism.tp, "cp": parallelism.cp, "ep": parallelism.ep}
+    is_static = scenario.schedule.policy is None  # else nobody knows beforehand which backward is a stage's last
+    return StepOptions(
+        scenario.steps,
+        runtime.optimizer_barrier,
+        runtime.p2p == "blocking",
+        GroupOptions(
+            frozenset(axis for axis, size in groups.items() if size > 1),
+            runtime.overlap.tp,
+            parallelism.tp if runtime.scatter_gather else 1,
+        ),
+        DataParallel(
+            parallelism.zero_stage > 0,
+            runtime.overlap.grad_reduce and is_static,
+            runtime.overlap.param_gather and is_static,
+            runtime.gradient_bucket,
+        )
+        if parallelism.dp * parallelism.cp > 1
+        else None,
+    )
 
 
 def costed_replicas(scenario: Scenario, cluster: Cluster, job: Job) -> Iterator[CostedSchedule]:

@@ -1,21 +1,26 @@
 """A schedule and its costs become one program per rank.
 
-A program says what its rank does in order, which messages each row waits for and sends, and what memory it takes and
-frees; it holds no time but durations. What one op costs stands in :mod:`clustersim.workload.opcost`; where blocking
-exchanges go, in :mod:`clustersim.workload.blocking`.
+A program says what its rank does in order, which messages and collectives each row waits for and starts, and what
+memory it takes and frees; it holds no time but durations. What one op costs stands in
+:mod:`clustersim.workload.opcost`; where blocking exchanges go, in :mod:`clustersim.workload.blocking`; what ranks
+exchange within their groups, in :mod:`clustersim.workload.group_rows` and :mod:`clustersim.workload.data_parallel`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import accumulate
 
 from clustersim.ops import Action, Kind, Messages, Order, Pipeline, Program, Schedule, StageCosts, actions_in
 from clustersim.schedules.check import check_schedule, microbatches_by_chain
 from clustersim.workload.blocking import with_exchanges
+from clustersim.workload.calls import RankCalls, columns_of_calls
+from clustersim.workload.data_parallel import DataParallel, closing_rows, with_gathers, with_reductions
+from clustersim.workload.group_rows import GroupOptions, with_gathered_messages, with_group_exchanges
 from clustersim.workload.opcost import FULL, OpCosts
-from clustersim.workload.rows import Row, as_program
+from clustersim.workload.rows import Numbering, Row, as_program
 from clustersim.workload.stream import microbatches_per_step, numbered_by_step, with_updates
 
 
@@ -26,6 +31,8 @@ class StepOptions:
     num_steps: int = 1
     optimizer_barrier: bool = True
     blocking: bool = False
+    groups: GroupOptions = field(default_factory=GroupOptions)
+    data_parallel: DataParallel | None = None  # None: there is one replica only
 
 
 def lower(
@@ -40,23 +47,66 @@ def lower(
     options = options or StepOptions()
     per_step = microbatches_per_step(schedule, options.num_steps)
     op_costs = OpCosts(costs, last_fraction, _last_microbatches(schedule, per_step), per_step)
-    sent = _SentMessages(schedule, op_costs)
+    sent = _SentMessages(schedule, op_costs, options.groups.message_parts)
     step_rows = [_rank_rows(order, sent, op_costs) for order in schedule.orders]
     if options.blocking:
         step_rows = [with_exchanges(schedule, rank, rows) for rank, rows in enumerate(step_rows)]
-    updates = [_update_rows(schedule, rank, costs) for rank in range(len(step_rows))]
+    calls = [RankCalls() for _ in step_rows]
+    if options.groups.message_parts > 1:
+        step_rows = [
+            with_gathered_messages(rows, sent.full_bytes_to(rank), calls[rank]) for rank, rows in enumerate(step_rows)
+        ]
+    step_rows = [
+        _with_update(schedule, rank, rows, costs, options, per_step, calls[rank]) for rank, rows in enumerate(step_rows)
+    ]
+    step_rows = [
+        with_group_exchanges(rows, op_costs, options.groups, book) for rows, book in zip(step_rows, calls, strict=True)
+    ]
     if not schedule.flush:
-        in_stream = zip(step_rows, updates, strict=True)
-        step_rows = [with_updates(schedule, rows, update, per_step) for rows, update in in_stream]
-        return numbered_by_step(_pipeline(schedule, sent, step_rows, num_steps=1), per_step)
+        return numbered_by_step(_pipeline(schedule, sent, step_rows, calls, num_steps=1), per_step)
+    return _pipeline(schedule, sent, step_rows, calls, options.num_steps)
+
+
+def _with_update(
+    schedule: Schedule,
+    rank: int,
+    rows: Sequence[Row],
+    costs: Sequence[StageCosts],
+    options: StepOptions,
+    per_step: int,
+    calls: RankCalls,
+) -> list[Row]:
+    """Return the rows of a rank with what makes its weights new: reductions, the barrier, the optimizer, gathers."""
+    stages = [stage for stage, owner in enumerate(schedule.rank_by_stage) if owner == rank]
+    duration_ps = schedule.update_ps(rank, costs)
+    update = [Row(Kind.OPTIMIZER, cost=(duration_ps, 0, 0))] if duration_ps else []
+    if not schedule.flush:
+
+        def updated() -> list[Row]:
+            return closing_rows(stages, schedule, costs, update, options.data_parallel, calls, beside=False)
+
+        return with_updates(schedule, rows, updated, per_step)
     barrier = [Row(Kind.BARRIER)] if options.optimizer_barrier else []
-    step_rows = [[*rows, *barrier, *update] for rows, update in zip(step_rows, updates, strict=True)]
-    return _pipeline(schedule, sent, step_rows, options.num_steps)
+    reduced, reductions = with_reductions(rows, stages, costs, options.data_parallel, calls)
+    gathered = with_gathers(reduced, stages, costs, options.data_parallel, calls)
+    closing = closing_rows(stages, schedule, costs, [*barrier, *update], options.data_parallel, calls, reductions)
+    return [*gathered, *closing]
 
 
-def _pipeline(schedule: Schedule, sent: _SentMessages, step_rows: Sequence[Sequence[Row]], num_steps: int) -> Pipeline:
-    programs = tuple(as_program(rows, num_steps, len(sent.sources)) for rows in step_rows)
-    return Pipeline(schedule, programs, _messages(sent, programs, num_steps))
+def _pipeline(
+    schedule: Schedule,
+    sent: _SentMessages,
+    step_rows: Sequence[Sequence[Row]],
+    calls: Sequence[RankCalls],
+    num_steps: int,
+) -> Pipeline:
+    first_calls = list(accumulate((len(book) for book in calls), initial=0))
+    programs = tuple(
+        as_program(rows, num_steps, Numbering(len(sent.sources), first_calls[-1], first_calls[rank]))
+        for rank, rows in enumerate(step_rows)
+    )
+    messages = _messages(sent, programs, num_steps)
+    return Pipeline(schedule, programs, messages, columns_of_calls(calls, programs, num_steps))
 
 
 def _last_microbatches(schedule: Schedule, per_step: int) -> list[int]:
@@ -75,7 +125,9 @@ class _SentMessages:
     ``by_place`` has, for each (stage, is forward, micro-batch), the message that the op waits for, or -1.
     """
 
-    def __init__(self, schedule: Schedule, op_costs: OpCosts) -> None:
+    def __init__(self, schedule: Schedule, op_costs: OpCosts, num_parts: int) -> None:
+        self.num_parts = num_parts  # in which the ranks of a tensor-parallel group send a message
+        self.full_bytes: list[int] = []
         self.previous, self.following = schedule.neighbours()
         self.num_microbatches = schedule.shape.num_microbatches
         self.by_place = [-1] * (2 * schedule.num_stages * self.num_microbatches)
@@ -103,7 +155,13 @@ class _SentMessages:
         self.sources.append(rank)
         self.destinations.append(rank_by_stage[target])
         # An activation has the size that its sender gives it, and the gradient that comes back has the same one.
-        self.sizes_bytes.append(op_costs.message_bytes(stage if is_forward else target, microbatch))
+        full_bytes = op_costs.message_bytes(stage if is_forward else target, microbatch)
+        self.full_bytes.append(full_bytes)
+        self.sizes_bytes.append(-(-full_bytes // self.num_parts))
+
+    def full_bytes_to(self, rank: int) -> dict[int, int]:
+        """Return the sizes of the messages that a rank receives, all parts together. [bytes]"""
+        return {number: self.full_bytes[number] for number, target in enumerate(self.destinations) if target == rank}
 
 
 _NOTHING: tuple[int, ...] = ()
@@ -134,11 +192,6 @@ def _rank_rows(order: Order, sent: _SentMessages, op_costs: OpCosts) -> list[Row
             _, stage, microbatch = slot.forward
             rows.append(Row(Kind.FB, stage, microbatch, op_costs.overlap(slot), waits, sends, slot.backward))
     return rows
-
-
-def _update_rows(schedule: Schedule, rank: int, costs: Sequence[StageCosts]) -> list[Row]:
-    duration_ps = schedule.update_ps(rank, costs)
-    return [Row(Kind.OPTIMIZER, cost=(duration_ps, 0, 0))] if duration_ps else []
 
 
 def _messages(sent: _SentMessages, programs: Sequence[Program], num_steps: int) -> Messages:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
-from clustersim.ops import Action, Kind, Overlap, StageCosts
+from clustersim.ops import Action, Exchange, Kind, Overlap, StageCosts
 from clustersim.workload.rows import OpCost
 
 FULL = Fraction(1)
@@ -69,6 +70,15 @@ class OpCosts:
             duration_ps = scaled(self._full_ps(kind, stage), self._fraction(stage, microbatch))
             self._known[key] = OpCost(duration_ps, *self._memory_bytes(action))
         return self._known[key]
+
+    def exchanges(self, kind: Kind, stage: int, microbatch: int) -> list[Exchange]:
+        """Return what the ops of a kind (F, I or W) exchange within groups for this micro-batch."""
+        fraction = self._fraction(stage, microbatch)
+        return [
+            exchange if fraction is FULL else replace(exchange, size_bytes=scaled(exchange.size_bytes, fraction))
+            for exchange in self._costs[stage].exchanges
+            if exchange.kind is kind
+        ]
 
     def overlap(self, slot: Overlap) -> OpCost:
         """Return the cost of an overlapped pair: its parts, less the mean of what overlapping saves on their stages."""

@@ -29,11 +29,21 @@ class Row(NamedTuple):
     waits_for: tuple[int, ...] = ()
     sends: tuple[int, ...] = ()
     backward: Action | None = None
+    joins: tuple[int, ...] = ()  # calls of the rank, numbered within a step
+    awaits: tuple[int, ...] = ()
 
 
-def as_program(rows: Sequence[Row], num_steps: int, messages_per_step: int) -> Program:
-    """Return the program that does `rows` in every step, with the messages of each step numbered on."""
-    kinds, stages, microbatches, costs, waits_for, sends, backwards = zip(*rows, strict=True)
+class Numbering(NamedTuple):
+    """How messages and calls of a step are numbered on from one step to the next."""
+
+    messages_per_step: int
+    calls_per_step: int = 0
+    first_call: int = 0  # of this rank
+
+
+def as_program(rows: Sequence[Row], num_steps: int, numbering: Numbering) -> Program:
+    """Return the program that does `rows` in every step, with the messages and calls of each step numbered on."""
+    kinds, stages, microbatches, costs, waits_for, sends, backwards, joins, awaits = zip(*rows, strict=True)
     durations_ps, start_bytes, end_bytes = zip(*costs, strict=True)
     return Program(
         kinds * num_steps,
@@ -41,8 +51,8 @@ def as_program(rows: Sequence[Row], num_steps: int, messages_per_step: int) -> P
         microbatches * num_steps,
         tuple(step for step in range(num_steps) for _ in rows),
         durations_ps * num_steps,
-        _numbered_on(waits_for, num_steps, messages_per_step),
-        _numbered_on(sends, num_steps, messages_per_step),
+        _numbered_on(waits_for, num_steps, numbering.messages_per_step),
+        _numbered_on(sends, num_steps, numbering.messages_per_step),
         start_bytes * num_steps,
         end_bytes * num_steps,
         {
@@ -51,13 +61,17 @@ def as_program(rows: Sequence[Row], num_steps: int, messages_per_step: int) -> P
             for number, backward in enumerate(backwards)
             if backward is not None
         },
+        _numbered_on(joins, num_steps, numbering.calls_per_step, numbering.first_call),
+        _numbered_on(awaits, num_steps, numbering.calls_per_step, numbering.first_call),
     )
 
 
-def _numbered_on(batches: tuple[tuple[int, ...], ...], num_steps: int, per_step: int) -> tuple[tuple[int, ...], ...]:
-    later = (
-        tuple(message + step * per_step for message in batch) if batch else batch
-        for step in range(1, num_steps)
+def _numbered_on(
+    batches: tuple[tuple[int, ...], ...], num_steps: int, per_step: int, first: int = 0
+) -> tuple[tuple[int, ...], ...]:
+    offsets = [first + step * per_step for step in range(num_steps)]
+    return tuple(
+        tuple(number + offset for number in batch) if batch and offset else batch
+        for offset in offsets
         for batch in batches
     )
-    return (*batches, *later)

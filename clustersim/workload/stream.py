@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from clustersim.errors import ScheduleError
 from clustersim.ops import Kind, Messages, Pipeline, Program, Schedule
+from clustersim.workload.calls import calls_by_step
 from clustersim.workload.rows import Row
 
 
@@ -27,8 +28,8 @@ def microbatches_per_step(schedule: Schedule, num_steps: int) -> int:
     return shape.num_microbatches // shape.num_steps
 
 
-def with_updates(schedule: Schedule, rows: Sequence[Row], update: Sequence[Row], per_step: int) -> list[Row]:
-    """Return the `rows` of a rank with its `update` after every backward, or after the last one of each step.
+def with_updates(schedule: Schedule, rows: Sequence[Row], update: Callable[[], list[Row]], per_step: int) -> list[Row]:
+    """Return the `rows` of a rank with an `update` after every backward, or after the last one of each step.
 
     A rank takes its backwards in the order of micro-batches, so that the last one of a step is that of its last
     micro-batch.
@@ -38,16 +39,18 @@ def with_updates(schedule: Schedule, rows: Sequence[Row], update: Sequence[Row],
         result.append(row)
         ends_step = row.microbatch % per_step == per_step - 1
         if row.kind is Kind.B and (ends_step or schedule.optimizer_after == "microbatch"):
-            result += update
+            result += update()
     return result
 
 
 def numbered_by_step(pipeline: Pipeline, per_step: int) -> Pipeline:
     """Return a lowered stream with its micro-batches numbered anew in each step, `per_step` of them."""
+    programs = tuple(_program_by_step(program, per_step) for program in pipeline.programs)
     return replace(
         pipeline,
-        programs=tuple(_program_by_step(program, per_step) for program in pipeline.programs),
+        programs=programs,
         messages=_messages_by_step(pipeline.messages, per_step),
+        calls=calls_by_step(pipeline.calls, programs, per_step),
     )
 
 

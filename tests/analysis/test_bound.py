@@ -15,7 +15,8 @@ from running import equal_costs, run_schedule
 
 import clustersim as cs
 from clustersim.analysis.bound import makespan_bound_ps
-from clustersim.ops import ActivationLimit, CostedSchedule, Schedule, Shape, StageCosts
+from clustersim.footprint import ActivationLimit
+from clustersim.ops import CostedSchedule, Schedule, Shape, StageCosts
 from clustersim.schedules.activation_limit import footprints
 from clustersim.schedules.check import microbatches_by_chain
 from clustersim.schedules.table import SCHEDULES, build_schedule

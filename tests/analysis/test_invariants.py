@@ -101,7 +101,7 @@ def test_a_law_can_fail(law: str) -> None:
         ("flows drain what they carry", "transfers", "end_ps", 0, 2000),  # two bytes' time
         ("flows drain what they carry", "rates", "bytes_per_s", 1, -3),
         ("flows drain what they carry", "rates", "bytes_per_s", 3, 3),
-        ("flows drain what they carry", "rates", "transfer", slice(0, 4, 2), 1),  # flow 0 has no rates left
+        ("flows drain what they carry", "rates", "flow", slice(0, 4, 2), 1),  # flow 0 has no rates left
         ("no link is above its capacity", "rates", "bytes_per_s", 1, 2),
         ("no link is above its capacity", "links", "bytes_per_s", slice(0, 3), -2),
     ],
@@ -115,7 +115,7 @@ def test_a_trace_of_flows_that_is_a_little_off_breaks_its_law(
 
 def test_the_check_allows_no_more_than_a_byte_a_rate() -> None:
     trace = flows(size_bytes=PB // 10)
-    num_rates = np.bincount(trace.rates.transfer)
+    num_rates = np.bincount(trace.rates.flow)
     check_flows(trace)
     with pytest.raises(InvariantError, match="transfer 1 drained"):
         check_flows(changed(trace, "transfers", "size_bytes", 1, int(num_rates[1])))

@@ -19,14 +19,16 @@ TOPOLOGY_READS = {
 ALLOWED = {
     "errors": set(),
     "limits": set(),
-    "ops": set(),
+    "footprint": set(),
+    "ops": {"footprint"},
     "trace": set(),
     "result": {"scenario.spec", "trace"},
-    "schedules": {"ops", "errors"},
+    "schedules": {"footprint", "ops", "errors"},
+    "collectives": {"ops", "errors"},
     # A schedule says itself which shapes it refuses, so that a scenario can report it with its place in the file.
-    "scenario": {"schedules", "ops", "errors"},
+    "scenario": {"schedules", "footprint", "ops", "errors"},
     "topology": TOPOLOGY_READS | {"errors"},
-    "workload": {"scenario", "schedules", "topology", "ops", "errors"},
+    "workload": {"scenario", "schedules", "collectives", "topology", "ops", "errors"},
     "engine": {"ops", "trace", "topology", "limits", "errors", "scenario.units"},
     "analysis": {"trace", "ops", "errors"},
     "provenance": {"result", "scenario", "topology", "trace"},
@@ -43,7 +45,7 @@ ALLOWED = {
         "workload",
     },
     "report": {"simulation", "result", "analysis", "trace", "ops", "scenario.units", "errors"},
-    "planning": {"simulation", "limits", "result", "analysis", "scenario", "workload", "ops", "errors"},
+    "planning": {"footprint", "simulation", "limits", "result", "analysis", "scenario", "workload", "ops", "errors"},
 }
 ANYTHING = {"cli", "__init__", "__main__"}
 ONLY_IN = {"simpy": {"engine"}, "networkx": {"topology"}, "click": {"cli"}, "rich": {"report", "cli"}}

@@ -51,7 +51,20 @@ def two_rank_job(waits: tuple[tuple[int, ...], tuple[int, ...]], blocking: bool)
     """Return a job of two ranks with one exchange or op each; message 0 goes from rank 0 to 1 and message 1 back."""
     kind = Kind.EXCHANGE if blocking else Kind.F
     program = [
-        Program((kind,), (rank,), (0,), (0,), (0,), (waits[rank],), (() if blocking else (rank,),), (0,), (0,), {})
+        Program(
+            (kind,),
+            (rank,),
+            (0,),
+            (0,),
+            (0,),
+            (waits[rank],),
+            (() if blocking else (rank,),),
+            (0,),
+            (0,),
+            {},
+            ((),),
+            ((),),
+        )
         for rank in range(2)
     ]
     messages = Messages((Kind.F, Kind.F), (0, 0), (0, 0), (0, 1), (1, 0), (0, 0), (0, 0), (0, 0))

@@ -71,7 +71,7 @@ def drained_bytes(trace: FlowTrace, time_ps: int) -> Floats:
     rates = trace.rates
     until_ps = np.minimum(rates.until_ps(trace.transfers.end_ps), time_ps)
     lasted_s = np.maximum(until_ps - rates.start_ps, 0) / 1e12
-    return np.bincount(rates.transfer, rates.bytes_per_s * lasted_s, minlength=len(trace.transfers.end_ps))
+    return np.bincount(rates.flow, rates.bytes_per_s * lasted_s, minlength=len(trace.transfers.end_ps))
 
 
 def errors_of_ends(trace: FlowTrace, simgrid: dict[str, Any]) -> list[float]:

@@ -19,7 +19,8 @@ from clustersim.analysis.invariants import check_invariants
 from clustersim.analysis.memory import activation_curve, live_microbatch_curve
 from clustersim.analysis.waits import find_waits
 from clustersim.errors import ScenarioError, ScheduleError
-from clustersim.ops import ActivationLimit, Schedule, Shape, StageCosts
+from clustersim.footprint import ActivationLimit
+from clustersim.ops import Schedule, Shape, StageCosts
 from clustersim.schedules.check import check_schedule
 from clustersim.schedules.table import build_schedule
 from clustersim.schedules.zb_auto import zb_auto

@@ -29,12 +29,21 @@ def names(cluster: Cluster, pairs: list[tuple[int, int]], of_flows: bool = False
     return [cluster.links[number].name for number in sorted(links)]
 
 
-def test_the_links_of_a_job_are_fifo_unless_written() -> None:
+def test_a_link_of_a_job_is_fair_where_several_send_over_it_unless_written() -> None:
     both = [(0, 1), (1, 0)]
     assert names(cluster_of("full-mesh", "link", 2), both) == []
     assert names(cluster_of("full-mesh", "link", 2, sharing="fair"), both) == ["gpu0->gpu1", "gpu1->gpu0"]
-    assert names(cluster_of("ring", "link", 6), [(0, 2), (1, 2)]) == []
-    assert names(cluster_of("ring", "link", 6, sharing="fair"), [(0, 2), (1, 2)]) == ["gpu0->gpu1", "gpu1->gpu2"]
+    # Only GPU 0 sends over the first link; but its messages go on over the second, which GPU 1 shares.
+    assert names(cluster_of("ring", "link", 6), [(0, 2), (1, 2)]) == ["gpu0->gpu1", "gpu1->gpu2"]
+    assert names(cluster_of("ring", "link", 6), [(0, 2), (0, 1)]) == []
+    assert names(cluster_of("ring", "link", 6, sharing="fifo"), [(0, 2), (1, 2)]) == []
+
+
+def test_what_streams_of_collectives_cross_is_fair_with_all_that_meets_it() -> None:
+    cluster = cluster_of("ring", "link", 6)
+    routes = {pair: cluster.route(*pair) for pair in [(0, 2), (3, 4)]}
+    crossed = cluster.route(1, 2)
+    assert fair_links(cluster, routes, crossed) == frozenset(cluster.route(0, 2))
 
 
 def test_whoever_shares_a_link_with_a_flow_is_one_too() -> None:

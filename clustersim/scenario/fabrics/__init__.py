@@ -18,6 +18,7 @@ from clustersim.scenario.fabrics.graph_file import GraphFile
 from clustersim.scenario.fabrics.hosted import HostedFabric, HostOverride
 from clustersim.scenario.fabrics.layout import Layout, NodeLayout
 from clustersim.scenario.fabrics.leaf_spine import LeafSpine
+from clustersim.scenario.fabrics.library import Library, Protocol
 from clustersim.scenario.fabrics.single_node import SingleNode
 from clustersim.scenario.fabrics.torus import Torus
 from clustersim.scenario.fabrics.tree_shape import TreeShape
@@ -39,9 +40,11 @@ __all__ = [
     "HostedFabric",
     "Layout",
     "LeafSpine",
+    "Library",
     "LinkSpec",
     "NodeLayout",
     "NvlDomain",
+    "Protocol",
     "RailFabric",
     "RailFatTree",
     "Ring",

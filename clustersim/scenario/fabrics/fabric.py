@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from clustersim.scenario.fabrics.library import Library
 from clustersim.scenario.units import BandwidthBytesPerS, TimePs
 
 MAX_GPUS = 1_000_000
@@ -21,17 +22,20 @@ class LinkSpec(BaseModel):
     Examples
     --------
     >>> LinkSpec(bandwidth="400 Gbps", latency="2 us")
-    LinkSpec(bandwidth=Fraction(50000000000, 1), latency=2000000, sharing=None)
+    LinkSpec(bandwidth=Fraction(50000000000, 1), latency=2000000, overhead=0, sharing=None)
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bandwidth: BandwidthBytesPerS | None = Field(None, description="Bandwidth of each direction; absent: unlimited.")
     latency: TimePs = Field(0, description="Latency of each direction, which occupies nothing; absent: none.")
+    overhead: TimePs = Field(
+        0, description="What each message takes beside its bytes and the latency, as on a NIC; absent: nothing."
+    )
     sharing: Literal["fair", "fifo"] | None = Field(
         None,
         description="How messages share the link: fair (max-min) or fifo, one after the other; "
-        "absent: fifo for a job, fair for a list of flows.",
+        "absent: fair wherever several senders or a collective use it.",
     )
 
 
@@ -48,6 +52,9 @@ class Fabric(BaseModel):
         None,
         min_length=1,
         description="Accelerator of every GPU: a name from the device catalogue, such as H100-SXM5-80GB.",
+    )
+    collectives: Library | None = Field(
+        None, description="How the communication library behaves; absent: only the wires count."
     )
 
     @property

@@ -1,0 +1,230 @@
+"""Groups of ranks that do collectives: one activity a collective, however many ranks take part.
+
+A collective is queued when the last member of its group has made the call, and starts when the group has done those
+before it. It then goes through the phases of its plan: the latency passes, and the streams drain. Where nobody else
+uses the links of a group, when that will be over is known at once; elsewhere its streams are a flow among others.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from clustersim.engine.clock import Timeline
+from clustersim.engine.fair import Draining, FairNetwork, RateLog
+from clustersim.engine.link import Mailbox
+from clustersim.ops import CollectivePlan, Group, Phase, Pipeline, Place
+from clustersim.topology.cluster import Cluster
+
+
+class CollectiveLog:
+    """What became of every collective and of each of its phases: parallel columns."""
+
+    def __init__(self) -> None:
+        self.group, self.order = array("q"), array("q")
+        self.queued_ps, self.start_ps, self.end_ps = array("q"), array("q"), array("q")
+        self.phases: list[Phase] = []
+        self.phase_collective = array("q")  # row of the columns above
+        self.phase_start_ps, self.phase_end_ps = array("q"), array("q")  # of its draining
+
+    def note_phase(self, collective: int, phase: Phase, start_ps: int, end_ps: int) -> int:
+        """Add a phase and return its row."""
+        self.phases.append(phase)
+        self.phase_collective.append(collective)
+        self.phase_start_ps.append(start_ps)
+        self.phase_end_ps.append(end_ps)
+        return len(self.phases) - 1
+
+    def note_collective(self, group: int, order: int, queued_ps: int, start_ps: int) -> int:
+        """Add a collective, whose end is not known yet, and return its row."""
+        for column, value in zip(
+            (self.group, self.order, self.queued_ps, self.start_ps, self.end_ps),
+            (group, order, queued_ps, start_ps, -1),
+            strict=True,
+        ):
+            column.append(value)
+        return len(self.group) - 1
+
+
+@dataclass(slots=True)
+class _Gathering:
+    """A collective for which not all members have made the call, or whose turn has not come."""
+
+    plan: CollectivePlan
+    queued_ps: int = 0
+    calls: list[tuple[Mailbox, int]] = field(default_factory=list)  # where each member's arrives, and as what
+
+
+class Communicator:
+    """One group: who has called for what, what is under way, and what comes next.
+
+    Parameters
+    ----------
+    env
+        Simulated time.
+    number
+        Number of the group in the job.
+    group
+        Its members and plans.
+    cluster
+        Whose links the plans name.
+    network
+        The fair links; None if the group has its links to itself.
+    rates
+        Where rates are noted.
+    first_rank
+        Lowest global rank of the group.
+    log
+        What became of the collectives of all groups.
+    first_logged
+        Number under which the first phase of the run is noted in the network's rates.
+    in_order
+        Whether collectives take place in the order of their numbers; else in the order in which all have called.
+    """
+
+    def __init__(
+        self,
+        env: Timeline,
+        number: int,
+        group: Group,
+        cluster: Cluster,
+        network: FairNetwork | None,
+        rates: RateLog,
+        first_rank: int,
+        log: CollectiveLog,
+        first_logged: int,
+        in_order: bool,
+    ) -> None:
+        self.env, self.number, self.group, self.cluster = env, number, group, cluster
+        self.network, self.rates = network, rates
+        self.first_rank, self.log, self.first_logged, self.in_order = first_rank, log, first_logged, in_order
+        self.waiting: dict[int, _Gathering] = {}
+        self.next_order = 0  # where they are in order
+        self.free_ps = 0
+        self._complete: deque[int] = deque()  # numbers of collectives that all have called for, and that wait
+        self._running: _Gathering | None = None
+        self._row = -1
+        self._phases_left: list[Phase] = []
+
+    def join_at(self, order: int, kind: tuple[str, int, int], mailbox: Mailbox, arrives_as: int, time_ps: int) -> None:
+        """Let a member call for the collective number `order` at `time_ps`, not before now."""
+        gathering = self.waiting.get(order)
+        if gathering is None:
+            gathering = self.waiting[order] = _Gathering(self.group.plans[kind])
+        gathering.queued_ps = max(gathering.queued_ps, time_ps)
+        gathering.calls.append((mailbox, arrives_as))
+        if len(gathering.calls) == len(self.group.places):
+            self._complete.append(order)
+            self._start_what_is_next()
+
+    def _start_what_is_next(self) -> None:
+        """Start the next collective, if all have called for it and none is under way."""
+        while self._running is None and self._complete and (not self.in_order or self.next_order in self._complete):
+            order = self.next_order if self.in_order else self._complete[0]
+            self._complete.remove(order)
+            gathering = self.waiting.pop(order)
+            start_ps = max(gathering.queued_ps, self.free_ps)
+            self._row = self.log.note_collective(self.number, order, gathering.queued_ps, start_ps)
+            self.next_order += 1
+            self._running, self._phases_left = gathering, list(reversed(gathering.plan.phases))
+            if self.network is None:
+                self._run_alone(start_ps)
+            else:
+                self._next_phase(start_ps)
+
+    def _run_alone(self, time_ps: int) -> None:
+        """Pass through all phases at once: nobody else uses these links."""
+        while self._phases_left:
+            phase = self._phases_left.pop()
+            begin_ps = time_ps + phase.latency_ps
+            time_ps = begin_ps + self.cluster.drain_ps(phase.links, phase.streams, phase.volume_bytes)
+            row = self.log.note_phase(self._row, phase, begin_ps, time_ps)
+            if time_ps > begin_ps:
+                bytes_per_s, bottleneck = self._rate_alone(phase)
+                self.rates.note(self.first_logged + row, begin_ps, bytes_per_s, bottleneck)
+        self._finish(time_ps)
+
+    def _rate_alone(self, phase: Phase) -> tuple[float, int]:
+        """Return the rate of each stream with nothing in its way, and the link that sets it. [bytes/s]"""
+        links = self.cluster.links
+        rates = [
+            (bandwidth / streams, link)
+            for link, streams in zip(phase.links, phase.streams, strict=True)
+            if (bandwidth := links[link].bandwidth_bytes_per_s) is not None
+        ]
+        rate, link = min(rates, key=lambda entry: entry[0])  # of equal ones the first, as in the network
+        return float(rate), link
+
+    def _next_phase(self, time_ps: int) -> None:
+        if not self._phases_left:
+            self._finish(time_ps)
+            return
+        assert self.network is not None
+        phase = self._phases_left.pop()
+        row = self.log.note_phase(self._row, phase, -1, -1)
+        draining = Draining(
+            self,
+            row,
+            phase.links,
+            phase.streams,
+            phase.volume_bytes,
+            self.first_rank,
+            # After the messages of that rank, by group and then by collective.
+            self.first_logged + (self.number << 40) + self.next_order,
+            logged_as=self.first_logged + row,
+        )
+        self.network.join_at(time_ps + phase.latency_ps, draining)
+
+    def begins(self, phase: int, now_ps: int) -> None:
+        """Note when a phase begins to drain."""
+        self.log.phase_start_ps[phase] = now_ps
+
+    def ends(self, phase: int, now_ps: int) -> None:
+        """Go on to the next phase, or finish."""
+        self.log.phase_end_ps[phase] = now_ps
+        self._next_phase(now_ps)
+        self._start_what_is_next()
+
+    def _finish(self, time_ps: int) -> None:
+        """Tell every member that the collective is done at `time_ps`."""
+        assert self._running is not None
+        self.log.end_ps[self._row] = self.free_ps = time_ps
+        calls, self._running = self._running.calls, None
+        for mailbox, arrives_as in calls:
+            mailbox.deliver(arrives_as, time_ps)
+
+
+class Port:
+    """Where one rank makes its calls on one axis."""
+
+    def __init__(self, communicator: Communicator, mailbox: Mailbox, pipeline: Pipeline) -> None:
+        self.communicator, self.mailbox, self.pipeline = communicator, mailbox, pipeline
+
+    def join(self, call: int) -> None:
+        """Make a call now."""
+        self.join_at(call, self.communicator.env.now)
+
+    def join_at(self, call: int, time_ps: int) -> None:
+        """Make a call at `time_ps`, not before now."""
+        calls = self.pipeline.calls
+        kind = (calls.operations[call], calls.sizes_bytes[call], calls.num_repeats[call])
+        arrives_as = len(self.pipeline.messages) + call
+        self.communicator.join_at(calls.orders[call], kind, self.mailbox, arrives_as, time_ps)
+
+
+Ports = dict[str, Port]
+"""The ports of one rank, by axis."""
+
+
+def ports_of(
+    communicators: Sequence[Communicator], mailboxes: Sequence[Mailbox], pipelines: Sequence[Pipeline]
+) -> dict[Place, Ports]:
+    """Return the ports of every rank that belongs to a group."""
+    ports: dict[Place, Ports] = {}
+    for communicator in communicators:
+        for place in communicator.group.places:
+            port = Port(communicator, mailboxes[place.replica], pipelines[place.replica])
+            ports.setdefault(place, {})[communicator.group.axis] = port
+    return ports

@@ -1,0 +1,124 @@
+"""What groups did: the columns of collectives and of their phases, and which rows of ops waited for which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+
+import numpy as np
+
+from clustersim.engine.group import CollectiveLog
+from clustersim.engine.record_links import Loads
+from clustersim.ops import Calls, Job, Place
+from clustersim.trace import AXES, Collectives, Ints, Phases
+
+
+class GroupRecord:
+    """The collectives of a finished run; they stand by group, then by their order in it."""
+
+    def __init__(self, job: Job, log: CollectiveLog) -> None:
+        self.job, self.log = job, log
+        self.by_group_and_order = np.lexsort((_column(log.order), _column(log.group)))
+        self._numbers: dict[int, dict[tuple[str, int, int], int]] = {}  # of calls, once for replicas that share them
+
+    def collectives(self) -> Collectives:
+        """Return a row for each collective, told apart by the call of the group's first member."""
+        log, rows = self.log, self.by_group_and_order.tolist()
+        calls = [self._call(log.group[row], log.order[row]) for row in rows]
+
+        def of_call(name: str) -> Ints:
+            return _ints(getattr(columns, name)[call] for columns, call in calls)
+
+        plans = [
+            self.job.groups[log.group[row]].plans[
+                columns.operations[call], columns.sizes_bytes[call], columns.num_repeats[call]
+            ]
+            for row, (columns, call) in zip(rows, calls, strict=True)
+        ]
+        order = self.by_group_and_order
+        return Collectives(
+            axis=_ints(AXES.index(columns.axes[call]) for columns, call in calls),
+            operation=tuple(plan.operation for plan in plans),
+            algorithm=tuple(plan.algorithm for plan in plans),
+            kind=of_call("kinds"),
+            stage=of_call("stages"),
+            microbatch=of_call("microbatches"),
+            step=of_call("steps"),
+            group=_column(log.group)[order],
+            size_bytes=of_call("sizes_bytes"),
+            num_repeats=of_call("num_repeats"),
+            queued_ps=_column(log.queued_ps)[order],
+            start_ps=_column(log.start_ps)[order],
+            end_ps=_column(log.end_ps)[order],
+        )
+
+    def phases(self, loads: Loads) -> Phases:
+        """Return a row for each phase, in the order in which they were noted."""
+        log = self.log
+        place = np.empty(len(self.by_group_and_order), dtype=np.int64)
+        place[self.by_group_and_order] = np.arange(len(place))
+        return Phases(
+            collective=place[_column(log.phase_collective)],
+            way=loads.kind_of_phase,
+            volume_bytes=np.array([float(phase.volume_bytes) for phase in log.phases], dtype=np.float64),
+            start_ps=_column(log.phase_start_ps),
+            end_ps=_column(log.phase_end_ps),
+        )
+
+    def groups(self, first_rank: Ints) -> tuple[tuple[int, ...], ...]:
+        """Return the members of each group as rows of Ranks."""
+        return tuple(
+            tuple(int(first_rank[place.replica]) + place.pp_rank for place in group.places) for group in self.job.groups
+        )
+
+    def awaits(self) -> tuple[Ints, Ints]:
+        """Return how many collectives each row of ops waits for, and which, row after row."""
+        row_by_call = self._row_by_call()
+        counts: list[list[int]] = []
+        awaited: list[list[int]] = []
+        for replica, pipeline in enumerate(self.job.pipelines):
+            for program in pipeline.programs:
+                counts.append([len(calls) for calls in program.awaits])
+                awaited.append([row_by_call[replica, call] for call in chain.from_iterable(program.awaits)])
+        return _ints(chain.from_iterable(counts)), _ints(chain.from_iterable(awaited))
+
+    def _row_by_call(self) -> dict[tuple[int, int], int]:
+        """Return the collective that each call of each replica was part of."""
+        rows = {
+            (group, order): row
+            for row, (group, order) in enumerate(
+                zip(
+                    _column(self.log.group)[self.by_group_and_order].tolist(),
+                    _column(self.log.order)[self.by_group_and_order].tolist(),
+                    strict=True,
+                )
+            )
+        }
+        group_by_place = {
+            (group.axis, place): number for number, group in enumerate(self.job.groups) for place in group.places
+        }
+        return {
+            (replica, call): rows[group_by_place[axis, Place(replica, pp_rank)], order]
+            for replica, pipeline in enumerate(self.job.pipelines)
+            for call, (axis, pp_rank, order) in enumerate(
+                zip(pipeline.calls.axes, pipeline.calls.pp_ranks, pipeline.calls.orders, strict=True)
+            )
+        }
+
+    def _call(self, group: int, order: int) -> tuple[Calls, int]:
+        """Return the call with which the first member of a group took part in its collective number `order`."""
+        place = self.job.groups[group].places[0]
+        calls = self.job.pipelines[place.replica].calls
+        key = (self.job.groups[group].axis, place.pp_rank, order)
+        numbers = self._numbers.setdefault(id(calls), {})
+        if not numbers:
+            numbers.update((k, n) for n, k in enumerate(zip(calls.axes, calls.pp_ranks, calls.orders, strict=True)))
+        return calls, numbers[key]
+
+
+def _column(values: Iterable[int]) -> Ints:
+    return np.array(values, dtype=np.int64)
+
+
+def _ints(values: Iterable[int]) -> Ints:
+    return np.fromiter(values, dtype=np.int64)

@@ -1,0 +1,130 @@
+"""The groups of a job: which ranks do collectives together on each axis, and how each group does what it is called for.
+
+References
+----------
+Megatron-LM, ``megatron/core/parallel_state.py`` (which ranks form a group on each axis, experts included).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from clustersim.ops import CollectivePlan, Group, Pipeline, Place
+from clustersim.scenario.parallelism import Parallelism
+from clustersim.topology.cluster import Cluster
+from clustersim.topology.rank_layout import RankCoordinates, RankLayout
+from clustersim.workload.group_plan import GroupPlanner
+
+
+def replica_index(parallelism: Parallelism, coordinates: RankCoordinates) -> int:
+    """Return which replica of a job has these coordinates: tp runs fastest, then cp, then dp."""
+    return (coordinates.dp * parallelism.cp + coordinates.cp) * parallelism.tp + coordinates.tp
+
+
+def job_groups(
+    parallelism: Parallelism,
+    layout: RankLayout,
+    pipelines: Sequence[Pipeline],
+    gpus: Sequence[Sequence[int]],
+    cluster: Cluster,
+) -> tuple[Group, ...]:
+    """Return the groups that are called for anything, each with a plan for everything that it is called for.
+
+    Parameters
+    ----------
+    parallelism
+        Sizes of the axes.
+    layout
+        Where ranks stand on the axes.
+    pipelines
+        ``pipelines[replica]``.
+    gpus
+        ``gpus[replica][pp_rank]``.
+    cluster
+        Where the GPUs are.
+
+    Raises
+    ------
+    UnroutableError
+        Two GPUs of a group have no path between them.
+    """
+    groups = []
+    for axis, places in _places(parallelism, layout, pipelines):
+        kinds = _kinds(axis, places[0], pipelines[places[0].replica])
+        if kinds:
+            planner = GroupPlanner([gpus[place.replica][place.pp_rank] for place in places], cluster)
+            groups.append(Group(axis, places, {kind: _plan(kind, planner) for kind in kinds}))
+    return tuple(groups)
+
+
+Kind = tuple[str, int, int]  # operation, size [bytes], repeats
+
+
+def _kinds(axis: str, place: Place, pipeline: Pipeline) -> list[Kind]:
+    calls = pipeline.calls
+    found = dict.fromkeys(
+        (operation, size_bytes, repeats)
+        for own_axis, pp_rank, operation, size_bytes, repeats in zip(
+            calls.axes, calls.pp_ranks, calls.operations, calls.sizes_bytes, calls.num_repeats, strict=True
+        )
+        if own_axis == axis and pp_rank == place.pp_rank
+    )
+    return list(found)
+
+
+def _plan(kind: Kind, planner: GroupPlanner) -> CollectivePlan:
+    operation, size_bytes, repeats = kind
+    return planner.plan(operation, size_bytes).repeated(repeats)
+
+
+def _places(
+    parallelism: Parallelism, layout: RankLayout, pipelines: Sequence[Pipeline]
+) -> Iterator[tuple[str, tuple[Place, ...]]]:
+    """Yield every group of more than one rank, axis by axis."""
+    tp, cp, dp = (range(size) for size in (parallelism.tp, parallelism.cp, parallelism.dp))
+    for pp_rank in range(parallelism.pp):
+
+        def place(tp_index: int, cp_index: int, dp_index: int, pp_rank: int = pp_rank) -> Place:
+            return Place(replica_index(parallelism, RankCoordinates(tp_index, cp_index, dp_index, pp_rank)), pp_rank)
+
+        found = [("tp", [place(t, c, d) for t in tp]) for d in dp for c in cp]
+        found += [("cp", [place(t, c, d) for c in cp]) for d in dp for t in tp]
+        # Gradients are reduced over the ranks that hold the same weights: those of dp and of cp.
+        found += [("dp", [place(t, c, d) for d in dp for c in cp]) for t in tp]
+        found += [("ep", group) for group in _expert_groups(parallelism, layout, pp_rank)]
+        yield from ((axis, tuple(places)) for axis, places in found if len(places) > 1)
+    for replica, pipeline in enumerate(pipelines):
+        if "pp" in pipeline.calls.axes:
+            chain, rank_by_stage = pipeline.schedule.chains[0], pipeline.schedule.rank_by_stage
+            yield "pp", (Place(replica, rank_by_stage[chain[0]]), Place(replica, rank_by_stage[chain[-1]]))
+
+
+def _expert_groups(parallelism: Parallelism, layout: RankLayout, pp_rank: int) -> Iterator[list[Place]]:
+    """Yield the ranks of one pipeline rank that hold one set of experts between them.
+
+    Ranks in rising order are dealt to expert-tensor-, expert- and expert-data-parallel places, in the axes' order.
+    """
+    ranks = {
+        layout.rank(coordinates): Place(replica_index(parallelism, coordinates), pp_rank)
+        for coordinates in (
+            RankCoordinates(t, c, d, pp_rank)
+            for d in range(parallelism.dp)
+            for c in range(parallelism.cp)
+            for t in range(parallelism.tp)
+        )
+    }
+    places = [ranks[rank] for rank in sorted(ranks)]
+    named = parallelism.order.split("-")
+    sizes = {
+        "tp": parallelism.expert_tp,
+        "ep": parallelism.ep,
+        "dp": len(places) // (parallelism.ep * parallelism.expert_tp),
+    }
+    stride = 1
+    for axis in sorted(sizes, key=named.index):
+        if axis == "ep":
+            break
+        stride *= sizes[axis]
+    for first in range(len(places)):
+        if first // stride % parallelism.ep == 0:
+            yield [places[first + stride * index] for index in range(parallelism.ep)]
