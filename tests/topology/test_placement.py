@@ -110,9 +110,8 @@ def test_a_graph_may_name_and_reserve_hosts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("key", "value"), [("rail", "left"), ("rail", 1.5), ("reserved", "maybe")])
 def test_rails_and_reservations_that_are_none(tmp_path: Path, key: str, value: object) -> None:
-    cluster = graph(tmp_path, [{"id": "x", key: value}])
-    with pytest.raises(TopologyError, match=rf"node x: {key}: got"):
-        place(Placement(), 1, cluster)
+    with pytest.raises(TopologyError, match=rf"hosts.json:1:\d+: error: node x: {key}: got"):
+        graph(tmp_path, [{"id": "x", key: value}])
 
 
 def test_a_single_node_is_one_host() -> None:
