@@ -121,14 +121,11 @@ def _import(
 
 def _read(file: str) -> str:
     """Return the text of a file, or of standard input."""
-    from clustersim.errors import Fault, TopologyError
     from clustersim.scenario.document import read_bytes
+    from clustersim.scenario.text import decoded
 
     data = sys.stdin.buffer.read() if file == _STANDARD_INPUT else read_bytes(Path(file), file, None)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise TopologyError(Fault(file, f"not UTF-8 text: byte 0x{data[error.start]:02x}")) from None
+    return decoded(file, data)
 
 
 def _check_device(device: str | None) -> None:

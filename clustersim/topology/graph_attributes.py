@@ -11,6 +11,8 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
+from clustersim.errors import nearest
+from clustersim.scenario.devices import device_names
 from clustersim.scenario.units import parse_bandwidth_bytes_per_s, parse_time_ps
 
 _HOW_NEAR = 0.8  # so that "hosts" is taken for "host", but not "cost"
@@ -40,6 +42,20 @@ def _text(value: object, rule: str) -> str:
     return value
 
 
+def _device(value: object) -> str:
+    name = _text(value, "a device is named by text")
+    hint = _hint_of_unknown_device(name)
+    if hint:
+        raise ValueError(f"'{name}' is not in the device catalogue; {hint}")
+    return name
+
+
+@lru_cache(maxsize=256)
+def _hint_of_unknown_device(name: str) -> str:
+    known = device_names()
+    return "" if name in known else nearest(name, known) or f"allowed: {', '.join(known)}"
+
+
 def _host(value: object) -> str:
     return str(value) if type(value) is int else _text(value, "a host is named by text or a whole number")
 
@@ -66,7 +82,7 @@ def _sharing(value: object) -> Literal["fair", "fifo"]:
 
 NODE_ATTRIBUTES: Attributes = {
     "kind": _kind,
-    "device": lambda value: _text(value, "a device is named by text"),
+    "device": _device,
     "host": _host,
     "rail": _rail,
     "reserved": _flag,
@@ -96,10 +112,20 @@ def read_attributes(given: Mapping[str, object], known: Attributes) -> tuple[dic
     for name, parse in known.items():
         if given.get(name) is not None:
             try:
-                values[name] = parse(given[name])
+                values[name] = _parsed(parse, given[name])
             except ValueError as error:
                 mistakes.append(Mistake(name, str(error)))
     return values, mistakes
+
+
+def _parsed(parse: Callable[[Any], object], value: object) -> object:
+    return _parsed_text(parse, value) if isinstance(value, str) else parse(value)
+
+
+@lru_cache(maxsize=4096)
+def _parsed_text(parse: Callable[[Any], object], text: str) -> object:
+    """Return what `text` means; a graph says the same few bandwidths of very many edges."""
+    return parse(text)
 
 
 def _mistaken_names(given: Mapping[str, object], known: Attributes) -> Iterator[Mistake]:

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from itertools import chain, islice
 from pathlib import Path
 
-from clustersim.errors import Fault, Position, TopologyError, nearest
+from clustersim.errors import Fault, Position, ScenarioError, TopologyError, nearest
 from clustersim.scenario.fabrics import GraphFile
+from clustersim.scenario.text import decoded
 from clustersim.topology.cluster import Cluster, Link, gpu_attributes
 from clustersim.topology.drawn_graph import MAX_FAULTS, DrawnEdge, DrawnGraph, DrawnNode
 from clustersim.topology.graph_attributes import EDGE_ATTRIBUTES, NODE_ATTRIBUTES, read_attributes
@@ -55,11 +56,11 @@ def _text(path: Path) -> str:
             content = file.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
             raise TopologyError(Fault(str(path), f"a graph file may have at most {MAX_FILE_BYTES // 10**6} MB"))
-        return content.decode("utf-8-sig")
+        return decoded(path.name, content)
     except OSError as error:
         raise TopologyError(Fault(str(path), f"can't be read: {error.strerror}")) from None
-    except UnicodeDecodeError as error:
-        raise TopologyError(Fault(str(path), f"not UTF-8 text: {error.reason} at byte {error.start}")) from None
+    except ScenarioError as error:
+        raise TopologyError(error.faults) from None
 
 
 def _attributes(node: DrawnNode, device: str | None) -> dict[str, object]:

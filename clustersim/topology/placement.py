@@ -153,10 +153,10 @@ def _usable_hosts(placement: Placement, hosts: Sequence[Host]) -> list[Host]:
 
 
 def _named_hosts(key: str, texts: Sequence[str], by_name: dict[str, Host], faults: list[Fault]) -> Iterator[Host]:
-    for text in texts:
+    for index, text in enumerate(texts):
         for name in expand_hosts(text, by_name.__contains__):
             if name in by_name:
                 yield by_name[name]
                 continue
             hint = nearest(name, list(by_name)) if len(by_name) <= _MAX_NAMES_TO_SEARCH else ""
-            faults.append(Fault(f"cluster.placement.{key}", f"the topology has no host '{name}'", hint=hint))
+            faults.append(Fault(f"cluster.placement.{key}.{index}", f"the topology has no host '{name}'", hint=hint))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
-from clustersim.errors import Fault, ScenarioError
+from clustersim.errors import Fault, ScenarioError, TopologyError
 from clustersim.ops import CostedSchedule, Job, Pipeline, Plugin, StageCosts
 from clustersim.scenario.batch import ReplicaBatch, deal_samples
+from clustersim.scenario.faults import with_positions
 from clustersim.scenario.spec import Scenario
 from clustersim.schedules.activation_limit import footprints
 from clustersim.schedules.check import microbatches_by_chain
@@ -38,7 +39,7 @@ def build_job(scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin
     """
     parallelism = scenario.parallelism
     layout = RankLayout(parallelism.tp, parallelism.cp, parallelism.dp, parallelism.pp, parallelism.order)
-    gpu_by_rank = place(scenario.cluster.placement, layout.num_ranks, cluster, scenario.seed)
+    gpu_by_rank = gpus_of_ranks(scenario, layout.num_ranks, cluster)
     shares = deal_samples(scenario.batch, parallelism.dp)
     replicas = [
         (share, tuple(layout.rank(RankCoordinates(tp, cp, dp, pp)) for pp in range(parallelism.pp)))
@@ -69,6 +70,22 @@ def build_job(scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin
         policy=policy_of(scenario),
         groups=job_groups(parallelism, layout, pipelines, gpus, cluster),
     )
+
+
+def gpus_of_ranks(scenario: Scenario, num_ranks: int, cluster: Cluster) -> tuple[int, ...]:
+    """Return the GPU of each rank; what is wrong with the placement is told where it stands in the scenario.
+
+    Raises
+    ------
+    ScenarioError, TopologyError
+        As `place` does.
+    """
+    try:
+        return place(scenario.cluster.placement, num_ranks, cluster, scenario.seed)
+    except (ScenarioError, TopologyError) as error:
+        if scenario.loaded_from is None:
+            raise
+        raise type(error)(with_positions(error.faults, scenario.loaded_from.root)) from None
 
 
 def _costs_to_look_at(scenario: Scenario, cluster: Cluster, gpus: Sequence[int]) -> tuple[StageCosts, ...]:

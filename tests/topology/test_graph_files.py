@@ -345,7 +345,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     expected = {
         tmp_path / "missing.json": "there is no such graph file",
         folder: "there is no such graph file",
-        binary: "not UTF-8 text",
+        binary: r"binary.json:1:1: error: not UTF-8 text: byte 0xff",
         large: "at most 50 MB",
     }
     for path, message in expected.items():

@@ -61,9 +61,9 @@ def test_all_hosts_that_there_are_not_are_told() -> None:
         place(Placement(hosts=("node0", "nodule1", "node0"), exclude=("node7", "node9")), 2, nodes(8))
     told = [(fault.where, fault.what) for fault in refused.value.faults]
     assert told == [
-        ("cluster.placement.hosts", "the topology has no host 'nodule1'"),
+        ("cluster.placement.hosts.1", "the topology has no host 'nodule1'"),
         ("cluster.placement.hosts", "the host 'node0' stands in the list twice"),
-        ("cluster.placement.exclude", "the topology has no host 'node9'"),
+        ("cluster.placement.exclude.1", "the topology has no host 'node9'"),
     ]
     assert refused.value.faults[0].hint == "did you mean 'node1'?"
 

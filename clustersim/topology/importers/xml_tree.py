@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NoReturn
@@ -11,6 +12,7 @@ from clustersim.errors import Fault, Position, TopologyError
 
 MAX_DEPTH = 64
 _LONGEST_SHOWN = 200
+_BEFORE_DOCTYPE = re.compile(r"(?:\s|<!--.*?-->|<\?.*?\?>)*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ def read_xml(file: str, text: str) -> Element:
         stack.append(element)
 
     def refuse(*_: object) -> NoReturn:
-        before = text[: text.index("<!DOCTYPE")].split("\n")
+        before = text[: _BEFORE_DOCTYPE.match(text).end()].split("\n")  # type: ignore[union-attr]
         place = at(len(before), len(before[-1]))
         raise TopologyError(Fault("", "document types are not allowed", place, "remove <!DOCTYPE ...>"))
 
