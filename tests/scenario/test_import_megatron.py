@@ -165,6 +165,21 @@ def test_other_parts_of_a_job() -> None:
     assert imported("--attention-backend unfused").sections["training"]["flash_attention"] is False
 
 
+def test_a_job_of_megatron_deepspeed_whose_nodes_slurm_tells() -> None:
+    text = (
+        'NNODES=$SLURM_NNODES\nGPT_ARGS=" \\\n    --num-layers 4 \\\n    --hidden-size 64 --num-attention-heads 4 \\\n'
+        "    --pp-partition-method 'type:transformer|embedding' --seq-length 32 --micro-batch-size 2 \\\n"
+        "    --embed-layernorm \\\n    --position-embedding-type alibi --checkpoint-activations --zero-stage 0 \\\n"
+        '    --pad-vocab-size-to 960 --bf16 $OTHERS"\nexport LAUNCHER="run --nproc_per_node 8 --nnodes $NNODES"'
+    )
+    result = import_megatron("run.slurm", text)
+    spec = ModelSpec(**result.sections["model"])
+    assert (spec.embedding_norm, spec.num_positions, spec.vocab_size) == (True, 0, 960)
+    assert result.sections["parallelism"] == {"zero_stage": 0}
+    assert result.sections["training"] == {"precision": "bf16", "recompute": "full"}
+    assert result.notes[0].startswith("The script does not tell the number of GPUs")
+
+
 @pytest.mark.parametrize(
     ("text", "flags"),
     [

@@ -75,6 +75,9 @@ def _put_parallelism(draft: Draft, flags: Flags) -> None:
     sharded = flags.switch("use-distributed-optimizer", 1)
     for name in ("use-megatron-fsdp", "use-torch-fsdp2"):
         sharded = flags.switch(name, 3) or sharded
+    stage = flags.text("zero-stage", ("0", "1", "2", "3"))
+    if stage:
+        sharded = Found(int(stage.value), stage.written, stage.position)
     draft.put(("parallelism", "zero_stage"), sharded)
 
 
@@ -92,7 +95,7 @@ def _virtual_stages(flags: Flags) -> Found | None:
 
 def _replicas(draft: Draft, flags: Flags) -> Found | None:
     """Return the number of replicas, if the number of GPUs is known."""
-    nodes, gpus = flags.number("nnodes"), flags.number("nproc-per-node")
+    nodes, gpus = flags.number_if_told("nnodes"), flags.number_if_told("nproc-per-node")
     if not nodes or not gpus:
         draft.notes.append("The script does not tell the number of GPUs: give `parallelism.dp`, or leave it at 1.")
         return None
@@ -135,7 +138,9 @@ def _put_training(draft: Draft, flags: Flags) -> None:
     if precision is None:
         draft.put_plain(("training", "precision"), "fp32")
     granularity = flags.text("recompute-granularity", ("selective", "full"))
-    draft.put(("training", "recompute"), granularity or flags.switch("recompute-activations", "selective"))
+    older = flags.switch("checkpoint-activations", "full")
+    recompute = granularity or flags.switch("recompute-activations", "selective") or older
+    draft.put(("training", "recompute"), recompute)
     backend = flags.text("attention-backend", ("flash", "fused", "unfused", "local", "auto"))
     if backend:
         is_flash = backend.value not in ("unfused", "local")

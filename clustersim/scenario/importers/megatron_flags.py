@@ -24,9 +24,9 @@ ARGUMENTS = {
     "num-virtual-stages-per-pipeline-rank", "pipeline-model-parallel-layout", "decoder-first-pipeline-num-layers",
     "decoder-last-pipeline-num-layers", "micro-batch-size", "global-batch-size", "recompute-granularity",
     "fp8-format", "attention-backend", "microbatch-group-size-per-virtual-pipeline-stage", "nproc-per-node", "nnodes",
-    "window-size",
+    "window-size", "pad-vocab-size-to", "zero-stage",
 }  # fmt: skip
-"""Flags with a value that decide over a scenario."""
+"""Flags with a value that decide over a scenario; some are Megatron-DeepSpeed's."""
 
 SWITCHES = {
     "group-query-attention", "swiglu", "untie-embeddings-and-output-weights", "disable-bias-linear", "add-qkv-bias",
@@ -34,7 +34,7 @@ SWITCHES = {
     "moe-shared-expert-gate", "sequence-parallel", "recompute-activations", "bf16", "fp16", "use-flash-attn",
     "use-distributed-optimizer", "overlap-grad-reduce", "overlap-param-gather", "tp-comm-overlap",
     "account-for-embedding-in-pipeline-split", "account-for-loss-in-pipeline-split", "use-megatron-fsdp",
-    "use-torch-fsdp2",
+    "use-torch-fsdp2", "checkpoint-activations", "embed-layernorm",
 }  # fmt: skip
 """Flags without a value that decide over a scenario."""
 
@@ -74,6 +74,11 @@ class Flags:
                     return None
                 return Found(int(text), flag.name, flag.position)
         return None
+
+    def number_if_told(self, name: str) -> Found | None:
+        """Return a whole number as `number` does; None, too, if only a shell could know it."""
+        flag = self._by_name.get(name)
+        return None if flag is None or flag.unknown else self.number(name)
 
     def needed(self, *names: str) -> Found | None:
         """Return a whole number that every job has; note that it is missing if it is."""

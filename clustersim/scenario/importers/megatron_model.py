@@ -17,6 +17,7 @@ _LATENT = {
     "qk_rope_head_dim": "qk-pos-emb-head-dim",
     "v_head_dim": "v-head-dim",
 }
+_POSITIONS = ("learned_absolute", "rope", "mrope", "yarn", "relative", "none", "absolute", "alibi", "rotary")
 _PATTERN = re.compile(r"\(?\[0\]\*([0-9]{1,6})\+\[1\]\*([0-9]{1,6})\)?")
 
 
@@ -48,7 +49,7 @@ def _swiglu_width(flags: Flags, hidden: Found | None) -> Found | None:
 
 
 def _put_vocabulary(draft: Draft, flags: Flags, vocab_size: int | None) -> None:
-    padded = flags.number("padded-vocab-size")
+    padded = flags.number("padded-vocab-size", "pad-vocab-size-to")
     given = Found(vocab_size, "--vocab-size", None) if vocab_size else flags.number("vocab-size")
     if padded:
         draft.put(_key("vocab_size"), padded)
@@ -122,13 +123,14 @@ def _put_places(draft: Draft, flags: Flags) -> None:
 
 
 def _put_style(draft: Draft, flags: Flags) -> None:
+    draft.put(_key("embedding_norm"), flags.switch("embed-layernorm"))
     norm = flags.text("normalization", ("LayerNorm", "RMSNorm"))
     draft.put_plain(_key("norm"), norm.value.lower() if norm else "layernorm")
     draft.put_plain(_key("linear_bias"), not flags.has("disable-bias-linear"))
     if flags.has("add-qkv-bias"):
         draft.put(_key("qkv_bias"), flags.switch("add-qkv-bias"))
-    kind = flags.text("position-embedding-type", ("learned_absolute", "rope", "mrope", "yarn", "relative", "none"))
-    learned = kind is None or kind.value == "learned_absolute"
+    kind = flags.text("position-embedding-type", _POSITIONS)
+    learned = kind is None or kind.value in ("learned_absolute", "absolute")
     if learned and not flags.has("use-rotary-position-embeddings") and not flags.has("multi-latent-attention"):
         draft.put(_key("learned_positions"), flags.number("max-position-embeddings"))
     else:
