@@ -280,8 +280,15 @@ def test_list(run: Run, kind: str, name: str) -> None:
 
 
 def test_list_models(run: Run) -> None:
-    code, out, err = run("list", "models")
-    assert (code, out, "no models" in err) == (0, "", True)
+    code, out, _ = run("list", "models")
+    assert code == 0
+    assert "Llama 3.1 8B (Meta, 2024)" in out
+    _, out, _ = run("list", "models", "--json")
+    document = json.loads(out)
+    counts = {entry["name"]: (entry["parameters"], entry["active_parameters"]) for entry in document["entries"]}
+    assert document["schema"] == "clustersim/list-models/1"
+    assert counts["llama-3.1-8b"] == (8_030_261_248, 8_030_261_248)
+    assert counts["mixtral-8x7b"] == (46_702_792_704, 12_879_925_248)
 
 
 def test_describe(run: Run) -> None:
