@@ -11,6 +11,7 @@ from array import array
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from clustersim.engine.clock import Timeline
 from clustersim.engine.fair import Draining, FairNetwork, RateLog
@@ -107,6 +108,7 @@ class Communicator:
         self._running: _Gathering | None = None
         self._row = -1
         self._phases_left: list[Phase] = []
+        self._alone: dict[int, tuple[int, float, int]] = {}  # by phase; it is worked out once, not for every collective
 
     def join_at(self, order: int, kind: tuple[str, int, int], mailbox: Mailbox, arrives_as: int, time_ps: int) -> None:
         """Let a member call for the collective number `order` at `time_ps`, not before now."""
@@ -138,24 +140,26 @@ class Communicator:
         """Pass through all phases at once: nobody else uses these links."""
         while self._phases_left:
             phase = self._phases_left.pop()
+            drain_ps, bytes_per_s, bottleneck = self._alone.get(id(phase)) or self._drained_alone(phase)
             begin_ps = time_ps + phase.latency_ps
-            time_ps = begin_ps + self.cluster.drain_ps(phase.links, phase.streams, phase.volume_bytes)
+            time_ps = begin_ps + drain_ps
             row = self.log.note_phase(self._row, phase, begin_ps, time_ps)
-            if time_ps > begin_ps:
-                bytes_per_s, bottleneck = self._rate_alone(phase)
+            if drain_ps:
                 self.rates.note(self.first_logged + row, begin_ps, bytes_per_s, bottleneck)
         self._finish(time_ps)
 
-    def _rate_alone(self, phase: Phase) -> tuple[float, int]:
-        """Return the rate of each stream with nothing in its way, and the link that sets it. [bytes/s]"""
-        links = self.cluster.links
+    def _drained_alone(self, phase: Phase) -> tuple[int, float, int]:
+        """Return how long a phase drains alone [ps], at which rate [bytes/s], and the link that sets it."""
+        bandwidths = [self.cluster.links[link].bandwidth_bytes_per_s for link in phase.links]
         rates = [
             (bandwidth / streams, link)
-            for link, streams in zip(phase.links, phase.streams, strict=True)
-            if (bandwidth := links[link].bandwidth_bytes_per_s) is not None
+            for bandwidth, streams, link in zip(bandwidths, phase.streams, phase.links, strict=True)
+            if bandwidth is not None
         ]
-        rate, link = min(rates, key=lambda entry: entry[0])  # of equal ones the first, as in the network
-        return float(rate), link
+        rate, link = min(rates, key=lambda entry: entry[0], default=(Fraction(0), -1))  # the first of equal ones
+        drain_ps = self.cluster.drain_ps(phase.links, phase.streams, phase.volume_bytes)
+        self._alone[id(phase)] = drained = (drain_ps, float(rate), link)
+        return drained
 
     def _next_phase(self, time_ps: int) -> None:
         if not self._phases_left:
