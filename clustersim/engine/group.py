@@ -26,6 +26,7 @@ class CollectiveLog:
     def __init__(self) -> None:
         self.group, self.order = array("q"), array("q")
         self.queued_ps, self.start_ps, self.end_ps = array("q"), array("q"), array("q")
+        self.plans: list[CollectivePlan] = []
         self.phases: list[Phase] = []
         self.phase_collective = array("q")  # row of the columns above
         self.phase_start_ps, self.phase_end_ps = array("q"), array("q")  # of its draining
@@ -38,8 +39,9 @@ class CollectiveLog:
         self.phase_end_ps.append(end_ps)
         return len(self.phases) - 1
 
-    def note_collective(self, group: int, order: int, queued_ps: int, start_ps: int) -> int:
+    def note_collective(self, group: int, order: int, plan: CollectivePlan, queued_ps: int, start_ps: int) -> int:
         """Add a collective, whose end is not known yet, and return its row."""
+        self.plans.append(plan)
         for column, value in zip(
             (self.group, self.order, self.queued_ps, self.start_ps, self.end_ps),
             (group, order, queued_ps, start_ps, -1),
@@ -111,10 +113,16 @@ class Communicator:
         self._alone: dict[int, tuple[int, float, int]] = {}  # by phase; it is worked out once, not for every collective
 
     def join_at(self, order: int, kind: tuple[str, int, int], mailbox: Mailbox, arrives_as: int, time_ps: int) -> None:
-        """Let a member call for the collective number `order` at `time_ps`, not before now."""
+        """Let a member call for the collective number `order` at `time_ps`, not before now.
+
+        Members whose micro-batch is short call for less; the group does what the largest asks for.
+        """
+        plan = self.group.plans[kind]
         gathering = self.waiting.get(order)
         if gathering is None:
-            gathering = self.waiting[order] = _Gathering(self.group.plans[kind])
+            gathering = self.waiting[order] = _Gathering(plan)
+        elif plan.size_bytes > gathering.plan.size_bytes:
+            gathering.plan = plan
         gathering.queued_ps = max(gathering.queued_ps, time_ps)
         gathering.calls.append((mailbox, arrives_as))
         if len(gathering.calls) == len(self.group.places):
@@ -128,7 +136,7 @@ class Communicator:
             self._complete.remove(order)
             gathering = self.waiting.pop(order)
             start_ps = max(gathering.queued_ps, self.free_ps)
-            self._row = self.log.note_collective(self.number, order, gathering.queued_ps, start_ps)
+            self._row = self.log.note_collective(self.number, order, gathering.plan, gathering.queued_ps, start_ps)
             self.next_order += 1
             self._running, self._phases_left = gathering, list(reversed(gathering.plan.phases))
             if self.network is None:

@@ -67,6 +67,15 @@ def drawn_exchanges(random: Random, sizes: dict[str, int]) -> list[dict[str, Any
     ]
 
 
+def drawn_batch(random: Random, num_microbatches: int, dp: int) -> dict[str, Any]:
+    """Return a batch of so many micro-batches a replica; the last may be short, and shorter on some replicas."""
+    if random.random() < 0.6:
+        return {"num_microbatches": num_microbatches}
+    missing = random.randrange(3 * dp + 1)  # of the 4 samples of the last one, each replica has at least one
+    samples = 4 * num_microbatches * dp - missing
+    return {"global_batch_size": samples, "micro_batch_size": 4, "remainder": "short"}
+
+
 def drawn_scenario(seed: int) -> dict[str, Any]:
     """Return a small scenario in which groups do something on at least one axis."""
     random = Random(seed)
@@ -102,7 +111,7 @@ def drawn_scenario(seed: int) -> dict[str, Any]:
         "cluster": {"topology": drawn_topology(random, dense * sizes["pp"])},
         "parallelism": sizes
         | {"etp": etp, "vpp": vpp, "zero_stage": random.choice([0, 1]), "order": random.choice(ORDERS)},
-        "batch": {"num_microbatches": num_microbatches},
+        "batch": drawn_batch(random, num_microbatches, sizes["dp"]),
         "schedule": schedule,
         "runtime": {
             "p2p": "blocking" if blocking else "asynchronous",
@@ -157,3 +166,5 @@ def test_the_cases_cover_every_axis_and_schedule() -> None:
     assert {case["schedule"] for case in cases} == {name for name, _ in SCHEDULES}
     for axis in AXES:
         assert sum(case["parallelism"][axis] > 1 for case in cases) >= NUM_CASES // 5
+    short = [case for case in cases if "remainder" in case["batch"]]
+    assert sum(case["parallelism"]["dp"] > 1 and case["parallelism"]["ep"] > 1 for case in short) >= NUM_CASES // 10

@@ -14,7 +14,7 @@ from fractions import Fraction
 from heapq import heappop, heappush
 from math import ceil
 
-from clustersim.ops import Group, Job, Kind, Phase, Place, Program
+from clustersim.ops import CollectivePlan, Group, Job, Kind, Place, Program
 from clustersim.topology.cluster import Cluster
 
 PS_PER_S = 10**12
@@ -60,9 +60,9 @@ class Flow:
 
 @dataclass
 class Collective:
-    """One collective of a group: who has called, and since when all have."""
+    """One collective of a group: what it is, who has called, and since when all have."""
 
-    plan_phases: tuple[Phase, ...]
+    plan: CollectivePlan
     callers: list[tuple[int, int]] = field(default_factory=list)  # (replica, call)
     queued_ps: int = -1
     start_ps: int = -1
@@ -250,8 +250,10 @@ class WholeJob:
         self.num_calls[place, axis] += 1
         group: Group = self.job.groups[number]
         plan = group.plans[calls.operations[call], calls.sizes_bytes[call], calls.num_repeats[call]]
-        collective = self.collectives[number].setdefault(order, Collective(plan.phases))
-        assert collective.plan_phases == plan.phases, f"members of {group.axis} do not call for the same"
+        collective = self.collectives[number].setdefault(order, Collective(plan))
+        assert collective.plan.operation == plan.operation, f"members of {group.axis} do not call for the same"
+        # A member whose micro-batch is short has less for the others; all are done when the largest is.
+        collective.plan = max(collective.plan, plan, key=lambda one: one.size_bytes)
         collective.callers.append((place.replica, call))
         if len(collective.callers) == len(group.places):
             collective.queued_ps = self.now
@@ -264,8 +266,8 @@ class WholeJob:
 
     def _next_phase(self, number: int, order: int, index: int) -> None:
         collective = self.collectives[number][order]
-        if index < len(collective.plan_phases):
-            phase = collective.plan_phases[index]
+        if index < len(collective.plan.phases):
+            phase = collective.plan.phases[index]
             streams = {link: n for link, n in zip(phase.links, phase.streams, strict=True) if link in self.capacities}
             then = lambda: self._next_phase(number, order, index + 1)  # noqa: E731
             self._drain_after(phase.latency_ps, phase.volume_bytes, streams, then)
