@@ -64,6 +64,8 @@ class Ops(_Columns):
     needs: Ints  # transfers that the row waited for
     first_await: Ints  # index into awaits; one more entry than ops
     awaits: Ints  # collectives that the row waited for
+    first_join: Ints  # index into joins; one more entry than ops
+    joins: Ints  # collectives that the rank called for when the row ended
 
     def __len__(self) -> int:
         return len(self.kind)

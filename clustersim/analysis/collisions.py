@@ -30,18 +30,20 @@ class Collision:
 class _Losses:
     """The stretches of time in which a flow was slower than alone, one row each."""
 
+    rate: Ints  # row of Rates
     axis: Ints  # of the flow
-    by: Floats  # lost to the flows of each axis; by[row][axis]. [ps]
     link: Ints  # row of Links that held it back
+    lost_ps: Floats
 
 
 def collisions(trace: Trace) -> list[Collision]:
     """Return who lost time to whom, the largest loss first."""
     losses = _losses(trace)
+    lost_to = _lost_to_axes(trace, losses)
     found = []
     for axis, name in enumerate(AXES):
         for by, other in enumerate(AXES):
-            lost_ps = losses.by[:, by] * (losses.axis == axis)
+            lost_ps = lost_to[:, by] * (losses.axis == axis)
             by_link = np.bincount(losses.link, lost_ps, minlength=len(trace.links))
             if by_link.sum() >= 1:
                 worst = int(by_link.argmax())
@@ -54,7 +56,7 @@ def collisions(trace: Trace) -> list[Collision]:
 def slowed_by_axis_ps(trace: Trace) -> Ints:
     """Return what the flows of each axis lost. [ps]"""
     losses = _losses(trace)
-    return np.rint(np.bincount(losses.axis, losses.by.sum(axis=1), minlength=len(AXES))).astype(np.int64)
+    return np.rint(np.bincount(losses.axis, losses.lost_ps, minlength=len(AXES))).astype(np.int64)
 
 
 def axis_of_flow(trace: Trace) -> Ints:
@@ -70,46 +72,66 @@ def alone_bytes_per_s(trace: Trace) -> Floats:
 
 
 def _losses(trace: Trace) -> _Losses:
-    rates, flows = trace.rates, trace.flows
-    until_ps = rates.until_ps(flows.end_ps)
-    lost_ps = (until_ps - rates.start_ps) * (1 - rates.bytes_per_s / alone_bytes_per_s(trace)[rates.flow])
+    rates = trace.rates
+    lost_ps = (rates.until_ps(trace.flows.end_ps) - rates.start_ps) * (
+        1 - rates.bytes_per_s / alone_bytes_per_s(trace)[rates.flow]
+    )
     rows = np.flatnonzero(lost_ps >= 1)
-    axis = axis_of_flow(trace)[rates.flow[rows]]
-    by = np.zeros((len(rows), len(AXES)))
-    link = rates.bottleneck[rows]
-    for number in np.unique(link):
-        mine = np.flatnonzero(link == number)
-        by[mine] = _carried_by_others(trace, int(number), rows[mine], until_ps)
+    return _Losses(rows, axis_of_flow(trace)[rates.flow[rows]], rates.bottleneck[rows], lost_ps[rows])
+
+
+def _lost_to_axes(trace: Trace, losses: _Losses) -> Floats:
+    """Return what each row of `losses` lost to the flows of each axis. [ps]"""
+    crossers = _Crossers(trace)
+    by = np.zeros((len(losses.rate), len(AXES)))
+    order = np.argsort(losses.link, kind="stable")
+    first = np.flatnonzero(np.append(True, np.diff(losses.link[order]) != 0)[: len(order)])
+    for mine in np.split(order, first[1:]) if len(order) else ():
+        by[mine] = crossers.carried_by_others(int(losses.link[mine[0]]), losses.rate[mine])
     total = by.sum(axis=1, keepdims=True)
     # Who shares with nobody that was noted shared with its own axis.
     nobody = np.flatnonzero(total[:, 0] <= 0)
-    by[nobody, axis[nobody]] = total[nobody, 0] = 1
-    return _Losses(axis, by / total * lost_ps[rows, np.newaxis], link)
+    by[nobody, losses.axis[nobody]] = total[nobody, 0] = 1
+    lost_ps: Floats = by / total * losses.lost_ps[:, np.newaxis]
+    return lost_ps
 
 
-def _carried_by_others(trace: Trace, link: int, rows: Ints, until_ps: Ints) -> Floats:
-    """Return the bytes that flows of each axis, the row's own left out, carried over a link while each rate held."""
-    rates, way = trace.rates, trace.flows.way
-    streams_of_way = np.array([dict(zip(*crossed, strict=True)).get(link, 0) for crossed in trace.ways])
-    streams = streams_of_way[way[rates.flow]]
-    on_link = np.flatnonzero(streams)
-    bytes_per_s = rates.bytes_per_s[on_link] * streams[on_link]
-    axis = axis_of_flow(trace)[rates.flow[on_link]]
-    carried = np.zeros((len(rows), len(AXES)))
-    for number in range(len(AXES)):
-        mine = axis == number
-        if mine.any():
-            carried[:, number] = _carried(
-                rates.start_ps[on_link][mine],
-                until_ps[on_link][mine],
-                bytes_per_s[mine],
-                rates.start_ps[rows],
-                until_ps[rows],
-            )
-    own = (until_ps[rows] - rates.start_ps[rows]) / _PS_PER_S * rates.bytes_per_s[rows] * streams[rows]
-    own_axis = axis_of_flow(trace)[rates.flow[rows]]
-    carried[np.arange(len(rows)), own_axis] -= own
-    return np.maximum(carried, 0)
+class _Crossers:
+    """Which rates held on which link; found once, as a run has many links."""
+
+    def __init__(self, trace: Trace) -> None:
+        ways, rates, flows = trace.ways, trace.rates, trace.flows
+        self.start_ps, self.until_ps, self.bytes_per_s = rates.start_ps, rates.until_ps(flows.end_ps), rates.bytes_per_s
+        self.axis = axis_of_flow(trace)[rates.flow]
+        self.way = flows.way[rates.flow]
+        self.by_way = np.argsort(self.way, kind="stable")
+        self.first_of_way = np.searchsorted(self.way[self.by_way], np.arange(len(ways) + 1))
+        self.ways_of_link: dict[int, list[int]] = {}
+        self.streams = [dict(zip(way.links, way.streams, strict=True)) for way in ways]
+        for number, way in enumerate(ways):
+            for link in way.links:
+                self.ways_of_link.setdefault(link, []).append(number)
+
+    def carried_by_others(self, link: int, rows: Ints) -> Floats:
+        """Return the bytes that flows of each axis, the row's own left out, carried over a link while each rate held.
+
+        `rows` are rates of flows over that link.
+        """
+        ways = self.ways_of_link[link]
+        parts = [self.by_way[self.first_of_way[way] : self.first_of_way[way + 1]] for way in ways]
+        streams = np.repeat([self.streams[way][link] for way in ways], [len(part) for part in parts])
+        on_link = np.concatenate(parts)
+        bytes_per_s = self.bytes_per_s[on_link] * streams
+        carried = np.zeros((len(rows), len(AXES)))
+        since_ps, until_ps = self.start_ps[rows], self.until_ps[rows]
+        for number in np.unique(self.axis[on_link]).tolist():
+            mine = on_link[self.axis[on_link] == number]
+            rate = bytes_per_s[self.axis[on_link] == number]
+            carried[:, number] = _carried(self.start_ps[mine], self.until_ps[mine], rate, since_ps, until_ps)
+        own_streams = np.array([self.streams[way][link] for way in self.way[rows].tolist()])
+        own = (until_ps - since_ps) / _PS_PER_S * self.bytes_per_s[rows] * own_streams
+        carried[np.arange(len(rows)), self.axis[rows]] -= own
+        return np.maximum(carried, 0)
 
 
 def _carried(start_ps: Ints, end_ps: Ints, bytes_per_s: Floats, since_ps: Ints, until_ps: Ints) -> Floats:

@@ -59,6 +59,52 @@ def _nothing_starts_before_its_inputs(trace: Trace) -> Iterator[str]:
         yield f"row {waiting[index]} starts before transfer {ops.needs[index]} has arrived"
 
 
+def _nothing_starts_before_its_collectives(trace: Trace) -> Iterator[str]:
+    ops, collectives = trace.ops, trace.collectives
+    waiting = np.repeat(np.arange(len(ops)), np.diff(ops.first_await))
+    for index in np.flatnonzero(collectives.end_ps[ops.awaits] > ops.start_ps[waiting])[:3]:
+        yield f"row {waiting[index]} starts before collective {ops.awaits[index]} is done"
+
+
+def _a_collective_is_queued_when_all_have_called(trace: Trace) -> Iterator[str]:
+    """Each member of its group calls for it once, and it is queued at the time of the last call."""
+    ops, collectives = trace.ops, trace.collectives
+    calling = np.repeat(np.arange(len(ops)), np.diff(ops.first_join))
+    last_ps = np.full(len(collectives), -1, dtype=np.int64)
+    np.maximum.at(last_ps, ops.joins, ops.end_ps[calling])
+    for index in np.flatnonzero(collectives.queued_ps != last_ps)[:3]:
+        yield f"collective {index} is queued at {collectives.queued_ps[index]} ps, the last call is at {last_ps[index]}"
+    members = [np.sort(group) for group in trace.groups]
+    expected = np.concatenate([np.empty(0, dtype=np.int64), *(members[group] for group in collectives.group.tolist())])
+    number = np.repeat(np.arange(len(collectives)), [len(members[group]) for group in collectives.group.tolist()])
+    callers = ops.rank_index[calling[np.lexsort((ops.rank_index[calling], ops.joins))]]
+    if len(callers) != len(expected):
+        yield f"{len(callers)} calls are made for collectives whose groups have {len(expected)} members in all"
+        return
+    for index in np.flatnonzero((callers != expected) | (np.sort(ops.joins) != number))[:1]:
+        yield f"not every member of its group calls once for collective {number[index]}"
+
+
+def _a_group_does_one_thing_at_a_time(trace: Trace) -> Iterator[str]:
+    """Collectives of a group follow one another, each within its own times, and so do the phases of a collective."""
+    collectives, phases = trace.collectives, trace.phases
+    order = np.lexsort((collectives.end_ps, collectives.start_ps, collectives.group))
+    same = collectives.group[order][1:] == collectives.group[order][:-1]
+    for index in np.flatnonzero(same & (collectives.start_ps[order][1:] < collectives.end_ps[order][:-1]))[:3]:
+        yield f"collectives {order[index]} and {order[index + 1]} of one group overlap"
+    is_lost = (collectives.queued_ps > collectives.start_ps) | (collectives.start_ps > collectives.end_ps)
+    for index in np.flatnonzero(is_lost)[:3]:
+        yield f"collective {index} is queued, starts and ends in another order"
+    order = np.lexsort((phases.end_ps, phases.start_ps, phases.collective))
+    number, start_ps, end_ps = phases.collective[order], phases.start_ps[order], phases.end_ps[order]
+    before_ps = collectives.start_ps[number]
+    follows = np.flatnonzero(number[1:] == number[:-1]) + 1
+    before_ps[follows] = end_ps[follows - 1]
+    is_lost = (before_ps > start_ps) | (start_ps > end_ps) | (end_ps > collectives.end_ps[number])
+    for index in np.flatnonzero(is_lost)[:3]:
+        yield f"phase {order[index]} of collective {number[index]} is not within it, after those before"
+
+
 def _transfers_take_their_turn(trace: Trace) -> Iterator[str]:
     """All messages that leave a GPU by one link hold it one after the other."""
     transfers = trace.transfers
@@ -145,6 +191,9 @@ _LAWS = (
     _time_adds_up,
     _a_rank_does_one_thing_at_a_time,
     _nothing_starts_before_its_inputs,
+    _nothing_starts_before_its_collectives,
+    _a_collective_is_queued_when_all_have_called,
+    _a_group_does_one_thing_at_a_time,
     _transfers_take_their_turn,
     _every_rank_takes_in_what_is_sent_to_it,
     *_LAWS_OF_FLOWS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Literal
 
 Operation = Literal["all-reduce", "all-gather", "reduce-scatter", "broadcast", "all-to-all"]
@@ -30,9 +30,10 @@ class Chain:
         """
         latencies = [latency_by_hop[hop] for hop in self.hops]
         rounds, rest = divmod(self.num_steps, len(latencies))
-        twice = latencies * 2
-        windows = (sum(twice[first : first + rest]) for first in range(len(latencies)))
-        return rounds * sum(latencies) + max(windows)
+        passed = [0, *accumulate(latencies * 2)]
+        return rounds * passed[len(latencies)] + max(
+            passed[first + rest] - passed[first] for first in range(len(latencies))
+        )
 
 
 @dataclass(frozen=True, slots=True)

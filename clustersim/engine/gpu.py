@@ -190,10 +190,10 @@ def _stops(program: Program) -> list[_Stop]:
         joins, awaits = program.joins[row], program.awaits[row]
         if kind is Kind.EXCHANGE or kind is Kind.BARRIER or kind is Kind.COLLECTIVE:
             stops.append(_Stop(batch, kind, None, joins, awaits))
-        elif stops and stops[-1].batch and stops[-1].duration is None:
+        elif stops and stops[-1].batch and stops[-1].duration is None and not awaits:
             stops[-1] = stops[-1]._replace(duration=duration, joins=joins)
         else:
-            stops.append(_Stop((), None, duration, joins))
+            stops.append(_Stop((), None, duration, joins, awaits))
     return stops
 
 

@@ -11,6 +11,7 @@ from array import array
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from clustersim.engine.clock import Timeline
 from clustersim.engine.fair import Draining, FairNetwork, RateLog
@@ -25,6 +26,7 @@ class CollectiveLog:
     def __init__(self) -> None:
         self.group, self.order = array("q"), array("q")
         self.queued_ps, self.start_ps, self.end_ps = array("q"), array("q"), array("q")
+        self.plans: list[CollectivePlan] = []
         self.phases: list[Phase] = []
         self.phase_collective = array("q")  # row of the columns above
         self.phase_start_ps, self.phase_end_ps = array("q"), array("q")  # of its draining
@@ -37,8 +39,9 @@ class CollectiveLog:
         self.phase_end_ps.append(end_ps)
         return len(self.phases) - 1
 
-    def note_collective(self, group: int, order: int, queued_ps: int, start_ps: int) -> int:
+    def note_collective(self, group: int, order: int, plan: CollectivePlan, queued_ps: int, start_ps: int) -> int:
         """Add a collective, whose end is not known yet, and return its row."""
+        self.plans.append(plan)
         for column, value in zip(
             (self.group, self.order, self.queued_ps, self.start_ps, self.end_ps),
             (group, order, queued_ps, start_ps, -1),
@@ -107,12 +110,19 @@ class Communicator:
         self._running: _Gathering | None = None
         self._row = -1
         self._phases_left: list[Phase] = []
+        self._alone: dict[int, tuple[int, float, int]] = {}  # by phase; it is worked out once, not for every collective
 
     def join_at(self, order: int, kind: tuple[str, int, int], mailbox: Mailbox, arrives_as: int, time_ps: int) -> None:
-        """Let a member call for the collective number `order` at `time_ps`, not before now."""
+        """Let a member call for the collective number `order` at `time_ps`, not before now.
+
+        Members whose micro-batch is short call for less; the group does what the largest asks for.
+        """
+        plan = self.group.plans[kind]
         gathering = self.waiting.get(order)
         if gathering is None:
-            gathering = self.waiting[order] = _Gathering(self.group.plans[kind])
+            gathering = self.waiting[order] = _Gathering(plan)
+        elif plan.size_bytes > gathering.plan.size_bytes:
+            gathering.plan = plan
         gathering.queued_ps = max(gathering.queued_ps, time_ps)
         gathering.calls.append((mailbox, arrives_as))
         if len(gathering.calls) == len(self.group.places):
@@ -126,7 +136,7 @@ class Communicator:
             self._complete.remove(order)
             gathering = self.waiting.pop(order)
             start_ps = max(gathering.queued_ps, self.free_ps)
-            self._row = self.log.note_collective(self.number, order, gathering.queued_ps, start_ps)
+            self._row = self.log.note_collective(self.number, order, gathering.plan, gathering.queued_ps, start_ps)
             self.next_order += 1
             self._running, self._phases_left = gathering, list(reversed(gathering.plan.phases))
             if self.network is None:
@@ -138,24 +148,26 @@ class Communicator:
         """Pass through all phases at once: nobody else uses these links."""
         while self._phases_left:
             phase = self._phases_left.pop()
+            drain_ps, bytes_per_s, bottleneck = self._alone.get(id(phase)) or self._drained_alone(phase)
             begin_ps = time_ps + phase.latency_ps
-            time_ps = begin_ps + self.cluster.drain_ps(phase.links, phase.streams, phase.volume_bytes)
+            time_ps = begin_ps + drain_ps
             row = self.log.note_phase(self._row, phase, begin_ps, time_ps)
-            if time_ps > begin_ps:
-                bytes_per_s, bottleneck = self._rate_alone(phase)
+            if drain_ps:
                 self.rates.note(self.first_logged + row, begin_ps, bytes_per_s, bottleneck)
         self._finish(time_ps)
 
-    def _rate_alone(self, phase: Phase) -> tuple[float, int]:
-        """Return the rate of each stream with nothing in its way, and the link that sets it. [bytes/s]"""
-        links = self.cluster.links
+    def _drained_alone(self, phase: Phase) -> tuple[int, float, int]:
+        """Return how long a phase drains alone [ps], at which rate [bytes/s], and the link that sets it."""
+        bandwidths = [self.cluster.links[link].bandwidth_bytes_per_s for link in phase.links]
         rates = [
             (bandwidth / streams, link)
-            for link, streams in zip(phase.links, phase.streams, strict=True)
-            if (bandwidth := links[link].bandwidth_bytes_per_s) is not None
+            for bandwidth, streams, link in zip(bandwidths, phase.streams, phase.links, strict=True)
+            if bandwidth is not None
         ]
-        rate, link = min(rates, key=lambda entry: entry[0])  # of equal ones the first, as in the network
-        return float(rate), link
+        rate, link = min(rates, key=lambda entry: entry[0], default=(Fraction(0), -1))  # the first of equal ones
+        drain_ps = self.cluster.drain_ps(phase.links, phase.streams, phase.volume_bytes)
+        self._alone[id(phase)] = drained = (drain_ps, float(rate), link)
+        return drained
 
     def _next_phase(self, time_ps: int) -> None:
         if not self._phases_left:

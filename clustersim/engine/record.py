@@ -102,7 +102,7 @@ def _ops(gpus: Sequence[Gpu], first_rank: Ints, first_transfer: Ints, num_replic
     def joined(name: str) -> Ints:
         return np.concatenate([getattr(column, name) for column in columns])
 
-    num_awaits, awaits = groups.awaits()
+    (num_awaits, awaits), (num_joins, joins) = groups.awaits(), groups.joins()
     return Ops(
         rank_index=np.repeat(np.arange(len(gpus)), [len(gpu.program) for gpu in gpus]),
         kind=joined("kind"),
@@ -121,6 +121,8 @@ def _ops(gpus: Sequence[Gpu], first_rank: Ints, first_transfer: Ints, num_replic
         ),
         first_await=np.concatenate([[0], np.cumsum(num_awaits)]),
         awaits=awaits,
+        first_join=np.concatenate([[0], np.cumsum(num_joins)]),
+        joins=joins,
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
 
 from clustersim.engine.group import CollectiveLog
 from clustersim.engine.record_links import Loads
-from clustersim.ops import Calls, Job, Place
+from clustersim.ops import Calls, Job
 from clustersim.trace import AXES, Collectives, Ints, Phases
 
 
@@ -29,12 +30,7 @@ class GroupRecord:
         def of_call(name: str) -> Ints:
             return _ints(getattr(columns, name)[call] for columns, call in calls)
 
-        plans = [
-            self.job.groups[log.group[row]].plans[
-                columns.operations[call], columns.sizes_bytes[call], columns.num_repeats[call]
-            ]
-            for row, (columns, call) in zip(rows, calls, strict=True)
-        ]
+        plans = [log.plans[row] for row in rows]
         order = self.by_group_and_order
         return Collectives(
             axis=_ints(AXES.index(columns.axes[call]) for columns, call in calls),
@@ -45,7 +41,7 @@ class GroupRecord:
             microbatch=of_call("microbatches"),
             step=of_call("steps"),
             group=_column(log.group)[order],
-            size_bytes=of_call("sizes_bytes"),
+            size_bytes=_ints(plan.size_bytes for plan in plans),
             num_repeats=of_call("num_repeats"),
             queued_ps=_column(log.queued_ps)[order],
             start_ps=_column(log.start_ps)[order],
@@ -73,37 +69,43 @@ class GroupRecord:
 
     def awaits(self) -> tuple[Ints, Ints]:
         """Return how many collectives each row of ops waits for, and which, row after row."""
-        row_by_call = self._row_by_call()
-        counts: list[list[int]] = []
-        awaited: list[list[int]] = []
-        for replica, pipeline in enumerate(self.job.pipelines):
-            for program in pipeline.programs:
-                counts.append([len(calls) for calls in program.awaits])
-                awaited.append([row_by_call[replica, call] for call in chain.from_iterable(program.awaits)])
-        return _ints(chain.from_iterable(counts)), _ints(chain.from_iterable(awaited))
+        return self._of_ops("awaits")
 
-    def _row_by_call(self) -> dict[tuple[int, int], int]:
-        """Return the collective that each call of each replica was part of."""
-        rows = {
-            (group, order): row
-            for row, (group, order) in enumerate(
-                zip(
-                    _column(self.log.group)[self.by_group_and_order].tolist(),
-                    _column(self.log.order)[self.by_group_and_order].tolist(),
-                    strict=True,
-                )
-            )
-        }
-        group_by_place = {
-            (group.axis, place): number for number, group in enumerate(self.job.groups) for place in group.places
-        }
-        return {
-            (replica, call): rows[group_by_place[axis, Place(replica, pp_rank)], order]
-            for replica, pipeline in enumerate(self.job.pipelines)
-            for call, (axis, pp_rank, order) in enumerate(
-                zip(pipeline.calls.axes, pipeline.calls.pp_ranks, pipeline.calls.orders, strict=True)
-            )
-        }
+    def joins(self) -> tuple[Ints, Ints]:
+        """Return how many collectives each row of ops calls for when it ends, and which, row after row."""
+        return self._of_ops("joins")
+
+    def _of_ops(self, column: str) -> tuple[Ints, Ints]:
+        known: dict[int, tuple[Ints, Ints]] = {}  # once for replicas that share a program
+        counts, collectives = [], []
+        for pipeline, row_by_call in zip(self.job.pipelines, self._row_by_call, strict=True):
+            for program in pipeline.programs:
+                if id(program) not in known:
+                    calls = getattr(program, column)
+                    known[id(program)] = _ints(map(len, calls)), _ints(chain.from_iterable(calls))
+                count, numbers = known[id(program)]
+                counts.append(count)
+                collectives.append(row_by_call[numbers])
+        return np.concatenate(counts), np.concatenate(collectives)
+
+    @cached_property
+    def _row_by_call(self) -> list[Ints]:
+        """The collective that each call of each replica was part of; they are numbered without gaps in each group."""
+        first_row = np.searchsorted(_column(self.log.group)[self.by_group_and_order], np.arange(len(self.job.groups)))
+        group_of = [np.full((len(AXES), len(ranks)), -1, dtype=np.int64) for ranks in self.job.ranks]
+        for number, group in enumerate(self.job.groups):
+            for replica, pp_rank in group.places:
+                group_of[replica][AXES.index(group.axis), pp_rank] = number
+        known: dict[int, tuple[Ints, Ints, Ints]] = {}
+        rows = []
+        for replica, pipeline in enumerate(self.job.pipelines):
+            calls = pipeline.calls
+            if id(calls) not in known:
+                axis = _ints(map(AXES.index, calls.axes))
+                known[id(calls)] = axis, _ints(calls.pp_ranks), _ints(calls.orders)
+            axis, pp_ranks, orders = known[id(calls)]
+            rows.append(first_row[group_of[replica][axis, pp_ranks]] + orders)
+        return rows
 
     def _call(self, group: int, order: int) -> tuple[Calls, int]:
         """Return the call with which the first member of a group took part in its collective number `order`."""

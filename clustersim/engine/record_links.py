@@ -91,7 +91,7 @@ def link_columns(
             num_messages[row[link]] += streams * count
     size_bytes = _ints(ceil(carried) for carried in carried_bytes)
     for link in fair:  # a FIFO link is held for whole messages, a fair one for the sum of all parts
-        busy_ps[row[link]] = cluster.links[link].transfer_ps(int(size_bytes[row[link]]))
+        busy_ps[row[link]] = cluster.links[link].transfer_ps(carried_bytes[row[link]])
     return Links(
         name=tuple(cluster.links[link].name for link in used),
         number=_ints(used),

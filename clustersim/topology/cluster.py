@@ -47,7 +47,7 @@ class Link:
         """What a message waits for an idle link, its bytes aside: latency and overhead. [ps]"""
         return self.latency_ps + self.overhead_ps
 
-    def transfer_ps(self, size_bytes: int) -> int:
+    def transfer_ps(self, size_bytes: int | Fraction) -> int:
         """Return how long so many bytes take: size over bandwidth, rounded up; latency comes on top. [ps]"""
         if self.bandwidth_bytes_per_s is None:
             return 0

@@ -81,9 +81,8 @@ def with_gathers(
         return list(rows)
     result = [Row(Kind.COLLECTIVE, joins=tuple(number_by_row.values()))]
     for index, row in enumerate(rows):
-        if index in number_by_row:
-            result.append(Row(Kind.COLLECTIVE, row.stage, awaits=(number_by_row[index],)))
-        result.append(row)
+        # The forward itself waits for them, as for its message: of its wait, what came last is the reason.
+        result.append(row._replace(awaits=(number_by_row[index],)) if index in number_by_row else row)
     return result
 
 

@@ -20,7 +20,7 @@ from clustersim.collectives.table import ALGORITHMS, OPERATIONS
 from clustersim.errors import Fault, TopologyError, nearest
 from clustersim.ops import CollectivePlan, Phase
 from clustersim.scenario.fabrics import Protocol
-from clustersim.topology.cluster import Cluster
+from clustersim.topology.cluster import Cluster, Link
 
 _PROTOCOLS = {"nvls": ("nvls",), "in-network": ("in_network",), "tree": ("tree", "low_latency")}
 _USUAL = ("simple", "low_latency")
@@ -68,6 +68,7 @@ class GroupPlanner:
         self.gpus, self.cluster = tuple(gpus), cluster
         self.group = member_group(self.gpus, cluster)
         self._known: dict[tuple[str, Operation], tuple[_RoutedPhase, ...]] = {}
+        self._links: dict[int, Link] = {}
 
     def plan(self, operation: str, size_bytes: int, algorithm: str | None = None) -> CollectivePlan:
         """Return the plan of a collective; see :func:`plan_collective`."""
@@ -133,14 +134,22 @@ class GroupPlanner:
         crossing: dict[Stream, bool] = {}
         for (source, target), count in phase.streams.items():
             numbers = self.cluster.route(self.gpus[source], self.gpus[target])
-            delay_ps[source, target] = self.cluster.delay_ps(numbers)
+            links = [self._link(number) for number in numbers]
+            delay_ps[source, target] = sum(link.delay_ps for link in links)
             crossing[source, target] = crosses_network(self.gpus[source], self.gpus[target], self.cluster)
-            is_relayed = is_relayed or _passes_a_gpu(numbers, self.cluster)
-            for number in numbers:
-                if self.cluster.links[number].bandwidth_bytes_per_s is not None:
+            is_relayed = is_relayed or any(self.cluster.nodes[link.target].get("kind") == "gpu" for link in links[:-1])
+            for number, link in zip(numbers, links, strict=True):
+                if link.bandwidth_bytes_per_s is not None:
                     streams_by_link[number] = streams_by_link.get(number, 0) + count
-        links, streams = tuple(streams_by_link), tuple(streams_by_link.values())
-        return _RoutedPhase(phase, links, streams, delay_ps, crossing, is_relayed)
+        return _RoutedPhase(
+            phase, tuple(streams_by_link), tuple(streams_by_link.values()), delay_ps, crossing, is_relayed
+        )
+
+    def _link(self, number: int) -> Link:
+        """Return a link, looked up once: large fabrics make theirs when asked, and many streams cross the same."""
+        if number not in self._links:
+            self._links[number] = self.cluster.links[number]
+        return self._links[number]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +169,6 @@ class _RoutedPhase:
         latency_ps = max((chain.slowest(step_ps) for chain in self.phase.chains), default=0)
         efficiency = protocol.efficiency(any(self.crossing.values()), self.is_relayed)
         return Phase(self.links, self.streams, size_bytes * self.phase.share / efficiency, latency_ps)
-
-
-def _passes_a_gpu(numbers: Sequence[int], cluster: Cluster) -> bool:
-    between = (cluster.links[number].target for number in numbers[:-1])
-    return any(cluster.nodes[node].get("kind") == "gpu" for node in between)
 
 
 def _delayed(phase: Phase, by_ps: int) -> Phase:

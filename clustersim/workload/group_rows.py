@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from clustersim.ops import Exchange, Kind
+from clustersim.ops import Action, Kind
 from clustersim.workload.calls import Call, RankCalls
 from clustersim.workload.opcost import OpCosts
 from clustersim.workload.rows import Row
@@ -44,40 +44,51 @@ def with_group_exchanges(rows: Sequence[Row], op_costs: OpCosts, options: GroupO
     for row in rows:
         beside: list[int] = []
         after: list[int] = []
-        for kind, exchange in _exchanges(row, op_costs, options):
-            number = calls.add(_call(row, kind, exchange))
+        for exchange in _exchanges(row, op_costs, options):
+            number = calls.add(exchange)
             is_hidden = row.kind is Kind.FB or (options.overlap_tp and exchange.axis == "tp")
             (beside if is_hidden else after).append(number)
-        result += _surrounded(row, tuple(beside), after) if beside or after else [row]
+        if beside or after:
+            parts = _parts_at_end(result)
+            del result[len(result) - len(parts) :]
+            result += _surrounded([*parts, row], tuple(beside), after)
+        else:
+            result.append(row)
     return result
 
 
-def _exchanges(row: Row, op_costs: OpCosts, options: GroupOptions) -> Iterator[tuple[Kind, Exchange]]:
-    """Yield what a row exchanges, each with the kind of op that it belongs to."""
-    found = [(kind, row.stage, row.microbatch) for kind in _EXCHANGES_OF.get(row.kind, ())]
+def _exchanges(row: Row, op_costs: OpCosts, options: GroupOptions) -> Iterator[Call]:
+    """Yield the calls that a row makes, each under the op that it belongs to."""
+    owners = [(kind, Action(row.kind, row.stage, row.microbatch)) for kind in _EXCHANGES_OF.get(row.kind, ())]
+    if row.kind in (Kind.FB, Kind.RECOMPUTE):
+        owners = [(kind, owner._replace(kind=kind)) for kind, owner in owners]
     if row.backward is not None:
-        found += [(kind, row.backward.stage, row.backward.microbatch) for kind in (Kind.I, Kind.W)]
-    for kind, stage, microbatch in found:
-        for exchange in op_costs.exchanges(kind, stage, microbatch):
+        owners += [(kind, row.backward) for kind in (Kind.I, Kind.W)]
+    for kind, owner in owners:
+        for exchange in op_costs.exchanges(kind, owner.stage, owner.microbatch):
             if exchange.axis in options.axes:
-                yield kind, exchange
+                yield Call(exchange.axis, exchange.operation, exchange.size_bytes, exchange.num_calls, *owner)
 
 
-def _call(row: Row, kind: Kind, exchange: Exchange) -> Call:
-    owner = kind if row.kind in (Kind.FB, Kind.RECOMPUTE) else row.kind
-    return Call(
-        exchange.axis, exchange.operation, exchange.size_bytes, exchange.num_calls, owner, row.stage, row.microbatch
-    )
+def _parts_at_end(rows: Sequence[Row]) -> list[Row]:
+    """Return the last of `rows` that are the first parts of the op that comes next, one a bucket of gradients."""
+    first = len(rows)
+    while first and rows[first - 1].kind is Kind.PART:
+        first -= 1
+    return list(rows[first:])
 
 
-def _surrounded(row: Row, beside: tuple[int, ...], after: list[int]) -> list[Row]:
-    """Return a row with the calls that run beside it and those that follow it; the last row takes over its sends."""
-    place = Row(Kind.COLLECTIVE, row.stage, row.microbatch)
-    before = [place._replace(joins=beside, waits_for=row.waits_for)] if beside else []
-    op = row._replace(waits_for=() if beside else row.waits_for, sends=(), joins=(*row.joins, *after[:1]))
+def _surrounded(op: Sequence[Row], beside: tuple[int, ...], after: list[int]) -> list[Row]:
+    """Return an op with the calls that run beside it and those that follow it; the last row takes over its sends."""
+    place = Row(Kind.COLLECTIVE, op[0].stage, op[0].microbatch)
+    rows = list(op)
+    if beside:
+        before = place._replace(joins=beside, waits_for=op[0].waits_for, awaits=op[0].awaits)
+        rows = [before, op[0]._replace(waits_for=(), awaits=()), *op[1:]]
+    sends = rows[-1].sends
+    rows[-1] = rows[-1]._replace(sends=(), joins=(*rows[-1].joins, *after[:1]))
     chain = [place._replace(awaits=(here,), joins=(there,)) for here, there in pairwise(after)]
-    last = place._replace(awaits=(*beside, *after[-1:]), sends=row.sends)
-    return [*before, op, *chain, last]
+    return [*rows, *chain, place._replace(awaits=(*beside, *after[-1:]), sends=sends)]
 
 
 def with_gathered_messages(rows: Sequence[Row], full_bytes: Mapping[int, int], calls: RankCalls) -> list[Row]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from clustersim.errors import Fault, ScenarioError
 from clustersim.ops import CollectivePlan, Group, Pipeline, Place
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.topology.cluster import Cluster
@@ -45,12 +46,17 @@ def job_groups(
 
     Raises
     ------
+    ScenarioError
+        Members of a group do not call for the same.
     UnroutableError
         Two GPUs of a group have no path between them.
     """
     groups = []
+    calls_of = {id(pipeline): _calls_of(pipeline) for pipeline in {id(one): one for one in pipelines}.values()}
     for axis, places in _places(parallelism, layout, pipelines):
-        kinds = _kinds(axis, places[0], pipelines[places[0].replica])
+        # Equal replicas share a pipeline: most groups have one set of calls.
+        members = dict.fromkeys((id(pipelines[place.replica]), place.pp_rank) for place in places)
+        kinds = _kinds(axis, [calls_of[pipeline].get((axis, pp_rank), []) for pipeline, pp_rank in members])
         if kinds:
             planner = GroupPlanner([gpus[place.replica][place.pp_rank] for place in places], cluster)
             groups.append(Group(axis, places, {kind: _plan(kind, planner) for kind in kinds}))
@@ -60,16 +66,27 @@ def job_groups(
 Kind = tuple[str, int, int]  # operation, size [bytes], repeats
 
 
-def _kinds(axis: str, place: Place, pipeline: Pipeline) -> list[Kind]:
+def _calls_of(pipeline: Pipeline) -> dict[tuple[str, int], list[Kind]]:
+    """Return what each rank calls for on each axis, in order; by (axis, pp_rank)."""
     calls = pipeline.calls
-    found = dict.fromkeys(
-        (operation, size_bytes, repeats)
-        for own_axis, pp_rank, operation, size_bytes, repeats in zip(
-            calls.axes, calls.pp_ranks, calls.operations, calls.sizes_bytes, calls.num_repeats, strict=True
+    found: dict[tuple[str, int], list[tuple[int, Kind]]] = {}
+    for axis, pp_rank, order, *kind in zip(
+        calls.axes, calls.pp_ranks, calls.orders, calls.operations, calls.sizes_bytes, calls.num_repeats, strict=True
+    ):
+        found.setdefault((axis, pp_rank), []).append((order, tuple(kind)))
+    return {place: [kind for _, kind in sorted(own)] for place, own in found.items()}
+
+
+def _kinds(axis: str, calls: Sequence[Sequence[Kind]]) -> list[Kind]:
+    """Return what members with these calls call for; of a short micro-batch, some call for fewer bytes than others."""
+    if len({tuple((operation, repeats) for operation, _, repeats in own) for own in calls}) > 1:
+        numbers = " and ".join(map(str, sorted({len(own) for own in calls})))
+        what = (
+            f"ranks of one {axis} group call for {numbers} collectives in a run, as their replicas have different "
+            "numbers of micro-batches; they would wait for one another for ever"
         )
-        if own_axis == axis and pp_rank == place.pp_rank
-    )
-    return list(found)
+        raise ScenarioError(Fault("batch.global_batch_size", what, hint="give every replica as many micro-batches"))
+    return list(dict.fromkeys(kind for own in calls for kind in own))
 
 
 def _plan(kind: Kind, planner: GroupPlanner) -> CollectivePlan:

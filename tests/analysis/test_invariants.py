@@ -34,6 +34,13 @@ def fair() -> Trace:
     return result(topology, parallelism={"pp": 2}, batch={"num_microbatches": 3}, schedule="gpipe").trace
 
 
+def with_groups() -> Trace:
+    """Return two tensor-parallel groups, each of which reduces twice after a forward."""
+    exchange = {"axis": "tp", "op": "forward", "collective": "all-reduce", "size": "1 MB"}
+    costs = {"forward": "1 ms", "input_grad": "1 ms", "weight_grad": "1 ms", "exchanges": [exchange, exchange]}
+    return result(SWITCHED, stage_costs=costs, parallelism={"tp": 2, "pp": 2}, batch={"num_microbatches": 2}).trace
+
+
 def with_memory() -> Trace:
     costs = equal_costs(2, 10, 10, 10, activation_bytes=4)
     return run_schedule(build_schedule("1f1b", Shape(2, 3)), costs)
@@ -62,6 +69,11 @@ BROKEN: dict[str, Callable[[], Trace | FlowTrace]] = {
     "time adds up": lambda: replace(fifo(), makespan_ps=fifo().makespan_ps - 1),
     "a rank does one thing at a time": lambda: changed(fifo(), "ops", "end_ps", 0, 1),
     "nothing starts before its inputs": lambda: changed(fifo(), "ops", "start_ps", last_of(Kind.F, fifo()), -(10**11)),
+    "nothing starts before its collectives": lambda: changed(
+        with_groups(), "ops", "start_ps", last_of(Kind.COLLECTIVE, with_groups()), -1
+    ),
+    "a collective is queued when all have called": lambda: changed(with_groups(), "collectives", "queued_ps", 0, -1),
+    "a group does one thing at a time": lambda: changed(with_groups(), "collectives", "end_ps", 0, 10**10),
     "transfers take their turn": lambda: changed(fifo(), "transfers", "first_hold_ps", 0, 10**11),
     "every rank takes in what is sent to it": lambda: changed(fifo(), "ops", "needs", 0, 1),
     "what is sent is received": lambda: changed(flows(), "transfers", "end_ps", 0, -(10**13)),
@@ -111,6 +123,37 @@ def test_a_trace_of_flows_that_is_a_little_off_breaks_its_law(
 ) -> None:
     with pytest.raises(InvariantError, match=f"  {law}: "):
         check_flows(changed(flows(), table, column, row, by))
+
+
+@pytest.mark.parametrize(
+    ("law", "table", "column", "row", "by"),
+    [
+        ("nothing starts before its collectives", "collectives", "end_ps", -1, 1),
+        ("a collective is queued when all have called", "collectives", "queued_ps", -1, 1),
+        ("a collective is queued when all have called", "ops", "joins", 0, 1),  # one call too many for the second
+        ("a collective is queued when all have called", "collectives", "group", 0, 1),
+        ("a group does one thing at a time", "collectives", "start_ps", 1, -1),
+        ("a group does one thing at a time", "collectives", "start_ps", 0, -1),  # before it is queued
+        ("a group does one thing at a time", "phases", "end_ps", 0, 1),
+        ("a group does one thing at a time", "phases", "start_ps", -1, -(10**12)),
+        ("a group does one thing at a time", "phases", "collective", 0, 1),
+    ],
+)
+def test_a_trace_of_collectives_that_is_a_little_off_breaks_its_law(
+    law: str, table: str, column: str, row: int, by: float
+) -> None:
+    check_invariants(with_groups())
+    with pytest.raises(InvariantError, match=f"  {law}: "):
+        check_invariants(changed(with_groups(), table, column, row, by))
+
+
+def test_a_call_that_nobody_makes_breaks_its_law() -> None:
+    trace = with_groups()
+    fewer = replace(
+        trace.ops, joins=trace.ops.joins[:-1], first_join=np.minimum(trace.ops.first_join, len(trace.ops.joins) - 1)
+    )
+    with pytest.raises(InvariantError, match="calls are made for collectives whose groups have"):
+        check_invariants(replace(trace, ops=fewer))
 
 
 def test_the_check_allows_no_more_than_a_byte_a_rate() -> None:
