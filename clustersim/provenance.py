@@ -12,6 +12,7 @@ import numpy as np
 
 from clustersim.result import CommunicationSummary, MemorySummary
 from clustersim.scenario.batch import deal_samples
+from clustersim.scenario.devices import load_device
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
 from clustersim.topology.cluster import Cluster
@@ -55,7 +56,7 @@ def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:
     if scenario.schedule.rules.is_continuous:
         barrier = f"{scenario.schedule.label} never flushes: no barrier, whatever the scenario says, before"
     constraints = [
-        "stage costs are as given in the scenario (assumed), the same for every full micro-batch",
+        *_costs(scenario),
         f"point-to-point is {runtime.p2p}; {barrier} the optimizer step",
         *_sharing(trace),
         f"every GPU is simulated: {len(trace.ranks)} of them, no folding",
@@ -82,6 +83,20 @@ def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:
 def _axes(trace: Trace) -> set[str]:
     """Return the axes on which there were collectives."""
     return {AXES[number] for number in set(trace.collectives.axis.tolist())}
+
+
+def _costs(scenario: Scenario) -> Iterator[str]:
+    """Yield where the costs of stages come from: given, or derived from a model."""
+    if scenario.model is None:
+        yield "stage costs are as given in the scenario (assumed), the same for every full micro-batch"
+        return
+    name = scenario.cluster.topology.device
+    kernels = load_device(name).kernels if name else None
+    yield (
+        f"stage costs are derived from the model: operators one after the other on {name}, each the longer of its FLOP "
+        "and its bytes, at the shares of the device's peaks in its file" + (f" ({kernels.source})" if kernels else "")
+    )
+    yield "MFU and HFU count full attention and take the peak of the number format of the linear layers"
 
 
 def _sharing(trace: Trace) -> Iterator[str]:

@@ -33,6 +33,7 @@ from clustersim.result import (
     TimeSummary,
 )
 from clustersim.scenario.devices import load_device
+from clustersim.scenario.fabrics import HostedFabric
 from clustersim.scenario.load import load_scenario
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
@@ -82,6 +83,20 @@ def simulate(
     job = build_job(scenario, cluster, plugins)
     trace = run(job, cluster, limits)
     return measure(scenario, cluster, job, trace, started_s)
+
+
+def simulate_representatives(scenario: Scenario) -> Trace:
+    """Return the trace of the first replicas alone, the others taken to do the same and to keep out of their way.
+
+    One replica stands for all where every GPU has a NIC of its own; where several share one, as many as a node has
+    GPUs. So it takes about the time of one pipeline, however many GPUs there are, and gives what :func:`simulate` gives
+    on a fabric that blocks nothing, ranks placed in their usual order.
+    """
+    fabric = scenario.cluster.topology
+    shares_nics = isinstance(fabric, HostedFabric) and fabric.nics_per_node < fabric.gpus_per_node
+    num_simulated = fabric.gpus_per_node if isinstance(fabric, HostedFabric) and shares_nics else 1
+    cluster = build_cluster(fabric)
+    return run(build_job(scenario, cluster, num_simulated=num_simulated), cluster)
 
 
 def costed_schedules(scenario: Scenario) -> list[CostedSchedule]:

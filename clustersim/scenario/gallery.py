@@ -7,13 +7,14 @@ from typing import Literal
 
 from clustersim.scenario.document import READERS
 
-Kind = Literal["topologies", "scenarios", "devices", "models"]
+Kind = Literal["topologies", "scenarios", "devices", "models", "measurements"]
 
 _FOLDERS: dict[Kind, str] = {
     "topologies": "topologies",
     "scenarios": "scenarios",
     "devices": "topologies/devices",
     "models": "scenarios/models",
+    "measurements": "scenarios/measurements",
 }
 _PACKAGE = Path(__file__).resolve().parent.parent
 
