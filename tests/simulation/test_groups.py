@@ -85,6 +85,8 @@ def test_buckets_of_gradients_are_reduced_beside_the_last_backward() -> None:
     assert at_the_end.step_time_s == 3 + 4
     assert at_the_end.time_s.exposed_communication == 4
     assert [run.communication.by_axis["dp"].bytes for run in (overlapped, at_the_end)] == [8 * GB, 8 * GB]
+    # A bucket that waits for the one before it keeps nobody busy twice.
+    assert [run.communication.by_axis["dp"].busy_s for run in (overlapped, at_the_end)] == [4, 4]
 
 
 def test_an_exchange_beside_a_backward_begins_with_the_first_bucket_of_its_gradients() -> None:
