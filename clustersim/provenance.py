@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+
 from clustersim.result import CommunicationSummary, MemorySummary
 from clustersim.scenario.batch import deal_samples
 from clustersim.scenario.spec import Scenario
@@ -133,6 +135,7 @@ def warnings_of(
             f"{len(overruled)} links written `sharing: fifo` were shared fairly, as others on the same routes are; "
             f"the first is {overruled[0]}"
         )
+    yield from _stragglers(cluster, trace)
     if scenario.parallelism.zero_stage == 3:
         yield "zero_stage 3 is run as 2: weights are gathered once a step, not before every op"
     unused = len(cluster.gpus) - parallelism.num_gpus
@@ -141,6 +144,29 @@ def warnings_of(
     if memory.fits is False and memory.capacity_bytes is not None:
         over_gib, capacity_gib = (memory.peak_bytes - memory.capacity_bytes) / _GIB, memory.capacity_bytes / _GIB
         yield f"does not fit in memory: {over_gib:.2f} GiB over the capacity of {capacity_gib:.2f} GiB"
+
+
+def _stragglers(cluster: Cluster, trace: Trace) -> Iterator[str]:
+    """Yield which GPUs compute slowly, and how much longer the slowest of their ranks is at work."""
+    slowdowns = {row: float(cluster.slowdown(gpu)) for row, gpu in enumerate(trace.ranks.gpu.tolist())}
+    slow = {row: slowdown for row, slowdown in slowdowns.items() if slowdown > 1}
+    if not slow:
+        return
+    durations_ps = trace.ops.end_ps - trace.ops.start_ps
+    compute_ps = np.bincount(trace.ops.rank_index, durations_ps, minlength=len(trace.ranks))
+    extra_s = {row: compute_ps[row] * (1 - 1 / slowdown) / PS_PER_S for row, slowdown in slow.items()}
+    worst = max(extra_s, key=lambda row: extra_s[row])
+    gpu = int(trace.ranks.gpu[worst])
+    host = cluster.nodes[cluster.gpus[gpu]].get("host", cluster.gpus[gpu])
+    yield (
+        f"{len(slow)} of {len(trace.ranks)} GPUs compute slowly, up to {max(slow.values()):g} times as long: rank "
+        f"{int(trace.ranks.rank[worst])} on {host} is {_ms(extra_s[worst] / trace.num_steps)} a step longer at work, "
+        "and others wait for it"
+    )
+
+
+def _ms(time_s: float) -> str:
+    return f"{1000 * time_s:.3g} ms"
 
 
 _NAMES = {
@@ -159,6 +185,6 @@ def _collisions(communication: CommunicationSummary) -> Iterator[str]:
         busy_s = communication.by_axis[entry.axis].busy_s
         if entry.axis != entry.by and busy_s and entry.lost_s / busy_s >= _WORTH_SAYING:
             yield (
-                f"{_NAMES[entry.axis]} were slowed down by {_NAMES[entry.by]}: they lost {entry.lost_s:.3g} s of "
-                f"{busy_s:.3g} s a GPU and step to it, most at {entry.link}"
+                f"{_NAMES[entry.axis]} were slowed down by {_NAMES[entry.by]}: they lost {_ms(entry.lost_s)} of "
+                f"{_ms(busy_s)} a GPU and step to it, most at {entry.link}"
             )

@@ -32,11 +32,11 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "validate": ("clustersim.cli.scenarios", "validate", "Check scenario files and report every mistake."),
     "show": ("clustersim.cli.scenarios", "show", "Show a scenario with all values resolved, and their origins."),
     "schedule": ("clustersim.cli.schedules", "schedule", "Print the order of a schedule."),
-    "list": ("clustersim.cli.catalogue", "list_names", "List schedules, topologies, devices or scenarios."),
+    "list": ("clustersim.cli.catalogue", "list_names", "List schedules, topologies, models, devices or scenarios."),
     "describe": ("clustersim.cli.topologies", "describe", "Describe a topology: its picture, parts and bandwidths."),
     "network": ("clustersim.cli.network", "network", "Run a list of flows on a topology: when each of them ends."),
     "collective": ("clustersim.cli.collective", "collective", "Time a collective on a topology, as nccl-tests do."),
-    "import": ("clustersim.cli.imports", "import_", "Import a topology from nvidia-smi, NCCL or Slurm."),
+    "import": ("clustersim.cli.imports", "import_", "Import a topology, a model or a job from other tools."),
     "schema": ("clustersim.cli.schemas", "schema", "Print the JSON Schema of a file format."),
 }
 """verb -> (module, name of its click command there, one line of help)."""

@@ -60,8 +60,16 @@ def _scenarios() -> list[Entry]:
 
 
 def _models() -> list[Entry]:
-    click.echo("there are no models in this version: give a scenario `stage_costs`", err=True)
-    return []
+    from clustersim.scenario.gallery import gallery_file
+    from clustersim.scenario.models import load_model, model_names
+    from clustersim.workload.model.parameters import active_parameters, parameters
+
+    entries = []
+    for name in model_names():
+        path, model = gallery_file("models", name), load_model(name)
+        counts = {"parameters": parameters(model).total, "active_parameters": active_parameters(model)}
+        entries.append({"name": name, "description": _first_comment(path) if path else "", **counts})
+    return entries
 
 
 KINDS: dict[str, Callable[[], list[Entry]]] = {

@@ -1,4 +1,4 @@
-"""The verb that reads what other tools print of a machine or a cluster, and writes a topology."""
+"""The verb that reads what other tools write of a machine, a cluster, a model or a job."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from clustersim.cli.options import common_options
+from clustersim.cli.options import common_options, output_option
 from clustersim.cli.output import emit_text
 
 if TYPE_CHECKING:
+    from clustersim.scenario.importers import Imported
     from clustersim.topology.drawn_graph import DrawnGraph
     from clustersim.topology.importers import Asked
 
@@ -93,6 +94,36 @@ def slurm(file: str, device: str | None, output: str | None, **answers: Any) -> 
     _import(import_slurm, "Slurm's topology", file, device, output, answers)
 
 
+@import_.command()
+@click.argument("file")
+@click.option("--seq-length", type=click.IntRange(1), help="Tokens of a sample; absent: the most that the model takes.")
+@output_option
+@common_options
+def hf(file: str, output: str | None, seq_length: int | None) -> None:
+    """Import a model from Hugging Face's config.json as the `model` of a scenario ("-" reads standard input)."""
+    from clustersim.scenario.importers import import_hugging_face
+
+    _write(import_hugging_face(file, _read(file), seq_length), "Hugging Face's", file, output)
+
+
+@import_.command()
+@click.argument("file")
+@click.option("--vocab-size", type=click.IntRange(1), help="Size of the vocabulary, if the tokenizer alone tells it.")
+@output_option
+@common_options
+def megatron(file: str, output: str | None, vocab_size: int | None) -> None:
+    """Import the flags in a Megatron launch script, which is read and never run, as sections of a scenario."""
+    from clustersim.scenario.importers import import_megatron
+
+    _write(import_megatron(file, _read(file), vocab_size), "Megatron's flags in", file, output)
+
+
+def _write(imported: Imported, what: str, file: str, output: str | None) -> None:
+    from clustersim.scenario.importers import scenario_text
+
+    emit_text(scenario_text(imported, f"Imported from {what} {Path(file).name}."), output)
+
+
 def _import(
     importer: Callable[[str, str, Asked], DrawnGraph],
     what: str,
@@ -121,14 +152,11 @@ def _import(
 
 def _read(file: str) -> str:
     """Return the text of a file, or of standard input."""
-    from clustersim.errors import Fault, TopologyError
     from clustersim.scenario.document import read_bytes
+    from clustersim.scenario.text import decoded
 
     data = sys.stdin.buffer.read() if file == _STANDARD_INPUT else read_bytes(Path(file), file, None)
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise TopologyError(Fault(file, f"not UTF-8 text: byte 0x{data[error.start]:02x}")) from None
+    return decoded(file, data)
 
 
 def _check_device(device: str | None) -> None:

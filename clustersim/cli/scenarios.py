@@ -57,10 +57,10 @@ def _fault(fault: Fault) -> dict[str, Any]:
 def _check_graph(scenario: Scenario) -> None:
     """Read a graph file, which says only then how many GPUs there are; other topologies are checked by now."""
     if scenario.cluster.topology.num_gpus is None:
-        from clustersim.topology.placement import place
         from clustersim.topology.table import build_cluster
+        from clustersim.workload.job import gpus_of_ranks
 
-        place(scenario.cluster.placement, scenario.parallelism.num_gpus, build_cluster(scenario.cluster.topology))
+        gpus_of_ranks(scenario, scenario.parallelism.num_gpus, build_cluster(scenario.cluster.topology))
 
 
 @click.command()

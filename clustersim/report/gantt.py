@@ -79,7 +79,8 @@ def _typical_columns(trace: Trace, num_columns: int) -> float:
 def _kinds(trace: Trace, waits: Waits, rank_index: int, edges: Ints, by_share: bool) -> str:
     first, last = trace.ranks.first_op[rank_index : rank_index + 2]
     ops = trace.ops
-    start_ps, end_ps, kind = ops.start_ps[first:last], ops.end_ps[first:last], ops.kind[first:last]
+    start_ps, end_ps = ops.start_ps[first:last], ops.end_ps[first:last]
+    kind = ops.kind[_whole_op(trace)][first:last]
     covered = {
         letter: _covered(start_ps[kind == value], end_ps[kind == value], edges) for value, letter in LETTERS.items()
     }
@@ -91,6 +92,13 @@ def _kinds(trace: Trace, waits: Waits, rank_index: int, edges: Ints, by_share: b
     if by_share:
         return _by_share(letters, filled)
     return "".join(letters[most] for most in np.argmax(filled, axis=0))
+
+
+def _whole_op(trace: Trace) -> Ints:
+    """Return for each row the one that it is shown as: for a part of a backward the backward, for others itself."""
+    rows = np.arange(len(trace.ops))
+    whole = np.where(trace.ops.kind == Kind.PART, len(rows), rows)
+    return np.minimum.accumulate(whole[::-1])[::-1]
 
 
 def _by_share(letters: Sequence[str], covered: NDArray[np.float64]) -> str:
@@ -122,7 +130,7 @@ def _covered(start_ps: Ints, end_ps: Ints, edges: Ints) -> Ints:
 def _labelled(trace: Trace, rank_index: int, edges: Ints, kinds: str, fill: str) -> str:
     first, last = trace.ranks.first_op[rank_index : rank_index + 2]
     middle = (edges[:-1] + edges[1:]) // 2
-    at_middle = first + np.searchsorted(trace.ops.start_ps[first:last], middle, side="right") - 1
+    at_middle = _whole_op(trace)[first + np.searchsorted(trace.ops.start_ps[first:last], middle, side="right") - 1]
     cells = list(kinds)
     column = 0
     while column < len(cells):

@@ -13,6 +13,7 @@ import numpy as np
 
 from clustersim.analysis.bubble import rank_times
 from clustersim.analysis.memory import activation_curve, measure_memory
+from clustersim.analysis.utilization import load_curve
 from clustersim.analysis.waits import find_waits
 from clustersim.errors import Fault, InputError
 from clustersim.ops import Kind
@@ -136,6 +137,36 @@ def _transfers(trace: Trace) -> dict[str, Column]:
     }
 
 
+def _collectives(trace: Trace) -> dict[str, Column]:
+    collectives = trace.collectives
+    rows = np.arange(len(collectives))
+    members = [" ".join(str(int(trace.ranks.rank[row])) for row in group) for group in trace.groups]
+    return {
+        "axis": Names(collectives.axis, AXES),
+        "operation": Names(rows, collectives.operation),
+        "algorithm": Names(rows, collectives.algorithm),
+        "kind": Names(collectives.kind, [kind.name for kind in Kind]),
+        "stage": OrNothing(collectives.stage),
+        "microbatch": OrNothing(collectives.microbatch),
+        "step": collectives.step,
+        "size_bytes": collectives.size_bytes,
+        "num_repeats": collectives.num_repeats,
+        "queued_ps": collectives.queued_ps,
+        "start_ps": collectives.start_ps,
+        "end_ps": collectives.end_ps,
+        "ranks": Names(collectives.group, members),
+    }
+
+
+def _link_load(trace: Trace) -> dict[str, Column]:
+    curve = load_curve(trace)
+    return {
+        "link": Names(curve.link, trace.links.name),
+        "time_ps": curve.time_ps,
+        "bytes_per_s": np.rint(curve.bytes_per_s).astype(np.int64),
+    }
+
+
 def _links(trace: Trace) -> dict[str, Column]:
     links = trace.links
     return {
@@ -183,7 +214,9 @@ def _ranks(trace: Trace) -> dict[str, Column]:
 _TABLES: dict[str, Callable[[Trace], dict[str, Column]]] = {
     "ops": _ops,
     "transfers": _transfers,
+    "collectives": _collectives,
     "links": _links,
+    "link_load": _link_load,
     "memory": _memory,
     "ranks": _ranks,
 }

@@ -154,12 +154,14 @@ def _communication(result: Result) -> Iterator[RenderableType]:
     if not used:
         yield Paragraph("no bytes and no time: messages are empty, or there are none")
         return
+    slowed = [Column("slowed/GPU", [seconds(axis.slowed_s) for axis in used.values()], rank=2)]
     yield Table(
         [
             Column("axis", list(used), left=True),
             Column("bytes", [size(axis.bytes) for axis in used.values()]),
             Column("busy/GPU", [seconds(axis.busy_s) for axis in used.values()], rank=1),
             Column("exposed/GPU", [seconds(axis.exposed_s) for axis in used.values()]),
+            *(slowed if any(axis.slowed_s for axis in used.values()) else []),
         ]
     )
     yield from _links(result)

@@ -12,7 +12,7 @@ from clustersim.scenario.node import MAX_BYTES, Node
 from clustersim.scenario.read_json import read_json
 from clustersim.scenario.read_toml import read_toml
 from clustersim.scenario.read_yaml import read_yaml
-from clustersim.scenario.text import Text
+from clustersim.scenario.text import Text, decoded
 
 READERS: dict[str, Callable[[Text], Node]] = {
     ".yaml": read_yaml,
@@ -80,12 +80,7 @@ def read_bytes(path: FilePath, name: str, fault: Fault | None, max_bytes: int = 
 
 def decode(data: bytes, name: str) -> Text:
     """Return the text in a file, which is UTF-8 without control characters."""
-    try:
-        return Text(name, data.decode())
-    except UnicodeDecodeError as error:
-        place = Text(name, data[: error.start].decode())
-        what = f"not UTF-8 text: byte 0x{data[error.start]:02x}"
-        raise place.error(len(place.text), what, hint="save the file as UTF-8") from None
+    return Text(name, decoded(name, data))
 
 
 def _error(fault: Fault | None, name: str, what: str) -> ScenarioError:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -93,6 +94,15 @@ def fault_of(finding: Finding, root: Node) -> Fault:
     """Return the fault of `finding` in the document `root`."""
     place = locate(root, finding.path)
     return Fault(place.written, finding.what, place.nearest, finding.hint)
+
+
+def with_positions(faults: Iterable[Fault], root: Node) -> tuple[Fault, ...]:
+    """Return faults that were found once the document was read, those without a position at the key that they name."""
+    places = ((fault, locate(root, tuple(fault.where.split(".")))) for fault in faults)
+    return tuple(
+        fault if fault.position else replace(fault, where=place.written, position=place.nearest)
+        for fault, place in places
+    )
 
 
 def _path(root: Node, loc: tuple[str | int, ...]) -> Path:

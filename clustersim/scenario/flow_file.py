@@ -15,6 +15,7 @@ COLUMNS = ("source", "destination", "bytes", "start_s")
 MAX_BYTES = 100 * 10**6
 MAX_FAULTS = 100
 _WHOLE = re.compile(r"\d{1,18}", re.ASCII)
+_NUMBER = re.compile(r"[-+]?[\d.]+(?:[eE][+-]?\d+)?", re.ASCII)
 _SECONDS = re.compile(r"(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?", re.ASCII)
 
 
@@ -57,7 +58,8 @@ def read_flows(file: str, num_gpus: int) -> list[FlowRow]:
         if line.strip()
     ]
     if not lines:
-        raise InputError(Fault(file, f"the file is empty; its first line names the columns: {','.join(COLUMNS)}"))
+        what = f"the file is empty; its first line names the columns: {','.join(COLUMNS)}"
+        raise InputError(Fault("", what, Position(file, 1, 1)))
     header = _cells(file, *lines[0])
     faults = list(_header_faults(header))
     if faults:
@@ -73,7 +75,7 @@ def read_flows(file: str, num_gpus: int) -> list[FlowRow]:
     if faults:
         raise InputError(faults[:MAX_FAULTS])
     if not flows:
-        raise InputError(Fault(file, "there is no flow under the names of the columns"))
+        raise InputError(Fault("", "there is no flow under the names of the columns", header[0].position))
     return flows
 
 
@@ -116,6 +118,8 @@ def _flow(names: list[str], cells: list[_Cell], num_gpus: int, faults: list[Faul
 
 def _value(name: str, text: str, num_gpus: int) -> int:
     if name == "bytes":
+        if _NUMBER.fullmatch(text) and not _WHOLE.fullmatch(text):
+            raise ValueError(f"got {text!r}; bytes are a whole number from 0, or a size with its unit, such as 80 GiB")
         return parse_size_bytes(f"{text} B" if _WHOLE.fullmatch(text) else text)
     if name == "start_s":
         if not _SECONDS.fullmatch(text):

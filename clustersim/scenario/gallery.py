@@ -1,4 +1,4 @@
-"""The gallery: topologies, devices and scenarios that come with clustersim, each a file that users may copy."""
+"""The gallery: topologies, devices, models and scenarios that come with clustersim, each a file that users may copy."""
 
 from __future__ import annotations
 
@@ -7,9 +7,14 @@ from typing import Literal
 
 from clustersim.scenario.document import READERS
 
-Kind = Literal["topologies", "scenarios", "devices"]
+Kind = Literal["topologies", "scenarios", "devices", "models"]
 
-_FOLDERS: dict[Kind, str] = {"topologies": "topologies", "scenarios": "scenarios", "devices": "topologies/devices"}
+_FOLDERS: dict[Kind, str] = {
+    "topologies": "topologies",
+    "scenarios": "scenarios",
+    "devices": "topologies/devices",
+    "models": "scenarios/models",
+}
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 

@@ -16,14 +16,14 @@ _WORD = re.compile(r"[-+]?[A-Za-z]+")
 _WORDS: dict[str, Scalar] = {"null": None, "true": True, "false": False}
 
 
-def read_json(text: Text) -> Node:
+def read_json(text: Text, max_values: int = MAX_NODES) -> Node:
     """Return the tree of a JSON document; ScenarioError says what is not JSON, or not allowed here."""
-    return _Parser(text).document()
+    return _Parser(text, max_values).document()
 
 
 class _Parser:
-    def __init__(self, text: Text) -> None:
-        self.text = text
+    def __init__(self, text: Text, max_values: int) -> None:
+        self.text, self.max_values = text, max_values
         self.offset = 0
         self.num_nodes = 0
 
@@ -64,8 +64,8 @@ class _Parser:
         self.num_nodes += 1
         if depth > MAX_DEPTH:
             raise self.text.error(start, f"values are nested deeper than {MAX_DEPTH} levels")
-        if self.num_nodes > MAX_NODES:
-            raise self.text.error(start, f"more than {MAX_NODES:,} values")
+        if self.num_nodes > self.max_values:
+            raise self.text.error(start, f"more than {self.max_values:,} values")
         position = self.text.at_offset(start)
         if character == "{":
             return Node(self._entries(depth), position)

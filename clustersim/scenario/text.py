@@ -12,6 +12,17 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]
 _LONGEST_SHOWN = 200  # a longer source line says nothing to a reader, and may be the whole document
 
 
+def decoded(name: str, data: bytes) -> str:
+    """Return the text in a file that is UTF-8; ScenarioError says where it is not."""
+    try:
+        return data.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode().removeprefix("\ufeff")
+        place = Position(name, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        what = f"not UTF-8 text: byte 0x{data[error.start]:02x}"
+        raise ScenarioError(Fault("", what, place, "save the file as UTF-8")) from None
+
+
 class Text:
     """A document's text under the name that messages give it."""
 

@@ -14,6 +14,8 @@ from clustersim.errors import Fault, TopologyError, UnroutableError
 from clustersim.scenario.fabrics import Library, LinkSpec
 from clustersim.scenario.units import PS_PER_S
 
+MAX_SLOWDOWN = 1000
+
 Router = Callable[[int, int], tuple[int, ...] | None]
 
 
@@ -113,6 +115,24 @@ class Cluster:
         """Device name of each GPU, by GPU number; None where the topology names none."""
         devices = (self.nodes[gpu].get("device") for gpu in self.gpus)
         return tuple(device if isinstance(device, str) else None for device in devices)
+
+    def slowdown(self, gpu: int) -> Fraction:
+        """Return how many times as long compute takes on a GPU.
+
+        Raises
+        ------
+        TopologyError
+            What the topology says of it is no number from 1 to 1,000.
+        """
+        given = self.nodes[self.gpus[gpu]].get("slowdown", 1)
+        try:
+            slowdown = Fraction(str(given))
+        except ValueError:
+            slowdown = Fraction(0)
+        if not 1 <= slowdown <= MAX_SLOWDOWN:
+            what = f"slowdown: got {given!r}; it is a number from 1 to {MAX_SLOWDOWN}"
+            raise TopologyError(Fault(f"node {self.gpus[gpu]}", what))
+        return slowdown
 
     def route(self, source_gpu: int, destination_gpu: int) -> tuple[int, ...]:
         """Return the ids of the links from one GPU to another, in order; none for a GPU to itself.

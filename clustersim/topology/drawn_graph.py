@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from clustersim.errors import Position
+
+MAX_FAULTS = 100
+"""Of a file, so many are told."""
+
+Locate = Callable[[Literal["nodes", "edges"], int, str], Position | None]
+"""Where the node or edge of a number stands, or one of its attributes; an empty attribute is the whole of it."""
+
+
+def nowhere(_list: str, _index: int, _attribute: str) -> None:
+    """Return no position: of a graph that was not read from a file of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +46,4 @@ class DrawnGraph:
 
     nodes: tuple[DrawnNode, ...]
     edges: tuple[DrawnEdge, ...]
+    locate: Locate = field(default=nowhere, compare=False, repr=False)

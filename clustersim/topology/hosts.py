@@ -103,6 +103,8 @@ class Hosts:
             attributes = gpu_attributes(spec.of_node(node, "device"), host=f"node{node}")
             if self.gpus_per_domain != spec.gpus_per_node:
                 attributes["domain"] = f"{self.domain_prefix}{node * spec.gpus_per_node // self.gpus_per_domain}"
+            if slowdown := spec.override_by_node.get(node, {}).get("slowdown"):
+                attributes["slowdown"] = slowdown
             if node in reserved:
                 attributes["reserved"] = True
             first = node * spec.gpus_per_node

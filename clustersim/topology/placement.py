@@ -42,13 +42,7 @@ class Host:
 
 
 def hosts_of(cluster: Cluster) -> tuple[Host, ...]:
-    """Return the hosts of a cluster, in the order of their first GPUs.
-
-    Raises
-    ------
-    TopologyError
-        A rail that is no whole number.
-    """
+    """Return the hosts of a cluster, in the order of their first GPUs."""
     gpus_by_name: dict[str, list[int]] = {}
     for gpu, node in enumerate(cluster.gpus):
         gpus_by_name.setdefault(str(cluster.nodes[node].get("host", node)), []).append(gpu)
@@ -65,17 +59,12 @@ def hosts_of(cluster: Cluster) -> tuple[Host, ...]:
 
 
 def _rail(cluster: Cluster, gpu: int, place: int) -> int:
-    rail = cluster.nodes[cluster.gpus[gpu]].get("rail", place)
-    if isinstance(rail, int) or (isinstance(rail, str) and rail.isdecimal() and len(rail) < 10):
-        return int(rail)
-    raise TopologyError(Fault(f"node {cluster.gpus[gpu]}", f"rail: got {rail!r}; a rail is a whole number from 0"))
+    rail = cluster.nodes[cluster.gpus[gpu]].get("rail")
+    return rail if isinstance(rail, int) else place
 
 
 def _is_reserved(cluster: Cluster, gpu: int) -> bool:
-    reserved = cluster.nodes[cluster.gpus[gpu]].get("reserved", False)
-    if str(reserved).lower() not in ("true", "false"):
-        raise TopologyError(Fault(f"node {cluster.gpus[gpu]}", f"reserved: got {reserved!r}; it is true or false"))
-    return str(reserved).lower() == "true"
+    return cluster.nodes[cluster.gpus[gpu]].get("reserved") is True
 
 
 def contiguous(hosts: Sequence[Host], seed: int) -> tuple[int, ...]:  # noqa: ARG001
@@ -164,10 +153,10 @@ def _usable_hosts(placement: Placement, hosts: Sequence[Host]) -> list[Host]:
 
 
 def _named_hosts(key: str, texts: Sequence[str], by_name: dict[str, Host], faults: list[Fault]) -> Iterator[Host]:
-    for text in texts:
+    for index, text in enumerate(texts):
         for name in expand_hosts(text, by_name.__contains__):
             if name in by_name:
                 yield by_name[name]
                 continue
             hint = nearest(name, list(by_name)) if len(by_name) <= _MAX_NAMES_TO_SEARCH else ""
-            faults.append(Fault(f"cluster.placement.{key}", f"the topology has no host '{name}'", hint=hint))
+            faults.append(Fault(f"cluster.placement.{key}.{index}", f"the topology has no host '{name}'", hint=hint))

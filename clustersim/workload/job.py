@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 
-from clustersim.errors import Fault, ScenarioError
+from clustersim.errors import Fault, ScenarioError, TopologyError
 from clustersim.ops import CostedSchedule, Job, Pipeline, Plugin, StageCosts
 from clustersim.scenario.batch import ReplicaBatch, deal_samples
+from clustersim.scenario.faults import with_positions
 from clustersim.scenario.spec import Scenario
 from clustersim.schedules.activation_limit import footprints
 from clustersim.schedules.check import microbatches_by_chain
@@ -18,6 +20,7 @@ from clustersim.workload.group_rows import GroupOptions
 from clustersim.workload.groups import job_groups
 from clustersim.workload.hops import with_hops
 from clustersim.workload.lowering import StepOptions, lower
+from clustersim.workload.slow import slowed
 from clustersim.workload.stages import costs_of, policy_of, schedule_of, stage_costs, static_bytes
 
 # Sums over a run must stay within an int64.
@@ -36,7 +39,7 @@ def build_job(scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin
     """
     parallelism = scenario.parallelism
     layout = RankLayout(parallelism.tp, parallelism.cp, parallelism.dp, parallelism.pp, parallelism.order)
-    gpu_by_rank = place(scenario.cluster.placement, layout.num_ranks, cluster, scenario.seed)
+    gpu_by_rank = gpus_of_ranks(scenario, layout.num_ranks, cluster)
     shares = deal_samples(scenario.batch, parallelism.dp)
     replicas = [
         (share, tuple(layout.rank(RankCoordinates(tp, cp, dp, pp)) for pp in range(parallelism.pp)))
@@ -49,9 +52,16 @@ def build_job(scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin
     pipeline_by_share = {share: _pipeline(scenario, share, plugins, costs) for share in dict.fromkeys(shares)}
     schedules = {share: pipeline.schedule for share, pipeline in pipeline_by_share.items()}
     static_by_share = {share: static_bytes(s, costs_of(scenario, s)) for share, s in schedules.items()}
-    pipelines = tuple(pipeline_by_share[share] for share, _ in replicas)
+    on_gpus: dict[tuple[ReplicaBatch, tuple[Fraction, ...]], Pipeline] = {}
+    pipelines: list[Pipeline] = []
+    for (share, _), own_gpus in zip(replicas, gpus, strict=True):
+        key = (share, tuple(cluster.slowdown(gpu) for gpu in own_gpus))
+        if key not in on_gpus:
+            on_gpus[key] = slowed(pipeline_by_share[share], key[1])
+            _require_countable(on_gpus[key])
+        pipelines.append(on_gpus[key])
     return Job(
-        pipelines=pipelines,
+        pipelines=tuple(pipelines),
         ranks=tuple(ranks for _, ranks in replicas),
         gpus=gpus,
         blocking=scenario.runtime.p2p == "blocking",
@@ -60,6 +70,22 @@ def build_job(scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin
         policy=policy_of(scenario),
         groups=job_groups(parallelism, layout, pipelines, gpus, cluster),
     )
+
+
+def gpus_of_ranks(scenario: Scenario, num_ranks: int, cluster: Cluster) -> tuple[int, ...]:
+    """Return the GPU of each rank; what is wrong with the placement is told where it stands in the scenario.
+
+    Raises
+    ------
+    ScenarioError, TopologyError
+        As `place` does.
+    """
+    try:
+        return place(scenario.cluster.placement, num_ranks, cluster, scenario.seed)
+    except (ScenarioError, TopologyError) as error:
+        if scenario.loaded_from is None:
+            raise
+        raise type(error)(with_positions(error.faults, scenario.loaded_from.root)) from None
 
 
 def _costs_to_look_at(scenario: Scenario, cluster: Cluster, gpus: Sequence[int]) -> tuple[StageCosts, ...]:
@@ -75,13 +101,16 @@ def _pipeline(
 ) -> Pipeline:
     options = _step_options(scenario)
     schedule = schedule_of(scenario, share.num_microbatches, plugins, costs)
-    pipeline = lower(schedule, costs_of(scenario, schedule), share.last_fraction, options)
+    return lower(schedule, costs_of(scenario, schedule), share.last_fraction, options)
+
+
+def _require_countable(pipeline: Pipeline) -> None:
+    """Refuse a replica whose sums would not fit into 64 bits."""
     longest_ps = sum(sum(program.durations_ps) for program in pipeline.programs)
     largest_bytes = max(sum(program.start_bytes) for program in pipeline.programs)
     if max(longest_ps, largest_bytes) >= _LARGEST_SUM:
         what = f"the run adds up to {longest_ps:.2g} ps and {largest_bytes:.2g} bytes; allowed: below 2**62 of each"
         raise ScenarioError(Fault("stage_costs", what, hint="fewer steps or micro-batches, or smaller costs"))
-    return pipeline
 
 
 def _step_options(scenario: Scenario) -> StepOptions:

@@ -10,9 +10,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "clustersim"
 
-# What a scenario says of topologies and placements, and the readers of its files, which serve importers, too.
+# What a scenario says of topologies and placements, the names of devices, which nodes of a graph file carry, too, and
+# the readers of a scenario's files, which serve graph files and importers.
 TOPOLOGY_READS = {
-    f"scenario.{name}" for name in ("fabrics", "hostlist", "node", "placement", "read_yaml", "text", "units")
+    f"scenario.{name}"
+    for name in ("devices", "fabrics", "hostlist", "node", "placement", "read_json", "read_yaml", "text", "units")
 }
 
 # A room may import itself and these; "scenario.units" allows that one module, "scenario" the whole room.

@@ -79,3 +79,29 @@ def test_mistakes_end_with_2(conf: str, args: tuple[str, ...], told: str, capsys
     assert captured.out == ""
     assert told.replace("CONF", conf) in captured.err
     assert "internal error" not in captured.err
+
+
+def test_a_model_is_imported_from_hugging_face(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "config.json"
+    config.write_text(
+        '{"model_type": "gpt2", "n_layer": 2, "n_embd": 64, "n_head": 4, "n_positions": 32, "vocab_size": 99}',
+        encoding="utf-8",
+    )
+    assert run("hf", str(config), "--seq-length", "16") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("# Imported from Hugging Face's config.json.\nmodel:\n  num_layers: 2\n")
+    output = tmp_path / "model.yaml"
+    assert run("hf", str(config), "--seq-length", "16", "-o", str(output)) == 0
+    assert output.read_text(encoding="utf-8") == printed
+
+
+def test_a_job_is_imported_from_megatron(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "run.sh"
+    flags = "--num-layers 4 --hidden-size 64 --num-attention-heads 4 --seq-length 32 --max-position-embeddings 32"
+    script.write_text(f"{flags} --micro-batch-size 2 --global-batch-size 8 --bf16\n", encoding="utf-8")
+    assert run("megatron", str(script)) == 2
+    assert "--vocab-size: is not among the flags" in capsys.readouterr().err
+    assert run("megatron", str(script), "--vocab-size", "128") == 0
+    printed = capsys.readouterr().out
+    assert "schedule: 1f1b\ntraining:\n  precision: bf16\n" in printed
+    assert run("megatron", "no-such-file") == 2

@@ -280,8 +280,15 @@ def test_list(run: Run, kind: str, name: str) -> None:
 
 
 def test_list_models(run: Run) -> None:
-    code, out, err = run("list", "models")
-    assert (code, out, "no models" in err) == (0, "", True)
+    code, out, _ = run("list", "models")
+    assert code == 0
+    assert "Llama 3.1 8B (Meta, 2024)" in out
+    _, out, _ = run("list", "models", "--json")
+    document = json.loads(out)
+    counts = {entry["name"]: (entry["parameters"], entry["active_parameters"]) for entry in document["entries"]}
+    assert document["schema"] == "clustersim/list-models/1"
+    assert counts["llama-3.1-8b"] == (8_030_261_248, 8_030_261_248)
+    assert counts["mixtral-8x7b"] == (46_702_792_704, 12_879_925_248)
 
 
 def test_describe(run: Run) -> None:
@@ -307,6 +314,30 @@ def test_describe(run: Run) -> None:
     assert (document["family"], document["num_hosts"], document["num_parts"]) == ("leaf-spine", 128, 1)
     code, _, err = run("describe", "dgx-h10")
     assert (code, "did you mean 'dgx-h100'?" in err) == (2, True)
+
+
+@pytest.mark.parametrize("verb", ["run", "validate"])
+@pytest.mark.parametrize(("placement", "where"), [
+    ("{hosts: [h0, h7]}", "5:27: error: cluster.placement.hosts.1: the topology has no host 'h7'"),
+    ("{hosts: h7}", "5:22: error: cluster.placement.hosts.0: the topology has no host 'h7'"),
+    ("{hosts: [h0, h0]}", "5:22: error: cluster.placement.hosts: the host 'h0' stands in the list twice"),
+    ("{exclude: [h7]}", "5:25: error: cluster.placement.exclude.0: the topology has no host 'h7'"),
+    ("{exclude: [h1]}", "5:14: error: cluster.placement: 2 ranks; contiguous finds 1 of 2 GPUs"),
+])  # fmt: skip
+def test_placements_on_a_graph_are_refused_where_they_stand(
+    run: Run, tmp_path: Path, verb: str, placement: str, where: str
+) -> None:
+    nodes = [{"id": f"g{host}", "kind": "gpu", "host": f"h{host}"} for host in range(2)]
+    (tmp_path / "g.json").write_text(json.dumps({"nodes": nodes, "edges": [{"source": "g0", "target": "g1"}]}))
+    scenario = tmp_path / "placed.yaml"
+    scenario.write_text(
+        "version: 1\nstage_costs: {forward: 10 ms, backward: 20 ms}\nparallelism: {pp: 2}\ncluster:\n"
+        f"  placement: {placement}\n  topology: {{fabric: graph, file: g.json}}\n"
+        "batch: {num_microbatches: 2}\nschedule: 1f1b\n"
+    )
+    code, _, err = run(verb, str(scenario))
+    assert code == 2
+    assert f"placed.yaml:{where}" in err
 
 
 def test_describe_a_graph_in_two_parts(run: Run, tmp_path: Path) -> None:
@@ -400,7 +431,9 @@ def test_a_file_that_can_not_be_written_is_a_usage_error(run: Run, tmp_path: Pat
 
 @pytest.mark.parametrize(("graph", "what"), [
     ('{"nodes": [\n', "gb.json:2:1: error"),
-    ('{"nodes": [{"id": "a", "kind": "gpu"}], "edges": []}', "4 ranks need a GPU each"),
+    ('{"nodes": [{"id": "a", "kind": "gpu"}], "edges": []}', "graph.yaml:5:21: error: cluster.topology: 4 ranks need"),
+    ('{"nodes": [{"id": "a", "kind": "gpu",\n "device": "H100"}], "edges": []}',
+     "gb.json:2:12: error: node a: device: 'H100' is not in the device catalogue; did you mean 'H100-"),
 ])  # fmt: skip
 def test_validate_reads_graph_files(run: Run, tmp_path: Path, graph: str, what: str) -> None:
     (tmp_path / "gb.json").write_text(graph)

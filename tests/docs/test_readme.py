@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import yaml
-from write_readme import pictures, report
+from write_readme import COLLECTIVE, RUN, pictures, printed
 
 import clustersim as cs
 from clustersim.scenario.load import scenario_from_mapping
@@ -20,8 +21,9 @@ def block(language: str, containing: str) -> str:
     return next(text for text in blocks if containing in text)
 
 
-def test_the_output_shown_is_the_output() -> None:
-    assert block("text", "$ clustersim run").split("\n", 1)[1].rstrip() == report()
+@pytest.mark.parametrize("command", [RUN, COLLECTIVE])
+def test_the_output_shown_is_the_output(command: str) -> None:
+    assert block("text", f"$ {command}").split("\n", 1)[1].rstrip() == printed(command)
 
 
 def test_the_pictures_shown_are_those_of_the_schedules() -> None:

@@ -16,12 +16,16 @@ README = Path(__file__).parents[2] / "README.md"
 WITH_CHUNKS = ("interleaved-1f1b", "looped-bfs", "interleaved-zb")
 
 
-def report() -> str:
-    """Return what the README's first command prints, without the lines that differ from run to run."""
-    command = [sys.executable, "-m", "clustersim", "run", "gpipe-4x16"]
+RUN = "clustersim run gpipe-4x16"
+COLLECTIVE = "clustersim collective all-reduce azure-ndv4 --gpus 64 --sizes 1MiB:1GiB"
+
+
+def printed(command: str) -> str:
+    """Return what a command of the README prints, without the lines that differ from run to run."""
+    words = [sys.executable, "-m", *command.split()]
     environment = os.environ | {"COLUMNS": "80", "PYTHONIOENCODING": "utf-8"}
-    printed = subprocess.run(command, capture_output=True, env=environment, check=True).stdout.decode()
-    kept = printed[: printed.index("\nclustersim ")]
+    text = subprocess.run(words, capture_output=True, env=environment, check=True).stdout.decode()
+    kept = text.partition("\nclustersim ")[0]
     return "\n".join(line.rstrip() for line in kept.splitlines()).rstrip()
 
 
@@ -42,6 +46,8 @@ def with_block(text: str, opening: str, body: str) -> str:
 
 
 if __name__ == "__main__":
-    written = with_block(README.read_text(), "$ clustersim run gpipe-4x16", report())
+    written = README.read_text()
+    for shown in (RUN, COLLECTIVE):
+        written = with_block(written, f"$ {shown}", printed(shown))
     written = with_block(written, "gpipe", pictures().split("\n", 1)[1])
     README.write_text(written)

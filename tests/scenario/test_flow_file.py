@@ -42,7 +42,7 @@ def test_every_mistake_is_reported_with_its_place(tmp_path: Path) -> None:
         "flows.csv:3:1: error: row 3, column source: got '-1'",
         "flows.csv:3:6: error: row 3, column bytes: got '80 Gib'",
         "flows.csv:4:1: error: row 4: 3 cells; the first line names 4 columns",
-        "flows.csv:5:5: error: row 5, column bytes: got '1.5' without a unit",
+        "flows.csv:5:5: error: row 5, column bytes: got '1.5'; bytes are a whole number from 0, or a size with its",
         "flows.csv:5:9: error: row 5, column start_s: got 'nan'; a start is a number of seconds",
         "flows.csv:6:8: error: row 6, column start_s: got '-1'",
     ):
@@ -53,9 +53,13 @@ def test_every_mistake_is_reported_with_its_place(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "the file is empty"),
-        ("source,destination,bytes,start_s\n", "there is no flow"),
-        ("source,destination,bytes\n0,1,2", "columns: missing: start_s"),
+        ("", "flows.csv:1:1: error: the file is empty"),
+        ("\nsource,destination,bytes,start_s\n", "flows.csv:2:1: error: there is no flow"),
+        (
+            "source,destination,bytes,start_s\n0,1,-5,0",
+            "flows.csv:2:5: error: row 2, column bytes: got '-5'; bytes",
+        ),
+        ("source,destination,bytes\n0,1,2", "flows.csv:1:1: error: columns: missing: start_s"),
         ("source,destination,bytes,start\n", "did you mean 'start_s'?"),
         ("source,source,destination,bytes,start_s\n", "'source' stands there twice"),
         ("0,1,1000,0\n", "unknown column '0'"),

@@ -126,6 +126,11 @@ def test_what_is_written_is_a_topology(tmp_path: Path) -> None:
         ("", "dump.xml:1:1: not XML: no element found"),
         ("<system>", "dump.xml:1:9: not XML: no element found"),
         ("<!DOCTYPE system [<!ENTITY a 'b'>]>\n<system/>", "dump.xml:1:1: document types are not allowed"),
+        ("<!-- <!DOCTYPE a> -->\n <!DOCTYPE system>\n<system/>", "dump.xml:2:2: document types are not allowed"),
+        (
+            DUMP.replace("0000:98:00.0", "0000:18:00.0"),
+            "dump.xml:18:5: <pci>: the busid '0000:18:00.0' is that of gpu1, too",
+        ),
         ('<graphs version="1"/>', 'dump.xml:1:1: <graphs>: a topology dump is <system version="1">'),
         ('<system version="2"/>', 'dump.xml:1:1: <system>: a topology dump is <system version="1">'),
         ('<system version="1"/>', "dump.xml:1:1: <system>: there is no <gpu> in the dump"),

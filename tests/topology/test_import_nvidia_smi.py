@@ -123,6 +123,9 @@ def test_bandwidths_are_asked_for_together_and_only_if_needed() -> None:
         ("GPU2\tNV18", "GPU3\tNV18", "topo.txt:4:1: got 'GPU3'; the row of GPU2 is expected here"),
         ("GPU0\t X ", "GPU0\tPIX", "topo.txt:2:6: row GPU0, column GPU0: got PIX; X stands for a device itself"),
         ("NIC0\tPIX", "NIC0\tPXB", "topo.txt:6:6: row NIC0, column GPU0: got PXB; the other way round it is PIX"),
+        ("GPU3\tNIC0\tNIC1", "GPU3\tNIC0\tNIC0", "topo.txt:1:27: the column of NIC0 stands there twice"),
+        ("\tNIC0\tNIC1\tCPU", "\tNIC0\tCPU", "topo.txt:2:29: row GPU0: got a code more than there are devices (5)"),
+        ("\n\nLegend", "\nNIC2\tSYS\tSYS\tSYS\tSYS\tSYS\tSYS\n\nLegend", "topo.txt:8:1: the row of NIC2 has no column"),
         ("NIC1\tSYS", "MIC1\tSYS", "topo.txt:7:1: got 'MIC1'; the row of NIC1 is expected here"),
     ],
 )
@@ -141,12 +144,12 @@ def test_cells_that_contradict_one_another() -> None:
 
 @pytest.mark.parametrize("text", ["", "no such thing\n", "NVIDIA-SMI has failed\n", "GPU0\tX\tNV1\n"])
 def test_no_matrix(text: str) -> None:
-    assert faults(text) == ["topo.txt: no line with the names of GPUs: this is no matrix of devices"]
+    assert faults(text) == ["topo.txt:1:1: no line with the names of GPUs: this is no matrix of devices"]
 
 
 def test_a_matrix_that_ends_too_early() -> None:
     cut = SWITCHED.partition("NIC0\tPIX")[0]
     assert faults(cut) == [
-        "topo.txt: the row of NIC0 is missing: the matrix ends after 4 rows",
-        "topo.txt: the row of NIC1 is missing: the matrix ends after 4 rows",
+        "topo.txt:6:1: the row of NIC0 is missing: the matrix ends after 4 rows",
+        "topo.txt:6:1: the row of NIC1 is missing: the matrix ends after 4 rows",
     ]

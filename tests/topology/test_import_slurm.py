@@ -122,8 +122,11 @@ def test_a_torus_is_that_of_networkx() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", ["topology.conf: there is no SwitchName, BlockName or RingName in the file"]),
+        ("", ["topology.conf:1:1: there is no SwitchName, BlockName or RingName in the file"]),
         ("SwitchName=a Node=b\n", ["topology.conf:1:14: got 'Node=b'; keys are SwitchName"]),
+        ("SwitchName= Nodes=n1\n", ["topology.conf:1:1: SwitchName has no name after it"]),
+        ("SwitchName=a Nodes=\n", ["topology.conf:1:14: got ''; a host list is written"]),
+        ("SwitchName=a Nodes=n[3-1]\n", ["topology.conf:1:14: got 'n[3-1]'; 3-1 is no rising range"]),
         ("Nodes=a\n", ["topology.conf:1:1: a line has one of SwitchName, BlockName and RingName"]),
         ("SwitchName=a Nodes=n[1-\n", ["topology.conf:1:14: got 'n[1-'; a bracket is not closed"]),
         ("SwitchName=a\n", ["topology.conf:1:1: 'a' has neither hosts nor switches"]),
@@ -151,7 +154,17 @@ def test_conf_files_that_are_refused(text: str, expected: list[str]) -> None:
     [
         ("a: 1\n", {}, "t.yaml:1:1: a topology.yaml is a list of topologies"),
         ("- a: 1\n", {}, "t.yaml:1:3: the key 'topology' is missing; given: a"),
-        ("[1", {}, "t.yaml:"),
+        ("", {}, "t.yaml:1:1: the file is empty"),
+        ("[1", {}, "t.yaml:2:1: not valid YAML"),
+        ("- topology: t\n  tree: 5\n", {}, "t.yaml:2:9: the key 'switches' is missing"),
+        ("- topology: t\n  tree: {switches: 5}\n", {}, "t.yaml:2:20: switches: must be a list of one item at least"),
+        ("- topology: t\n  tree: {switches: []}\n", {}, "t.yaml:2:20: switches: must be a list of one item at least"),
+        ("- topology: t\n  flat: true\n- topology: t\n  flat: true\n", {}, "t.yaml:3:13: the topology 't' stands in"),
+        (
+            YAML.replace("  block:\n", "  flat: true\n  ring: {rings: []}\n  block:\n"),
+            {"topology": "topo-block"},
+            "t.yaml:10:3: 'topo-block' has several of tree, block, ring, torus3d",
+        ),
         (YAML, {"topology": "topo-tre"}, "--topology: there is no topology 'topo-tre' in the file"),
         (YAML, {"topology": "topo-flat"}, "t.yaml:20:3: 'topo-flat' has none of tree, block, ring, torus3d"),
         (YAML.replace("  cluster_default: true\n", ""), {}, "t.yaml:2:1: several topologies and no cluster_default"),
@@ -167,6 +180,11 @@ def test_conf_files_that_are_refused(text: str, expected: list[str]) -> None:
 )
 def test_yaml_files_that_are_refused(text: str, answers: dict[str, str], expected: str) -> None:
     assert faults(text, "t.yaml", **answers)[0].startswith(expected)
+
+
+def test_all_mistakes_of_a_yaml_file_are_told_together() -> None:
+    text = YAML.replace("node[3-4]", "node[3-").replace("node[1-2]", "node[1-")
+    assert [fault.partition(": ")[0] for fault in faults(text, "t.yaml")] == ["t.yaml:8:29", "t.yaml:9:29"]
 
 
 def test_what_a_file_does_not_tell_is_asked_for() -> None:

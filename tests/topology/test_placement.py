@@ -61,9 +61,9 @@ def test_all_hosts_that_there_are_not_are_told() -> None:
         place(Placement(hosts=("node0", "nodule1", "node0"), exclude=("node7", "node9")), 2, nodes(8))
     told = [(fault.where, fault.what) for fault in refused.value.faults]
     assert told == [
-        ("cluster.placement.hosts", "the topology has no host 'nodule1'"),
+        ("cluster.placement.hosts.1", "the topology has no host 'nodule1'"),
         ("cluster.placement.hosts", "the host 'node0' stands in the list twice"),
-        ("cluster.placement.exclude", "the topology has no host 'node9'"),
+        ("cluster.placement.exclude.1", "the topology has no host 'node9'"),
     ]
     assert refused.value.faults[0].hint == "did you mean 'node1'?"
 
@@ -110,9 +110,8 @@ def test_a_graph_may_name_and_reserve_hosts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("key", "value"), [("rail", "left"), ("rail", 1.5), ("reserved", "maybe")])
 def test_rails_and_reservations_that_are_none(tmp_path: Path, key: str, value: object) -> None:
-    cluster = graph(tmp_path, [{"id": "x", key: value}])
-    with pytest.raises(TopologyError, match=rf"node x: {key}: got"):
-        place(Placement(), 1, cluster)
+    with pytest.raises(TopologyError, match=rf"hosts.json:1:\d+: error: node x: {key}: got"):
+        graph(tmp_path, [{"id": "x", key: value}])
 
 
 def test_a_single_node_is_one_host() -> None:

@@ -18,7 +18,7 @@ class GraphFile(Fabric):
         min_length=1,
         max_length=4096,
         description="Path of the graph file (.graphml or .json), relative to the topology file; "
-        "edge attributes bandwidth and latency are text with units.",
+        "edge attributes bandwidth, latency and overhead are text with units; sharing is fair or fifo.",
     )
 
     @field_validator("file")

@@ -17,7 +17,7 @@ _HOST = re.compile(rf"{HOST_PREFIX}(0|[1-9][0-9]{{0,6}})", re.ASCII)
 
 
 class HostOverride(BaseModel):
-    """What sets some nodes apart from the others: another device, other links, or that no job may use them."""
+    """What sets some nodes apart: another device, other links, slower compute, or that no job may use them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,6 +27,9 @@ class HostOverride(BaseModel):
     device: str | None = Field(None, min_length=1, description="Accelerator of these nodes; absent: as elsewhere.")
     scaleup: LinkSpec | None = Field(None, description="Scale-up links of these nodes; absent: as elsewhere.")
     nic: LinkSpec | None = Field(None, description="NIC links of these nodes; absent: as elsewhere.")
+    slowdown: Annotated[float, Field(ge=1, le=1000)] | None = Field(
+        None, description="How many times as long compute takes on these nodes, as on a hot or a faulty GPU; absent: 1."
+    )
     reserved: Annotated[bool, Field(strict=True)] | None = Field(
         None, description="Whether jobs must leave these nodes out, as they are down or drained; absent: no."
     )

@@ -75,13 +75,16 @@ def read_matrix(file: str, text: str) -> Matrix:
     start = next((number for number, line in enumerate(lines) if _is_header(line)), None)
     if start is None:
         hint = "save the output of `nvidia-smi topo -m` as it is"
-        raise TopologyError(Fault(file, "no line with the names of GPUs: this is no matrix of devices", hint=hint))
-    devices = tuple(_header_names(lines[start]))
-    rows = lines[start + 1 :][: len(devices)]
+        what = "no line with the names of GPUs: this is no matrix of devices"
+        raise TopologyError(Fault("", what, Position(file, 1, 1), hint))
     faults: list[Fault] = []
+    devices = _header_names(file, start, lines[start], faults)
+    rows = lines[start + 1 :][: len(devices)]
     cells = [_row(file, start + 1 + number, line, devices, number, faults) for number, line in enumerate(rows)]
     for name in devices[len(rows) :]:
-        faults.append(Fault(file, f"the row of {name} is missing: the matrix ends after {len(rows)} rows"))
+        what = f"the row of {name} is missing: the matrix ends after {len(rows)} rows"
+        faults.append(Fault("", what, Position(file, len(lines) + 1, 1)))
+    faults += _surplus_rows(file, start + 1 + len(devices), lines)
     if not faults:
         faults += _contradictions(devices, cells)
     if faults:
@@ -95,11 +98,31 @@ def _is_header(line: str) -> bool:
     return bool(names) and _GPU.fullmatch(names[0]) is not None and "X" not in names
 
 
-def _header_names(line: str) -> Iterator[str]:
-    for name in line.split():
-        if name in _END_OF_HEADER:
+def _header_names(file: str, line_index: int, line: str, faults: list[Fault]) -> tuple[str, ...]:
+    """Return the devices that the header names; one that it names twice is added to `faults`."""
+    names: dict[str, None] = {}
+    for match in _CELL.finditer(line):
+        if match[0] in _END_OF_HEADER:
+            break
+        if match[0] in names:
+            place = Position(file, line_index + 1, match.start() + 1, line)
+            faults.append(Fault("", f"the column of {match[0]} stands there twice", place))
+        names[match[0]] = None
+    return tuple(names)
+
+
+def _surplus_rows(file: str, first: int, lines: Sequence[str]) -> Iterator[Fault]:
+    """Yield the rows that go on where the matrix should end, at an empty line or the end of the file."""
+    for index, line in enumerate(lines[first:], start=first):
+        cells = _CELL.findall(line)
+        if len(cells) < 2 or not _is_code(cells[1]):
             return
-        yield name
+        place = Position(file, index + 1, line.index(cells[0]) + 1, line)
+        yield Fault("", f"the row of {cells[0]} has no column", place)
+
+
+def _is_code(text: str) -> bool:
+    return text == "X" or text in PCIE_CODES or text in _OLD_NAMES or _NVLINKS.fullmatch(text) is not None
 
 
 def _row(
@@ -121,6 +144,9 @@ def _row(
         allowed = f"codes are X, NV1, NV2 ..., {', '.join(PCIE_CODES)}"
         what = f"row {devices[row]}: got {wrong[0].code!r}; {allowed}"
         faults.append(Fault("", what, wrong[0].position, "two cells may have run together"))
+    elif len(found) > len(devices) + 1 and _is_code(found[len(devices) + 1].code):
+        what = f"row {devices[row]}: got a code more than there are devices ({len(devices)})"
+        faults.append(Fault("", what, found[len(devices) + 1].position))
     elif len(codes) < len(devices):
         what = f"row {devices[row]} has {len(codes)} codes; {len(devices)} are needed"
         faults.append(Fault("", what, name[0].position))

@@ -119,6 +119,8 @@ class _Machine:
         if len(gpus) + len(nics) > 1:
             self.faults.append(pci.fault("holds several devices; only one is known how to read"))
         for gpu in gpus[:1]:
+            if f"{host}/{bus}" in self.gpu_by_bus:
+                self.faults.append(pci.fault(f"the busid {bus!r} is that of {self.gpu_by_bus[f'{host}/{bus}']}, too"))
             self.gpu_by_bus[f"{host}/{bus}"] = name
             self.nvlinks += ((name, host, nvlink) for nvlink in gpu.all("nvlink"))
         for nic in nics:

@@ -42,6 +42,8 @@ def read_slurm_conf(file: str, text: str) -> SlurmTopology:
                 faults.append(Fault("", "a line has one of SwitchName, BlockName and RingName", first))
             continue
         name, position = line[names[0]]
+        if not name:
+            faults.append(Fault("", f"{_SPELLING[names[0]]} has no name after it", position))
         shapes.setdefault(_SHAPES[names[0]], position)
         try:
             hosts, switches = (hosts_of_list(*line[key]) if key in line else () for key in ("nodes", "switches"))
@@ -51,7 +53,8 @@ def read_slurm_conf(file: str, text: str) -> SlurmTopology:
     if len(shapes) > 1:
         faults.append(Fault("", f"units of several shapes: {', '.join(shapes)}", list(shapes.values())[1]))
     if not shapes and not faults:
-        faults.append(Fault(file, "there is no SwitchName, BlockName or RingName in the file"))
+        what = "there is no SwitchName, BlockName or RingName in the file"
+        faults.append(Fault("", what, Position(file, 1, 1)))
     if faults:
         raise TopologyError(faults)
     return SlurmTopology(next(iter(shapes)), tuple(units))

@@ -36,18 +36,43 @@ def read_slurm_yaml(file: str, text: str, chosen: str | None) -> SlurmTopology:
         root = read_yaml(Text(file, text))
     except ScenarioError as error:
         raise TopologyError(error.faults) from None
-    named = {_text(node, "topology"): node for node in root.items if node.entries}
+    node = _chosen(root, _by_name(root), chosen)
+    shapes = [shape for shape in _UNITS if shape in node.entries]
+    if len(shapes) != 1:
+        why = "several of" if shapes else "none of"
+        rule = "it has one" if shapes else "it says nothing of the network"
+        raise _error(node, f"'{_text(node, 'topology')}' has {why} {', '.join(_UNITS)}: {rule}")
+    listed, name_key = _UNITS[shapes[0]]
+    units = _value(node.entries[shapes[0]].node, listed)
+    if not units.items:
+        raise _error(units, f"{listed}: must be a list of one item at least")
+    return SlurmTopology(shapes[0], tuple(_read_units(units.items, name_key)))
+
+
+def _by_name(root: Node) -> dict[str, Node]:
+    named: dict[str, Node] = {}
+    for node in root.items:
+        name = _text(node, "topology")
+        if name in named:
+            raise _error(node.entries["topology"].node, f"the topology '{name}' stands in the file twice")
+        named[name] = node
     if not named:
         raise _error(root, "a topology.yaml is a list of topologies")
-    node = _chosen(root, named, chosen)
-    shape = next((shape for shape in _UNITS if shape in node.entries), None)
-    if shape is None:
-        raise _error(
-            node, f"'{_text(node, 'topology')}' has none of {', '.join(_UNITS)}: it says nothing of the network"
-        )
-    listed, name_key = _UNITS[shape]
-    units = _value(node.entries[shape].node, listed).items
-    return SlurmTopology(shape, tuple(_unit(unit, name_key) for unit in units))
+    return named
+
+
+def _read_units(nodes: Sequence[Node], name_key: str) -> list[Unit]:
+    """Return the units that `nodes` describe; TopologyError has the first mistake of each."""
+    units: list[Unit] = []
+    faults: list[Fault] = []
+    for node in nodes:
+        try:
+            units.append(_unit(node, name_key))
+        except TopologyError as error:
+            faults += error.faults
+    if faults:
+        raise TopologyError(faults)
+    return units
 
 
 def _chosen(root: Node, named: dict[str, Node], chosen: str | None) -> Node:
