@@ -167,12 +167,25 @@ class StageCosts:
     forward_hop_ps: int = 0  # an activation to the next stage, with nothing in its way; 0 where it is not known
     backward_hop_ps: int = 0  # a gradient to the stage before
     exchanges: tuple[Exchange, ...] = ()  # within tp, cp and ep groups, beside what messages do
+    recomputes_exchanges: bool = True  # whether a recomputation exchanges what a forward does
     tied_gradients_bytes: int = 0  # of the embedding, on the first and the last stage, which share it
+    reduced_bytes: int | None = None  # gradients that replicas reduce; None: those that are held
+    gathered_bytes: int | None = None  # weights that replicas gather where they are sharded; None: those that are held
 
     @property
     def backward_ps(self) -> int:
         """A fused backward lasts I + W. [ps]"""
         return self.input_grad_ps + self.weight_grad_ps
+
+    @property
+    def reduction_bytes(self) -> int:
+        """Gradients that replicas reduce. [bytes]"""
+        return self.gradients_bytes if self.reduced_bytes is None else self.reduced_bytes
+
+    @property
+    def gathering_bytes(self) -> int:
+        """Weights that replicas gather where they are sharded. [bytes]"""
+        return self.weights_bytes if self.gathered_bytes is None else self.gathered_bytes
 
     @property
     def kept_bytes(self) -> int:

@@ -136,7 +136,7 @@ def warnings_of(
             f"the first is {overruled[0]}"
         )
     yield from _stragglers(cluster, trace)
-    if scenario.parallelism.zero_stage == 3:
+    if scenario.parallelism.zero_stage == 3 and scenario.stage_costs is not None:
         yield "zero_stage 3 is run as 2: weights are gathered once a step, not before every op"
     unused = len(cluster.gpus) - parallelism.num_gpus
     if unused:

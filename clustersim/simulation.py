@@ -40,6 +40,7 @@ from clustersim.topology.cluster import Cluster
 from clustersim.topology.table import build_cluster
 from clustersim.trace import Trace
 from clustersim.workload.job import build_job, costed_replicas, num_samples
+from clustersim.workload.model_costs import step_work
 
 BUSIEST_LINKS = 10
 
@@ -109,7 +110,7 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
         bubble=_bubble_summary(trace, bubble),
         time_s=TimeSummary(*(_mean_s(trace, int(column.sum())) for column in _columns(times))),
         ranks=_rank_rows(trace, times),
-        throughput=Throughput(_per_second(num_samples(scenario), step_time_s), None, None, None, None, None),
+        throughput=_throughput(scenario, step_time_s),
         memory=memory,
         communication=communication,
         warnings=tuple(warnings_of(scenario, cluster, trace, memory, communication)),
@@ -129,6 +130,24 @@ def _columns(times: RankTimes) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64
 
 def _per_second(amount: int, seconds: float) -> float | None:
     return amount / seconds if seconds else None
+
+
+def _throughput(scenario: Scenario, step_time_s: float) -> Throughput:
+    samples = num_samples(scenario)
+    samples_per_s = _per_second(samples, step_time_s)
+    if scenario.model is None or not step_time_s:
+        return Throughput(samples_per_s, None, None, None, None, None)
+    work = step_work(scenario)
+    num_gpus, tokens_per_s = scenario.parallelism.num_gpus, samples * scenario.model.seq_length / step_time_s
+    per_gpu = 1 / (step_time_s * num_gpus)
+    return Throughput(
+        samples_per_s,
+        tokens_per_s,
+        tokens_per_s / num_gpus,
+        work.model_flop * per_gpu,
+        work.model_flop * per_gpu / work.peak_flop_per_s,
+        work.hardware_flop * per_gpu / work.peak_flop_per_s,
+    )
 
 
 def _steady_step_time_s(trace: Trace) -> float | None:

@@ -12,7 +12,6 @@ from clustersim.limits import Limits
 from clustersim.ops import Action, CostedSchedule, Kind, Plugin, Schedule, Shape, StageCosts
 from clustersim.planning.order_model import OrderProblem, search_order
 from clustersim.result import Result
-from clustersim.scenario.costs import RankCosts
 from clustersim.scenario.load import vary
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
@@ -86,7 +85,7 @@ def optimize(scenario: Scenario, time_limit_s: float = 60.0, limits: Limits | No
     best = Optimum(_schedule_in(known, first), known, bound_ps)
     if best.proven:
         return best
-    problem = OrderProblem(first, _parts_backward(scenario), barrier)
+    problem = OrderProblem(first, scenario.has_split_backward, barrier)
     found = search_order(problem, _starts_ps(known), bound_ps, known.trace.makespan_ps, time_limit_s)
     best = replace(best, bound_ps=max(bound_ps, found.bound_ps))
     if found.orders is None:
@@ -113,16 +112,11 @@ def _require_alike(scenario: Scenario, costed: Sequence[CostedSchedule]) -> None
         raise ScenarioError(faults)
 
 
-def _parts_backward(scenario: Scenario) -> bool:
-    costs = scenario.stage_costs
-    return all(cost.has_split_backward for cost in ([costs] if isinstance(costs, RankCosts) else costs.stages))
-
-
 def _start(scenario: Scenario, costed: CostedSchedule) -> Scenario:
     """Return the scenario under the schedule from which the search begins: the best known one for its placement."""
     schedule = costed.schedule
     has_one_stage_a_rank = schedule.rank_by_stage == tuple(range(len(schedule.orders)))
-    if schedule.shape.limit or not has_one_stage_a_rank or not _parts_backward(scenario):
+    if schedule.shape.limit or not has_one_stage_a_rank or not scenario.has_split_backward:
         return scenario
     return vary(scenario, {"schedule": {"name": "zb-auto", "limit": {"microbatches": costed.num_microbatches[0]}}})
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clustersim.errors import Fault, ScenarioError, nearest
@@ -9,7 +11,32 @@ from clustersim.scenario.document import read_document
 from clustersim.scenario.faults import faults_of
 from clustersim.scenario.gallery import gallery_file, gallery_names
 from clustersim.scenario.node import Place, plain
-from clustersim.scenario.units import BandwidthBytesPerS, FlopPerS, SizeBytes, Watt
+from clustersim.scenario.units import BandwidthBytesPerS, FlopPerS, SizeBytes, TimePs, Watt
+
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class Kernels(BaseModel):
+    """How much of its peaks an accelerator's kernels reach, one entry a class of kernels.
+
+    A product of matrices is computed in tiles, one a multiprocessor at a time: what does not fill the last round is
+    lost, and each tile begins with a stretch of its inner dimension that computes nothing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    gemm: Share = Field(description="Share of the peak that a large product of matrices reaches.")
+    gemm_fp8: Share | None = Field(None, description="The same in fp8; absent: as gemm.")
+    experts: Share = Field(description="Share of the peak that the experts' grouped products reach.")
+    attention_forward: Share = Field(description="Share of the peak that FlashAttention's forward reaches.")
+    attention_backward: Share = Field(description="Share of the peak that its backward reaches.")
+    memory: Share = Field(description="Share of the memory's bandwidth that element-wise kernels reach.")
+    launch: TimePs = Field(description="What each kernel takes beside its work.")
+    multiprocessors: int = Field(ge=1, description="Tiles that are computed at once.")
+    tile_rows: int = Field(ge=1, description="Rows of a tile.")
+    tile_columns: int = Field(ge=1, description="Columns of a tile.")
+    tile_fill: int = Field(ge=0, description="Length of the inner dimension that a tile loses.")
+    source: str = Field(description="Where these come from, and what they were fitted to.")
 
 
 class Device(BaseModel):
@@ -25,6 +52,7 @@ class Device(BaseModel):
     scaleup_bandwidth: BandwidthBytesPerS | None = Field(
         None, description="Bandwidth to its node or domain, per direction."
     )
+    kernels: Kernels | None = Field(None, description="What its kernels reach; absent: times can't be derived.")
     tdp: Watt | None = Field(None, description="Thermal design power.")
     source: str = Field("", description="Where the figures come from.")
     confidence: str = Field("", description="How sure the figures are.")

@@ -18,13 +18,10 @@ from clustersim.scenario.node import Node, Path, child, dotted, locate, plain
 
 _LATER = "is not available in this version"
 _NOT_YET: dict[str, str] = {
-    "model": "costs derived from a model are not available in this version; `stage_costs` must be given",
     "noise": f"a reserved key; it {_LATER}",
     "faults": f"a reserved key; it {_LATER}",
-    "parallelism.split": f"dividing a model's layers {_LATER}",
     "schedule.limit": f"a memory limit for schedules {_LATER}",
 }
-_STANDS_FOR = {"model": "stage_costs"}
 _FORMS = {
     "schedule": "the name of a schedule, or a mapping of keys",
     "cluster.topology": "a name from the gallery, a path, or a mapping of keys",
@@ -73,11 +70,8 @@ def faults_of(error: ValidationError, form: Any, root: Node) -> list[Fault]:
         The document.
     """
     faults: list[Fault] = []
-    excused = [key for later, key in _STANDS_FOR.items() if locate(root, tuple(later.split("."))).found]
     for details in error.errors(include_url=False):
         path = _path(root, details["loc"])
-        if details["type"] == "missing" and dotted(path) in excused:
-            continue
         if details["type"] == "too_short" and _node_at(root, path).items:
             continue  # a list is short for pydantic because its items have mistakes, which are told
         if details["type"] == ERROR_TYPE:

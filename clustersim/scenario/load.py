@@ -20,9 +20,11 @@ from clustersim.scenario.document import READERS, read_document
 from clustersim.scenario.faults import fault_of, faults_of
 from clustersim.scenario.gallery import gallery_file, gallery_names
 from clustersim.scenario.include import with_includes
+from clustersim.scenario.model_source import model_node
 from clustersim.scenario.node import Entry, Node, Path, child, node_of, plain, with_child
 from clustersim.scenario.order_file import OrderFile, order_faults, read_order
 from clustersim.scenario.override import option_position, split_key, with_override, with_value
+from clustersim.scenario.rules import costs_findings
 from clustersim.scenario.spec import SECTIONS, LoadedFrom, Scenario, cross_findings
 from clustersim.scenario.topology_file import (
     TopologySource,
@@ -157,6 +159,7 @@ class _Loading:
                 self.root = self._with_topology(node)
             except ScenarioError as error:
                 self.faults += error.faults
+        self._put_model()
         values = plain(self.root)
         if not isinstance(values, dict):
             return {}
@@ -176,6 +179,8 @@ class _Loading:
         known = {fault.where for fault in self.faults}
         self.faults += [fault for fault in faults_of(error, Scenario, self.root) if fault.where not in known]
         sections = {name: self._section(name, values) for name in SECTIONS}
+        given = costs_findings("model" in values, "stage_costs" in values)
+        self.faults += [fault for fault in (fault_of(f, self.root) for f in given) if fault not in self.faults]
         told = set(self.faults)
         self.faults += [
             f for f in (fault_of(finding, self.root) for finding in cross_findings(sections)) if f not in told
@@ -200,6 +205,18 @@ class _Loading:
         cluster = self.root.entries["cluster"]
         topology = replace(cluster.node.entries["topology"], node=node)
         return with_child(self.root, "cluster", replace(cluster, node=with_child(cluster.node, "topology", topology)))
+
+    def _put_model(self) -> None:
+        """Put the model that the document names in the place of its name."""
+        entry = child(self.root, "model")
+        if entry is not None:
+            try:
+                node = model_node(entry.node, self._folder_of(entry.node))
+                self.root = with_child(self.root, "model", replace(entry, node=node))
+            except ScenarioError as error:
+                self.faults += error.faults
+                without = {key: other for key, other in self.root.entries.items() if key != "model"}
+                self.root = replace(self.root, value={**without, "model": replace(entry, node=Node(None))})
 
     def _topology_by_name(self, node: Node) -> Node:
         if not isinstance(node.value, str):

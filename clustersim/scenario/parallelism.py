@@ -6,6 +6,8 @@ import math
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from clustersim.scenario.split import Split
+
 AXES = ("tp", "cp", "ep", "dp", "pp")
 MAX_PP = 4096
 MAX_VPP = 1024
@@ -32,6 +34,7 @@ class Parallelism(BaseModel):
     etp: int | None = Field(None, ge=1, le=MAX_GPUS, description="Tensor parallelism of the experts; absent: tp.")
     sequence_parallel: bool = Field(False, description="Sequence parallelism within the tensor-parallel group.")
     zero_stage: int = Field(0, ge=0, le=3, description="ZeRO stage: what dp shards.")
+    split: Split | None = Field(None, description="Layers of each stage, with a model; absent: as many everywhere.")
     order: str = Field("tp-cp-ep-dp-pp", description="Order of the axes over the ranks, the fastest first.")
 
     @field_validator("order")

@@ -14,10 +14,13 @@ from clustersim.errors import ScheduleError
 from clustersim.scenario.batch import Batch, batch_findings, largest_num_microbatches
 from clustersim.scenario.costs import CostsByStage, RankCosts
 from clustersim.scenario.findings import Finding
+from clustersim.scenario.model import ModelSpec
+from clustersim.scenario.model_shard import model_shard_findings
 from clustersim.scenario.node import Path
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.scenario.placement import placement_findings
 from clustersim.scenario.schedule_choice import GROUPED, LIMITED, SCHEDULE_RULES, ScheduleChoice
+from clustersim.scenario.split import Split
 
 if TYPE_CHECKING:
     from clustersim.scenario.spec import ClusterSpec, Runtime, Training
@@ -30,6 +33,7 @@ _MOST_OPS_BUILT = 100_000  # of larger shapes the run itself asks
 class Parts:
     """The sections of a scenario that are right by themselves; None for one that is not, or not there."""
 
+    model: ModelSpec | None
     stage_costs: RankCosts | CostsByStage | None
     cluster: ClusterSpec | None
     parallelism: Parallelism | None
@@ -43,6 +47,38 @@ def scenario_findings(parts: Parts) -> Iterator[Finding]:
     """Yield what is wrong between the sections."""
     for rule in _RULES:
         yield from rule(parts)
+
+
+def costs_findings(has_model: bool, has_stage_costs: bool) -> Iterator[Finding]:
+    """Yield what is wrong if a scenario says twice, or nowhere, what its micro-batches cost."""
+    if not has_model and not has_stage_costs:
+        yield Finding(("stage_costs",), "missing key", "give `stage_costs`, or a `model` from which they are derived")
+    elif has_model and has_stage_costs:
+        what = "given beside `model`, from which costs are derived"
+        yield Finding(("stage_costs",), what, "keep one of the two")
+
+
+def _model(parts: Parts) -> Iterator[Finding]:
+    """A model must be one that its axes can divide, on GPUs whose speed is known, dealt to all stages."""
+    model, parallelism, schedule, cluster = parts.model, parts.parallelism, parts.schedule, parts.cluster
+    if parallelism and parallelism.split and parts.stage_costs:
+        yield Finding(("parallelism", "split"), "means nothing beside `stage_costs`", "remove it")
+    if model is None:
+        return
+    if cluster and cluster.topology.num_gpus is not None and cluster.topology.device is None:
+        what = "it names no device, from whose speed the times of a model follow"
+        yield Finding(("cluster", "topology"), what, "write `device: H100-SXM5-80GB`, or give `stage_costs`")
+    if not parallelism:
+        return
+    yield from model_shard_findings(model, parallelism)
+    if schedule and schedule.name is not None and schedule.rules.chunks.allows(parallelism.vpp):
+        num_stages = schedule.rules.num_listed_stages(parallelism.pp, parallelism.vpp)
+        try:
+            (parallelism.split or Split()).layers_by_stage(model.num_layers, num_stages)
+        except ValueError as error:
+            where = ("parallelism", "split") if parallelism.split else ("parallelism", "pp")
+            hint = "" if parallelism.split else "say with `split` how many layers each stage has"
+            yield Finding(where, str(error), hint)
 
 
 def _num_stages(parts: Parts) -> Iterator[Finding]:
@@ -148,8 +184,9 @@ def _policy(parts: Parts) -> Iterator[Finding]:
         return
     if runtime.scatter_gather:
         yield Finding(("runtime", "scatter_gather"), "not together with an online policy", "remove it")
-    if runtime.overlap.tp:
-        yield Finding(("runtime", "overlap", "tp"), "not together with an online policy", "set it to false")
+    for axis in ("tp", "cp"):
+        if getattr(runtime.overlap, axis):
+            yield Finding(("runtime", "overlap", axis), "not together with an online policy", "set it to false")
 
 
 def _limit(parts: Parts) -> Iterator[Finding]:
@@ -222,6 +259,7 @@ def _recompute(parts: Parts) -> Iterator[Finding]:
 
 
 _RULES: tuple[Callable[[Parts], Iterator[Finding]], ...] = (
+    _model,
     _num_stages,
     _split_backward,
     _blocking_p2p,

@@ -18,11 +18,12 @@ from clustersim.scenario.costs import CostsByStage, RankCosts, StageCosts
 from clustersim.scenario.fabrics import Topology
 from clustersim.scenario.findings import Finding, raise_if_any
 from clustersim.scenario.keys import axis_findings
+from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.node import Node
 from clustersim.scenario.order_file import OrderFile
 from clustersim.scenario.parallelism import MAX_GPUS, Parallelism
 from clustersim.scenario.placement import PLACEMENT_NAMES, Placement
-from clustersim.scenario.rules import Parts, scenario_findings
+from clustersim.scenario.rules import Parts, costs_findings, scenario_findings
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES, ScheduleChoice
 from clustersim.scenario.shorthand import OrText
 from clustersim.scenario.topology_file import TopologySource
@@ -79,6 +80,7 @@ class Overlap(BaseModel):
     grad_reduce: bool = Field(True, description="Reduction of gradients over dp beside the backward.")
     param_gather: bool = Field(True, description="Gathering of parameters over dp beside the forward.")
     tp: bool = Field(False, description="Tensor-parallel communication beside its layer's compute.")
+    cp: bool = Field(False, description="Context-parallel communication beside its layer's compute.")
 
 
 class Runtime(BaseModel):
@@ -137,7 +139,12 @@ class Scenario(BaseModel):
         description="Version of this format."
     )
     name: str = Field("", max_length=1000, description="What the scenario is called in reports.")
-    stage_costs: StageCosts = Field(description="Explicit costs of one micro-batch: per rank, or {stages: [...]}.")
+    model: Annotated[ModelSpec, OrText("a name from the gallery")] | None = Field(
+        None, description="The model that is trained: a gallery name, {huggingface: config.json}, or its shape."
+    )
+    stage_costs: StageCosts | None = Field(
+        None, description="Explicit costs of one micro-batch in place of a model: per rank, or {stages: [...]}."
+    )
     cluster: ClusterSpec = Field(description="The cluster that the job runs on.")
     parallelism: Parallelism = Field(default_factory=Parallelism, description="Sizes of the parallelism axes.")
     batch: Batch = Field(description="Samples of one training step.")
@@ -155,8 +162,16 @@ class Scenario(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         sections = {name: getattr(self, name) for name in SECTIONS}
-        raise_if_any(cross_findings(sections))
+        raise_if_any([*costs_findings(self.model is not None, self.stage_costs is not None), *cross_findings(sections)])
         return self
+
+    @property
+    def has_split_backward(self) -> bool:
+        """Whether the two halves of the backward are known apart."""
+        given = self.stage_costs
+        if given is None:
+            return True
+        return all(cost.has_split_backward for cost in ((given,) if isinstance(given, RankCosts) else given.stages))
 
     @property
     def loaded_from(self) -> LoadedFrom | None:
@@ -171,6 +186,7 @@ class Scenario(BaseModel):
 
 
 SECTIONS: Mapping[str, Any] = {
+    "model": ModelSpec,
     "stage_costs": StageCosts,
     "cluster": ClusterSpec,
     "parallelism": Parallelism,

@@ -46,7 +46,7 @@ def with_reductions(
     """Return `rows` of a rank and step with the reductions that run beside them, and the numbers of those calls."""
     if data_parallel is None or not data_parallel.overlap_reduce:
         return list(rows), ()
-    stage_of_row = {_last_backward(rows, stage): stage for stage in stages if costs[stage].gradients_bytes and rows}
+    stage_of_row = {_last_backward(rows, stage): stage for stage in stages if costs[stage].reduction_bytes and rows}
     result: list[Row] = []
     numbers: list[int] = []
     for index, row in enumerate(rows):
@@ -54,7 +54,7 @@ def with_reductions(
         if stage < 0:
             result.append(row)
             continue
-        buckets = _buckets(row, costs[stage].gradients_bytes, data_parallel.bucket_bytes)
+        buckets = _buckets(row, costs[stage].reduction_bytes, data_parallel.bucket_bytes)
         reductions = [calls.add(data_parallel.reduction(size_bytes, stage)) for size_bytes in buckets]
         result += _parted(row, reductions)
         numbers += reductions
@@ -74,7 +74,7 @@ def with_gathers(
     number_by_row: dict[int, int] = {}
     for index, row in enumerate(rows):
         stage, is_forward = row.stage, row.kind in (Kind.F, Kind.FB)
-        if is_forward and stage in stages and costs[stage].weights_bytes:
+        if is_forward and stage in stages and costs[stage].gathering_bytes:
             stages = [other for other in stages if other != stage]
             number_by_row[index] = calls.add(_gather(costs, stage))
     if not number_by_row:
@@ -121,9 +121,9 @@ def closing_rows(
     awaited = tuple(under_way)
     if data_parallel is not None and not (data_parallel.overlap_reduce and beside):
         begun = tuple(
-            calls.add(data_parallel.reduction(costs[stage].gradients_bytes, stage))
+            calls.add(data_parallel.reduction(costs[stage].reduction_bytes, stage))
             for stage in stages
-            if costs[stage].gradients_bytes
+            if costs[stage].reduction_bytes
         )
         rows += [Row(Kind.COLLECTIVE, joins=begun)] if begun else []
         awaited += begun
@@ -134,7 +134,7 @@ def closing_rows(
             rows += [Row(Kind.COLLECTIVE, joins=(number,)), Row(Kind.COLLECTIVE, awaits=(number,))]
     rows += update
     if data_parallel is not None and data_parallel.is_sharded and not (data_parallel.overlap_gather and beside):
-        gathers = tuple(calls.add(_gather(costs, stage)) for stage in stages if costs[stage].weights_bytes)
+        gathers = tuple(calls.add(_gather(costs, stage)) for stage in stages if costs[stage].gathering_bytes)
         if gathers:
             rows += [Row(Kind.COLLECTIVE, joins=gathers), Row(Kind.COLLECTIVE, awaits=gathers)]
     return rows
@@ -150,7 +150,7 @@ def tied_gradients_bytes(schedule: Schedule, costs: Sequence[StageCosts], stage:
 
 
 def _gather(costs: Sequence[StageCosts], stage: int) -> Call:
-    return Call("dp", "all-gather", costs[stage].weights_bytes, 1, Kind.OPTIMIZER, stage)
+    return Call("dp", "all-gather", costs[stage].gathering_bytes, 1, Kind.OPTIMIZER, stage)
 
 
 def _last_backward(rows: Sequence[Row], stage: int) -> int:

@@ -62,10 +62,19 @@ def idle_ps(plan: CollectivePlan, cluster: Cluster) -> int:
 
 
 class GroupPlanner:
-    """Plans of one group, for any operation and size; what does not depend on the size is worked out once."""
+    """Plans of one group, for any operation and size; what does not depend on the size is worked out once.
 
-    def __init__(self, gpus: Sequence[int], cluster: Cluster) -> None:
+    Parameters
+    ----------
+    gpus, cluster
+        The members, by GPU number, and where they are.
+    in_training
+        Whether they compute beside it, which leaves less of the bandwidth to collectives.
+    """
+
+    def __init__(self, gpus: Sequence[int], cluster: Cluster, in_training: bool = False) -> None:
         self.gpus, self.cluster = tuple(gpus), cluster
+        self._share = Fraction(str(cluster.library.in_training)) if in_training else Fraction(1)
         self.group = member_group(self.gpus, cluster)
         self._known: dict[tuple[str, Operation], tuple[_RoutedPhase, ...]] = {}
         self._links: dict[int, Link] = {}
@@ -116,7 +125,7 @@ class GroupPlanner:
                 protocol = Protocol()  # what is asked for by name is there, with wires that alone count
             if protocol is not None:
                 label = f"{name} (low latency)" if key == "low_latency" else name
-                phases = [phase.of_size(size_bytes, protocol) for phase in routed]
+                phases = [phase.of_size(size_bytes / self._share, protocol) for phase in routed]
                 phases[0] = _delayed(phases[0], protocol.launch)
                 yield CollectivePlan(operation, label, size_bytes, tuple(phases))
 
@@ -163,7 +172,7 @@ class _RoutedPhase:
     crossing: dict[Stream, bool]
     is_relayed: bool
 
-    def of_size(self, size_bytes: int, protocol: Protocol) -> Phase:
+    def of_size(self, size_bytes: int | Fraction, protocol: Protocol) -> Phase:
         """Return the phase for so many bytes under a protocol."""
         step_ps = {hop: delay + protocol.step_ps(self.crossing[hop]) for hop, delay in self.delay_ps.items()}
         latency_ps = max((chain.slowest(step_ps) for chain in self.phase.chains), default=0)

@@ -1,7 +1,7 @@
 """What ops exchange within tensor-, context- and expert-parallel groups: calls, and the rows that wait for them.
 
 An op computes, then does its exchanges one after the other, then sends its message. Beside an overlapped forward and
-backward, and beside any op if tensor-parallel communication is overlapped, exchanges run while the op computes.
+backward, and on axes whose communication is overlapped, exchanges run while the op computes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class GroupOptions:
     """Which axes have groups of more than one rank, and how their exchanges go."""
 
     axes: frozenset[str] = frozenset()
-    overlap_tp: bool = False
+    beside: frozenset[str] = frozenset()  # axes whose exchanges run beside the op's compute
     message_parts: int = 1  # into which the ranks of a tp group split a message, to be gathered where it arrives
 
 
@@ -46,7 +46,7 @@ def with_group_exchanges(rows: Sequence[Row], op_costs: OpCosts, options: GroupO
         after: list[int] = []
         for exchange in _exchanges(row, op_costs, options):
             number = calls.add(exchange)
-            is_hidden = row.kind is Kind.FB or (options.overlap_tp and exchange.axis == "tp")
+            is_hidden = row.kind is Kind.FB or exchange.axis in options.beside
             (beside if is_hidden else after).append(number)
         if beside or after:
             parts = _parts_at_end(result)
@@ -62,6 +62,8 @@ def _exchanges(row: Row, op_costs: OpCosts, options: GroupOptions) -> Iterator[C
     owners = [(kind, Action(row.kind, row.stage, row.microbatch)) for kind in _EXCHANGES_OF.get(row.kind, ())]
     if row.kind in (Kind.FB, Kind.RECOMPUTE):
         owners = [(kind, owner._replace(kind=kind)) for kind, owner in owners]
+    if row.kind is Kind.RECOMPUTE and not op_costs.recomputes_exchanges(row.stage):
+        owners = []
     if row.backward is not None:
         owners += [(kind, row.backward) for kind in (Kind.I, Kind.W)]
     for kind, owner in owners:

@@ -28,6 +28,7 @@ def job_groups(
     pipelines: Sequence[Pipeline],
     gpus: Sequence[Sequence[int]],
     cluster: Cluster,
+    num_simulated: int | None = None,
 ) -> tuple[Group, ...]:
     """Return the groups that are called for anything, each with a plan for everything that it is called for.
 
@@ -43,6 +44,8 @@ def job_groups(
         ``gpus[replica][pp_rank]``.
     cluster
         Where the GPUs are.
+    num_simulated
+        Replicas that are simulated, the first ones; the others of a group do the same at the same time. None: all.
 
     Raises
     ------
@@ -57,9 +60,10 @@ def job_groups(
         # Equal replicas share a pipeline: most groups have one set of calls.
         members = dict.fromkeys((id(pipelines[place.replica]), place.pp_rank) for place in places)
         kinds = _kinds(axis, [calls_of[pipeline].get((axis, pp_rank), []) for pipeline, pp_rank in members])
-        if kinds:
-            planner = GroupPlanner([gpus[place.replica][place.pp_rank] for place in places], cluster)
-            groups.append(Group(axis, places, {kind: _plan(kind, planner) for kind in kinds}))
+        simulated = tuple(place for place in places if num_simulated is None or place.replica < num_simulated)
+        if kinds and simulated:
+            planner = GroupPlanner([gpus[place.replica][place.pp_rank] for place in places], cluster, in_training=True)
+            groups.append(Group(axis, simulated, {kind: _plan(kind, planner) for kind in kinds}))
     return tuple(groups)
 
 

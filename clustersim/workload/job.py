@@ -27,10 +27,18 @@ from clustersim.workload.stages import costs_of, policy_of, schedule_of, stage_c
 _LARGEST_SUM = 2**62
 
 
-def build_job(scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin] | None = None) -> Job:
+def build_job(
+    scenario: Scenario,
+    cluster: Cluster,
+    plugins: Mapping[str, Plugin] | None = None,
+    num_simulated: int | None = None,
+) -> Job:
     """Return the job of `scenario` on `cluster`.
 
-    Every GPU is simulated, also those of a tensor- or context-parallel group, which do the same at the same time.
+    Every GPU is simulated, also those of a tensor- or context-parallel group, which do the same at the same time;
+    unless `num_simulated` says that the first so many replicas stand for all. Then those left out are taken to do the
+    same at the same time, and to keep off the links of the others: collectives are planned with them, and their own
+    traffic is left out.
 
     Raises
     ------
@@ -60,15 +68,17 @@ def build_job(scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin
             on_gpus[key] = slowed(pipeline_by_share[share], key[1])
             _require_countable(on_gpus[key])
         pipelines.append(on_gpus[key])
+    groups = job_groups(parallelism, layout, pipelines, gpus, cluster, num_simulated)
+    shown = slice(num_simulated)
     return Job(
-        pipelines=tuple(pipelines),
-        ranks=tuple(ranks for _, ranks in replicas),
-        gpus=gpus,
+        pipelines=tuple(pipelines[shown]),
+        ranks=tuple(ranks for _, ranks in replicas[shown]),
+        gpus=gpus[shown],
         blocking=scenario.runtime.p2p == "blocking",
         num_steps=scenario.steps,
-        static_bytes=tuple(static_by_share[share] for share, _ in replicas),
+        static_bytes=tuple(static_by_share[share] for share, _ in replicas[shown]),
         policy=policy_of(scenario),
-        groups=job_groups(parallelism, layout, pipelines, gpus, cluster),
+        groups=groups,
     )
 
 
@@ -116,6 +126,8 @@ def _require_countable(pipeline: Pipeline) -> None:
 def _step_options(scenario: Scenario) -> StepOptions:
     runtime, parallelism = scenario.runtime, scenario.parallelism
     groups = {"tp": parallelism.tp, "cp": parallelism.cp, "ep": parallelism.ep}
+    if parallelism.zero_stage == 3:
+        groups["dp"] = parallelism.dp * parallelism.cp
     is_static = scenario.schedule.policy is None  # else nobody knows beforehand which backward is a stage's last
     return StepOptions(
         scenario.steps,
@@ -123,7 +135,7 @@ def _step_options(scenario: Scenario) -> StepOptions:
         runtime.p2p == "blocking",
         GroupOptions(
             frozenset(axis for axis, size in groups.items() if size > 1),
-            runtime.overlap.tp,
+            frozenset(axis for axis in ("tp", "cp") if getattr(runtime.overlap, axis)) | {"dp"},
             parallelism.tp if runtime.scatter_gather else 1,
         ),
         DataParallel(

@@ -71,6 +71,10 @@ class OpCosts:
             self._known[key] = OpCost(duration_ps, *self._memory_bytes(action))
         return self._known[key]
 
+    def recomputes_exchanges(self, stage: int) -> bool:
+        """Return whether a recomputation on a stage exchanges what a forward does."""
+        return self._costs[stage].recomputes_exchanges
+
     def exchanges(self, kind: Kind, stage: int, microbatch: int) -> list[Exchange]:
         """Return what the ops of a kind (F, I or W) exchange within groups for this micro-batch."""
         fraction = self._fraction(stage, microbatch)

@@ -14,12 +14,15 @@ from clustersim.schedules.brought import plugin_schedule, require_shape
 from clustersim.schedules.policies import POLICIES
 from clustersim.schedules.table import build_schedule
 from clustersim.workload.explicit import both_replicas, listed_stage_costs, placed_stage_costs, uniform_stage_costs
+from clustersim.workload.model_costs import model_costs
 
 
 def stage_costs(scenario: Scenario) -> tuple[StageCosts, ...]:
     """Return ``costs[stage]`` of a scenario; with a plugin, which has yet to place its stages, as in a loop."""
     given, parallelism, rules = scenario.stage_costs, scenario.parallelism, scenario.schedule.rules
-    if isinstance(given, RankCosts):
+    if given is None:
+        costs = model_costs(scenario, rules.num_listed_stages(parallelism.pp, parallelism.vpp))
+    elif isinstance(given, RankCosts):
         num_chunks = 1 if rules.is_bidirectional else rules.chunks.num_chunks(parallelism.vpp)
         costs = uniform_stage_costs(given, parallelism.pp, num_chunks)
     else:
@@ -38,6 +41,8 @@ def costs_of(scenario: Scenario, schedule: Schedule) -> tuple[StageCosts, ...]:
     if scenario.schedule.name is not None:
         return stage_costs(scenario)
     given, num_listed = scenario.stage_costs, len(schedule.chains[0])
+    if given is None:
+        return model_costs(scenario, num_listed) * len(schedule.chains)
     if isinstance(given, RankCosts):
         costs = placed_stage_costs(given, schedule.rank_by_stage, schedule.chains)
     elif len(given.stages) == num_listed:
@@ -115,9 +120,7 @@ def policy_of(scenario: Scenario) -> Policy | None:
 
 def _base_of_policy(scenario: Scenario) -> str:
     """Return the schedule whose ops a policy orders anew: with the backward parted where its halves are known."""
-    given = scenario.stage_costs
-    parted = all(cost.has_split_backward for cost in ([given] if isinstance(given, RankCosts) else given.stages))
-    return "interleaved-zb" if parted else "interleaved-1f1b"
+    return "interleaved-zb" if scenario.has_split_backward else "interleaved-1f1b"
 
 
 def order_of(scenario: Scenario) -> OrderFile:

@@ -94,8 +94,11 @@ MALFORMED: dict[str, tuple[str, ...]] = {
     "list.yaml": ("1:1: the file must hold keys and values (a mapping)",),
     "mapping-as-list.yaml": ("10:3: parallelism: must be a mapping of keys; got a list",),
     "merge-of-text.yaml": ("10:7: '<<' merges mappings; this is none",),
-    "model-not-yet.yaml": (
-        "2:1: model: costs derived from a model are not available in this version; `stage_costs` must be give",
+    "model-incomplete.yaml": (
+        "2:1: model.hidden_size: missing key",
+        "2:1: model.num_attention_heads: missing key",
+        "2:1: model.vocab_size: missing key",
+        "2:1: model.seq_length: missing key",
     ),
     "more-after.json": ("9:1: not valid JSON: the end of the file expected, got '{'",),
     "nan.json": ("5:25: not valid JSON: NaN is no value",),

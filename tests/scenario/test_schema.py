@@ -29,7 +29,7 @@ def test_shorthands_are_allowed() -> None:
 
 
 def test_the_required_keys() -> None:
-    assert scenario_schema()["required"] == ["version", "stage_costs", "cluster", "batch", "schedule"]
+    assert scenario_schema()["required"] == ["version", "cluster", "batch", "schedule"]
 
 
 def test_quantities_are_text() -> None:

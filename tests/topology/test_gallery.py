@@ -112,7 +112,7 @@ def test_two_hosts_prefers_the_first_switch() -> None:
 def test_every_device_is_regular(path: Path) -> None:
     device = mapping(path)
     required = {"name", "vendor", "memory", "memory_bandwidth", "peak_flop_per_s", "source", "confidence"}
-    assert required <= set(device) <= required | {"scaleup_bandwidth", "tdp", "notes"}
+    assert required <= set(device) <= required | {"scaleup_bandwidth", "tdp", "notes", "kernels"}
     assert device["name"] == path.stem
     assert device["confidence"] in ("high", "medium", "low")
     assert parse_size_bytes(device["memory"]) >= 16 * 2**30

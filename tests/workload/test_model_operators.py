@@ -8,6 +8,7 @@ import pytest
 from model_examples import ALL, EXPERTS, GPT_22B, LATENT, gpt
 
 from clustersim.scenario.model import ModelSpec
+from clustersim.scenario.model_shard import model_shard_findings
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.workload.model.activations import layer_activation_bytes
 from clustersim.workload.model.flop import hardware_flop, layer_forward_flop, model_flop
@@ -15,7 +16,7 @@ from clustersim.workload.model.layer_work import layer_operators, output_operato
 from clustersim.workload.model.layers import layer_kinds
 from clustersim.workload.model.microbatch import MicroBatch, Recompute
 from clustersim.workload.model.parameters import mtp_parameters, parameters
-from clustersim.workload.model.shard import Shard, shard_findings
+from clustersim.workload.model.shard import Shard
 from clustersim.workload.model.stage import (
     message_bytes,
     parts_of,
@@ -174,6 +175,6 @@ def test_equal_layers_have_equal_operators() -> None:
     ],
 )  # fmt: skip
 def test_what_does_not_divide_is_told(model: ModelSpec, axes: dict[str, int], told: list[str]) -> None:
-    found = [str(finding) for finding in shard_findings(model, Parallelism(**axes))]
+    found = [str(finding) for finding in model_shard_findings(model, Parallelism(**axes))]
     assert len(found) == len(told)
     assert all(one.startswith(start) for one, start in zip(found, told, strict=True)), found

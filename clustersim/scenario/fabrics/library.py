@@ -47,6 +47,9 @@ class Library(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    in_training: Share = Field(
+        1.0, description="What is left of the bandwidth that data reaches while GPUs compute beside it."
+    )
     simple: Protocol = Field(default_factory=Protocol, description="The plain protocol, for large sizes.")
     tree: Protocol | None = Field(
         None,

@@ -1,0 +1,241 @@
+"""Costs of stages derived from a model: times on a device, bytes, memory, and what groups exchange.
+
+A stage's op is its layers' operators one after the other; what tensor-, context- and expert-parallel groups exchange is
+counted beside that, layer by layer, and runs as the collectives of the stage.
+
+References
+----------
+Korthikanti et al., MLSys 2023, section 4.2.2 (where tensor and sequence parallelism communicate). Shoeybi et al.,
+"Megatron-LM", arXiv:1909.08053, section 3 (two all-reduces a layer and direction). Lepikhin et al., "GShard", ICLR 2021
+(two all-to-alls a layer of experts and direction).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from clustersim.errors import Fault, ScenarioError
+from clustersim.ops import Exchange, Kind, StageCosts
+from clustersim.scenario.batch import deal_samples
+from clustersim.scenario.devices import load_device
+from clustersim.scenario.model import ModelSpec
+from clustersim.scenario.parallelism import Parallelism
+from clustersim.scenario.spec import Scenario
+from clustersim.scenario.split import Split
+from clustersim.workload.model.flop import hardware_flop, model_flop
+from clustersim.workload.model.linears import output_linear
+from clustersim.workload.model.microbatch import MicroBatch
+from clustersim.workload.model.precision import PRECISIONS
+from clustersim.workload.model.shard import Shard, shard_of
+from clustersim.workload.model.stage import (
+    ModelPart,
+    message_bytes,
+    parts_of,
+    stage_activations,
+    stage_operators,
+    stage_parameters,
+    stage_recomputed,
+)
+from clustersim.workload.model.state import optimizer_step_bytes, state_bytes
+from clustersim.workload.model.timing import DeviceTiming
+
+
+def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) -> tuple[StageCosts, ...]:
+    """Return ``costs[stage]`` of the scenario's model on `num_stages` stages.
+
+    Parameters
+    ----------
+    scenario
+        A scenario with a model.
+    num_stages
+        Stages of one chain, in the order in which a micro-batch passes them.
+    device
+        Name in the catalogue; None: the topology's.
+
+    Raises
+    ------
+    ScenarioError
+        The topology names no device, the catalogue does not say how fast it is, or layers can't be dealt so.
+    """
+    assert scenario.model is not None
+    name = device or scenario.cluster.topology.device
+    if name is None:
+        what = "it names no device, from whose speed the times of a model follow"
+        raise ScenarioError(Fault("cluster.topology", what))
+    split = scenario.parallelism.split or Split()
+    try:
+        counts = split.layers_by_stage(scenario.model.num_layers, num_stages)
+    except ValueError as error:
+        raise ScenarioError(Fault("parallelism.split", str(error))) from None
+    training = scenario.training
+    microbatch = MicroBatch(
+        scenario.batch.micro_batch_size,
+        training.precision,
+        training.flash_attention,
+        training.recompute or "none",
+    )
+    stages = _Stages(scenario.model, microbatch, scenario.parallelism, _timing(name))
+    return tuple(stages.costs(part) for part in parts_of(scenario.model, counts))
+
+
+@dataclass(frozen=True, slots=True)
+class StepWork:
+    """What a training step asks of all GPUs together, and what one of them could do."""
+
+    model_flop: int  # full attention, without recomputation
+    hardware_flop: int  # the same with recomputation
+    peak_flop_per_s: float  # of one GPU, in the number format of the linear layers
+
+
+def step_work(scenario: Scenario) -> StepWork:
+    """Return what a training step of the scenario's model asks for, under the convention of full attention."""
+    model, training, name = scenario.model, scenario.training, scenario.cluster.topology.device
+    assert model is not None
+    assert name is not None
+    samples = sum(share.num_samples for share in deal_samples(scenario.batch, scenario.parallelism.dp))
+    again = hardware_flop(
+        model, samples, training.recompute or "none", flash_attention=training.flash_attention, convention="full"
+    )
+    return StepWork(model_flop(model, samples), again, _timing(name).peak(training.precision))
+
+
+@lru_cache(maxsize=64)
+def _timing(name: str) -> DeviceTiming:
+    try:
+        return DeviceTiming.of(load_device(name))
+    except ValueError as error:
+        hint = "give `stage_costs`, or a `device` whose file in the catalogue has `kernels`"
+        raise ScenarioError(Fault("cluster.topology.device", str(error), hint=hint)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Stages:
+    """What all stages of a job have in common."""
+
+    model: ModelSpec
+    microbatch: MicroBatch
+    parallelism: Parallelism
+    timing: DeviceTiming
+
+    @property
+    def shard(self) -> Shard:
+        return shard_of(self.parallelism)
+
+    def costs(self, part: ModelPart) -> StageCosts:
+        """Return what one micro-batch costs on a stage."""
+        model, microbatch, shard, timing = self.model, self.microbatch, self.shard, self.timing
+        operators = stage_operators(model, part, microbatch, shard)
+        forward_ps = timing.forward_ps(operators)
+        input_grad_ps, weight_grad_ps = timing.input_grad_ps(operators), timing.weight_grad_ps(operators)
+        recompute_ps = timing.forward_ps(stage_recomputed(model, part, microbatch, shard))
+        activations = stage_activations(model, part, microbatch, shard)
+        parameters = stage_parameters(model, part, shard)
+        precision = microbatch.precision
+        held = state_bytes(parameters, precision, self.parallelism)
+        is_sharded = self.parallelism.zero_stage == 3  # what replicas share, they then share micro-batch by micro-batch
+        shared = 0 if is_sharded else self._reduced(parameters.dense, parameters.experts)
+        sizes = PRECISIONS[precision]
+        return StageCosts(
+            forward_ps=forward_ps,
+            input_grad_ps=input_grad_ps,
+            weight_grad_ps=weight_grad_ps,
+            forward_backward_ps=forward_ps + input_grad_ps + weight_grad_ps,
+            recompute_ps=recompute_ps,
+            optimizer_ps=timing.memory_ps(optimizer_step_bytes(parameters, precision, self.parallelism)),
+            activation_bytes=activations.whole_bytes,
+            weight_grad_activation_bytes=activations.weight_grad_bytes,
+            checkpoint_bytes=activations.checkpoint_bytes if recompute_ps else 0,
+            message_bytes=message_bytes(model, microbatch, shard),
+            weights_bytes=held.weights_bytes,
+            gradients_bytes=held.gradients_bytes,
+            optimizer_bytes=held.optimizer_bytes,
+            exchanges=tuple(_exchanges(model, part, microbatch, self.parallelism)),
+            recomputes_exchanges=microbatch.recompute == "full",
+            tied_gradients_bytes=self._tied_bytes(part),
+            reduced_bytes=sizes.gradient_bytes * shared,
+            gathered_bytes=sizes.weight_bytes * shared,
+        )
+
+    def _reduced(self, dense: int, experts: int) -> int:
+        """Return the parameters that several GPUs hold, and so reduce: experts only where they have copies."""
+        p = self.parallelism
+        has_copies = p.tp * p.cp * p.dp > p.ep * p.expert_tp
+        return dense + (experts if has_copies else 0)
+
+    def _tied_bytes(self, part: ModelPart) -> int:
+        if not self.model.tied_embeddings or not (part.has_embedding or part.has_output):
+            return 0
+        gradient_bytes = PRECISIONS[self.microbatch.precision].gradient_bytes
+        return gradient_bytes * output_linear(self.model, self.shard).num_weights
+
+
+def _exchanges(
+    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism
+) -> Iterator[Exchange]:
+    """Yield what the groups of a stage exchange for one micro-batch."""
+    layers = Counter(kind.has_experts for kind in (*part.kinds, *part.mtp_kinds))
+    if parallelism.tp > 1:
+        yield from _tensor_parallel(model, part, microbatch, parallelism, layers)
+    if parallelism.cp > 1:
+        yield from _context_parallel(model, microbatch, parallelism, layers.total())
+    if parallelism.ep > 1 and layers[True]:
+        yield from _expert_parallel(model, microbatch, parallelism, layers[True])
+    if parallelism.zero_stage == 3:
+        yield from _fully_sharded(model, part, microbatch, parallelism)
+
+
+def _fully_sharded(
+    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism
+) -> Iterator[Exchange]:
+    """ZeRO 3: layer by layer, weights are gathered for a forward and a backward, and gradients scattered after it."""
+    num_layers = max(1, len(part.kinds))
+    total = stage_parameters(model, part, shard_of(parallelism)).total
+    sizes = microbatch.sizes
+    weights_bytes = sizes.weight_bytes * total // num_layers
+    yield from _calls("dp", Kind.F, ("all-gather",), weights_bytes, num_layers)
+    yield from _calls("dp", Kind.I, ("all-gather",), weights_bytes, num_layers)
+    yield from _calls("dp", Kind.W, ("reduce-scatter",), weights_bytes, num_layers)
+
+
+def _tensor_parallel(
+    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism, layers: Counter[bool]
+) -> Iterator[Exchange]:
+    tokens = shard_of(parallelism).tokens(microbatch.num_samples * model.seq_length)
+    size_bytes = microbatch.sizes.activation_bytes * tokens * model.hidden_size
+    # An attention block and an MLP each; experts that are not split among tp exchange tokens over ep instead.
+    regions = 2 * layers[False] + (2 if parallelism.expert_tp > 1 else 1) * layers[True]
+    ends = {Kind.F: part.has_embedding + 0, Kind.I: part.has_output + len(part.mtp_kinds)}
+    for kind, extra in ends.items():
+        if parallelism.sequence_parallel:
+            yield from _calls("tp", kind, ("all-gather", "reduce-scatter"), size_bytes, regions + extra)
+        else:
+            yield from _calls("tp", kind, ("all-reduce",), size_bytes, regions + extra)
+
+
+def _context_parallel(
+    model: ModelSpec, microbatch: MicroBatch, parallelism: Parallelism, num_layers: int
+) -> Iterator[Exchange]:
+    groups = -(-model.kv_heads // parallelism.tp)
+    values = groups * (model.head_size + model.value_size)
+    size_bytes = microbatch.sizes.activation_bytes * microbatch.num_samples * model.seq_length * values
+    yield from _calls("cp", Kind.F, ("all-gather",), size_bytes, num_layers)
+    yield from _calls("cp", Kind.I, ("all-gather", "reduce-scatter"), size_bytes, num_layers)
+
+
+def _expert_parallel(
+    model: ModelSpec, microbatch: MicroBatch, parallelism: Parallelism, num_layers: int
+) -> Iterator[Exchange]:
+    assert model.moe is not None
+    rows = shard_of(parallelism).routed_rows(microbatch.num_samples * model.seq_length, model.moe.top_k)
+    size_bytes = microbatch.sizes.activation_bytes * rows * model.hidden_size
+    for kind in (Kind.F, Kind.I):
+        yield from _calls("ep", kind, ("all-to-all",), size_bytes, 2 * num_layers)
+
+
+def _calls(axis: str, kind: Kind, operations: tuple[str, ...], size_bytes: int, num_calls: int) -> Iterator[Exchange]:
+    if num_calls:
+        for operation in operations:
+            yield Exchange(axis, kind, operation, size_bytes, num_calls)
