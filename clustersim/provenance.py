@@ -66,6 +66,11 @@ def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:
             "all steps are one stream, which fills and drains the pipeline once; with 3 steps or more "
             "steady_step_time_s is its pace in between"
         )
+    if scenario.schedule.rules.is_bidirectional and trace.ranks.gradients_bytes.any():
+        constraints.append(
+            "the two copies of a stage under a bidirectional schedule reduce no gradients between them: that is not "
+            "simulated, and the step time is a lower bound"
+        )
     silent = [axis for axis in ("tp", "cp", "ep") if getattr(parallelism, axis) > 1 and axis not in _axes(trace)]
     if silent:
         named = " and ".join(silent)

@@ -1,7 +1,8 @@
 """Collisions: what flows lost by sharing links, and whose flows they shared them with.
 
-A flow at half the rate that it would have alone loses half of that time. Whoever else was on the link that held it back
-has its part in the loss, in proportion to the bytes that it carried over it meanwhile.
+A flow at half the rate that it would have alone loses half of that time; of a collective, each member loses it. Whoever
+else was on the link that held it back has its part in the loss, in proportion to the bytes that it carried over it
+meanwhile.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class Collision:
 
     axis: str
     by: str
-    lost_ps: float  # summed over flows
+    lost_ps: float  # summed over messages, and over the members of collectives
     link: str
     lost_there_ps: float
 
@@ -77,7 +78,16 @@ def _losses(trace: Trace) -> _Losses:
         1 - rates.bytes_per_s / alone_bytes_per_s(trace)[rates.flow]
     )
     rows = np.flatnonzero(lost_ps >= 1)
-    return _Losses(rows, axis_of_flow(trace)[rates.flow[rows]], rates.bottleneck[rows], lost_ps[rows])
+    flow = rates.flow[rows]
+    lost_ps = lost_ps[rows] * _num_losers(trace)[flow]
+    return _Losses(rows, axis_of_flow(trace)[flow], rates.bottleneck[rows], lost_ps)
+
+
+def _num_losers(trace: Trace) -> Ints:
+    """Return how many GPUs are held up by each flow, as busy time counts them: one, or all members of a group."""
+    members = np.array([len(group) for group in trace.groups], dtype=np.int64)
+    of_phases = members[trace.collectives.group[trace.phases.collective]]
+    return np.concatenate([np.ones(len(trace.transfers), dtype=np.int64), of_phases])
 
 
 def _lost_to_axes(trace: Trace, losses: _Losses) -> Floats:

@@ -17,9 +17,9 @@ class AxisTraffic:
     """Traffic of one axis, over all GPUs and the whole run."""
 
     size_bytes: int  # of messages; of collectives what their members have to send, as bus bandwidth counts it
-    busy_ps: int  # durations of its transfers and of each member's collectives, from queued to done, summed
+    busy_ps: int  # durations of its transfers, from queued to done, and of each member's collectives, summed
     exposed_ps: int  # waits for them that no compute hid, summed
-    slowed_ps: int  # time that its flows lost by sharing links, against an idle fabric, summed
+    slowed_ps: int  # of the busy time, what was lost by sharing links, against an idle fabric
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +42,14 @@ def traffic_by_axis(trace: Trace, waits: Waits) -> dict[str, AxisTraffic]:
     traffic = {}
     for number, axis in enumerate(AXES):
         sent, shared = transfers.axis == number, collectives.axis == number
-        busy_ps = (transfers.end_ps - transfers.queued_ps)[sent].sum()
-        busy_ps += ((collectives.end_ps - collectives.queued_ps) * members)[shared].sum()
+        busy_ps = int((transfers.end_ps - transfers.queued_ps)[sent].sum())
+        # From its start: while one waits for those before it, those are what the group is busy with.
+        lasted_ps = collectives.end_ps - collectives.start_ps
+        for size in np.unique(members[shared]).tolist():  # a product in Python: that of long runs is beyond an int64
+            busy_ps += int(lasted_ps[shared & (members == size)].sum()) * size
         traffic[axis] = AxisTraffic(
             int(transfers.size_bytes[sent].sum() + sent_bytes[shared].sum()),
-            int(busy_ps),
+            busy_ps,
             int(waits.exposed_ps[axis_of_wait == number].sum()),
             int(slowed_ps[number]),
         )

@@ -26,14 +26,16 @@ class _Circle:
 
     def text(self) -> str:
         """Return the circle in words, or the way to a rank that is done."""
-        place = next(place for place in self.gpu_by_place if self._missing(place) is not None)
+        stuck = [place for place, gpu in self.gpu_by_place.items() if _is_stuck(gpu)]
+        # Who waits for something first; under a policy all may be idle, and others at the barrier.
+        place = min(stuck, key=lambda place: (self._missing(place) is None, _is_at_barrier(self.gpu_by_place[place])))
         visited: list[Place] = []
         sentences: list[str] = []
         while place not in visited:
             visited.append(place)
             number = self._missing(place)
             if number is None:
-                sentences.append(f"{_name(self.gpu_by_place[place])} is done and will not answer")
+                sentences.append(_silence(self.gpu_by_place[place]))
                 return f"the run is stuck: {', which waits: '.join(sentences)}"
             sentence, place = self._wait(place, number)
             sentences.append(sentence)
@@ -82,6 +84,19 @@ class _Circle:
 
 def _is_stuck(gpu: Gpu) -> bool:
     return len(gpu.starts) < len(gpu.program)
+
+
+def _is_at_barrier(gpu: Gpu) -> bool:
+    return _is_stuck(gpu) and gpu.program.kinds[len(gpu.starts)] is Kind.BARRIER
+
+
+def _silence(gpu: Gpu) -> str:
+    """Return why a rank that waits for nothing will not answer, in words."""
+    if not _is_stuck(gpu):
+        return f"{_name(gpu)} is done and will not answer"
+    if _is_at_barrier(gpu):
+        return f"{_name(gpu)} waits for all others"
+    return f"{_name(gpu)} is kept idle by its policy, which starts none of its ops"
 
 
 def _name(gpu: Gpu) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from simpy.events import NORMAL, Event
 
 from clustersim.engine.clock import Timeline
+from clustersim.engine.crew import Crew
 from clustersim.engine.gpu import Gpu
 from clustersim.engine.route import Route
 from clustersim.errors import ScheduleError
@@ -92,15 +93,21 @@ class DynamicWork:
 class DynamicGpu:
     """One GPU under a policy: its work, what it holds, and the rows in the order in which it came to run them."""
 
-    def __init__(self, env: Timeline, gpu: Gpu, work: DynamicWork, policy: Policy) -> None:
-        self.env, self.gpu, self.work, self.policy = env, gpu, work, policy
+    def __init__(self, env: Timeline, gpu: Gpu, work: DynamicWork, policy: Policy, crew: Crew) -> None:
+        self.env, self.gpu, self.work, self.policy, self.crew = env, gpu, work, policy, crew
         self.executed: list[int] = []
         self.is_idle = False
+        self.num_chosen = 0
+        self.is_first = crew.join(self.decide_if_idle)
         self.activation_bytes = self.live_microbatches = 0
 
     def arrive(self, message: int) -> None:
         """Take note of a message, and decide anew if nothing is running."""
         self.work.input_is_here(*self.work.op_of_message[message])
+        self.decide_if_idle()
+
+    def decide_if_idle(self) -> None:
+        """Decide anew if nothing is running."""
         if self.is_idle:
             self.is_idle = False
             self.wake_to_decide()
@@ -110,7 +117,19 @@ class DynamicGpu:
         self.env.wake(self.gpu.hold, self.env.now, _DECISION_PRIORITY + self.gpu.rank)
 
     def choose(self, step: int) -> Action | None:
-        """Return what the policy wants to start; None to wait."""
+        """Return what to start: what the policy wants, or what the first of the crew has chosen; None to wait."""
+        if self.is_first:
+            action = self._ask_policy(step)
+            if action is not None:
+                self.crew.choose(action)
+            return action
+        action = self.crew.choice(self.num_chosen)
+        if action not in self.work.ready[step]:
+            return None
+        self.num_chosen += 1
+        return action
+
+    def _ask_policy(self, step: int) -> Action | None:
         ready = tuple(sorted(self.work.ready[step], key=lambda action: (action.kind, action.microbatch, action.stage)))
         if not ready:
             return None

@@ -8,6 +8,7 @@ from typing import Any
 
 from clustersim.engine.budget import no_garbage_collection, run_within
 from clustersim.engine.clock import Actor, Hold, Timeline
+from clustersim.engine.crew import Crew, crews_of
 from clustersim.engine.deadlock import deadlock_error
 from clustersim.engine.dynamic import DynamicGpu, DynamicWork, Inbox, renumbered, renumbered_calls, reordered
 from clustersim.engine.gpu import Barrier, Gpu, asynchronous_gpu, asynchronous_plan, blocking_gpu
@@ -49,6 +50,7 @@ class Engine:
         self._ports = self._network.ports(self._mailboxes)
         self._gpus: list[Gpu] = []
         self._dynamic: list[DynamicGpu] = []
+        self._crews = crews_of(job.groups)
         self._num_events = 0
         barrier = Barrier(sum(len(ranks) for ranks in job.ranks))
         first_transfer = 0
@@ -60,11 +62,12 @@ class Engine:
         env, mailbox, pipeline = self._env, self._mailboxes[replica], self._job.pipelines[replica]
         routes = self._network.routes(replica, mailbox, first_transfer)
         for pp_rank, program in enumerate(pipeline.programs):
-            ports = self._ports.get(Place(replica, pp_rank), {})
+            place = Place(replica, pp_rank)
+            ports = self._ports.get(place, {})
             gpu = Gpu(pp_rank, self._job.ranks[replica], program, Hold(env), mailbox, barrier, ports)
             self._gpus.append(gpu)
             if self._job.policy is not None:
-                generator = self._dynamic_gpu(gpu, pipeline, routes, self._job.policy)
+                generator = self._dynamic_gpu(gpu, place, pipeline, routes, self._job.policy)
             elif self._job.blocking:
                 generator = blocking_gpu(env, gpu, pipeline.messages, pipeline.calls, routes)
             else:
@@ -73,9 +76,10 @@ class Engine:
             gpu.actor = Actor(env, generator, gpu.hold)
 
     def _dynamic_gpu(
-        self, gpu: Gpu, pipeline: Pipeline, routes: dict[tuple[int, int], Route], policy: Policy
+        self, gpu: Gpu, place: Place, pipeline: Pipeline, routes: dict[tuple[int, int], Route], policy: Policy
     ) -> Generator[Any, Any, None]:
-        dynamic = DynamicGpu(self._env, gpu, DynamicWork(pipeline.schedule, gpu.program, gpu.pp_rank), policy)
+        work = DynamicWork(pipeline.schedule, gpu.program, gpu.pp_rank)
+        dynamic = DynamicGpu(self._env, gpu, work, policy, self._crews.get(place) or Crew())
         self._dynamic.append(dynamic)
         for message in dynamic.work.op_of_message:
             gpu.mailbox.waiter[message] = Inbox(self._env, dynamic, message)

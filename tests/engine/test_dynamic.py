@@ -140,7 +140,11 @@ def test_a_policy_sees_what_its_gpu_could_know() -> None:
 
 
 def test_a_policy_that_waits_for_ever_is_a_deadlock_and_a_wild_one_an_error() -> None:
-    with pytest.raises(DeadlockError):
+    with pytest.raises(
+        DeadlockError, match=r"rank 1 \(at 1F0\) waits for F0 from rank 0 .*: rank 0 .* is kept idle by"
+    ):
         run_job(job_of("1f1b", Shape(2, 2), lambda _view: None))
+    with pytest.raises(DeadlockError, match=r"the run is stuck: rank 0 \(at 0F0\) is kept idle by its policy"):
+        run_job(job_of("1f1b", Shape(1, 2), lambda _view: None))
     with pytest.raises(ScheduleError, match=r"it chose 1F9; ready are 0F0, 0F1"):
         run_job(job_of("1f1b", Shape(2, 2), lambda _view: Action(Kind.F, 1, 9)))

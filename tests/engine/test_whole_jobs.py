@@ -5,10 +5,12 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 from whole_job import WholeJob
 
 from clustersim.engine.run import run
+from clustersim.ops import Kind
 from clustersim.scenario.load import scenario_from_mapping
 from clustersim.topology.table import build_cluster
 from clustersim.trace import AXES
@@ -159,6 +161,35 @@ def test_every_start_is_that_of_the_oracle(seed: int) -> None:
     assert columns.start_ps.tolist() == [collective.start_ps for collective in known]
     assert columns.end_ps.tolist() == [collective.end_ps for collective in known]
     assert trace.transfers.end_ps.tolist() == [oracle.arrivals_ps[key] for key in sorted(oracle.arrivals_ps)]
+
+
+POLICIES = (
+    {"policy": "forward-first"},
+    {"policy": "backward-first"},
+    {"policy": "memory-bounded", "limit": {"microbatches": 4}},
+)
+
+
+@pytest.mark.parametrize("seed", [2003, 2020, 2057, 2101, 2112, *range(40)])  # the first few once ran into deadlocks
+def test_members_of_a_group_do_their_ops_in_one_order_under_a_policy(seed: int) -> None:
+    mapping, random = drawn_scenario(seed), Random(seed)
+    mapping["schedule"] = random.choice(POLICIES)
+    mapping["runtime"] |= {"p2p": "asynchronous", "scatter_gather": False}
+    mapping["runtime"]["overlap"]["tp"] = False
+    mapping["batch"] = {"num_microbatches": random.randint(2, 6)}
+    mapping["parallelism"]["vpp"] = 1
+    scenario = scenario_from_mapping(mapping)
+    cluster = build_cluster(scenario.cluster.topology)
+    trace = run(build_job(scenario, cluster), cluster)
+    ops, first = trace.ops, trace.ranks.first_op
+    is_own = np.isin(ops.kind, (Kind.F, Kind.B, Kind.I, Kind.W))
+
+    def order(rank: int) -> list[tuple[int, ...]]:
+        rows = np.arange(first[rank], first[rank + 1])[is_own[first[rank] : first[rank + 1]]]
+        return list(zip(*(column[rows].tolist() for column in (ops.kind, ops.stage, ops.microbatch)), strict=True))
+
+    for group in np.unique(trace.collectives.group[trace.collectives.kind != Kind.OPTIMIZER]).tolist():
+        assert len({tuple(order(rank)) for rank in trace.groups[group]}) == 1
 
 
 def test_the_cases_cover_every_axis_and_schedule() -> None:

@@ -85,6 +85,8 @@ def test_buckets_of_gradients_are_reduced_beside_the_last_backward() -> None:
     assert at_the_end.step_time_s == 3 + 4
     assert at_the_end.time_s.exposed_communication == 4
     assert [run.communication.by_axis["dp"].bytes for run in (overlapped, at_the_end)] == [8 * GB, 8 * GB]
+    # A bucket that waits for the one before it keeps nobody busy twice.
+    assert [run.communication.by_axis["dp"].busy_s for run in (overlapped, at_the_end)] == [4, 4]
 
 
 def test_an_exchange_beside_a_backward_begins_with_the_first_bucket_of_its_gradients() -> None:
@@ -219,3 +221,30 @@ def test_a_group_whose_members_have_short_micro_batches_of_different_sizes_waits
     assert result.trace.collectives.size_bytes.tolist() == [4 * GB]
     assert result.trace.collectives.start_ps.tolist() == [S // 2]
     assert result.trace.collectives.end_ps.tolist() == [5 * S // 2]
+
+
+def test_messages_and_reductions_that_meet_on_a_link_lose_time_to_each_other() -> None:
+    result = simulate(
+        costs={"message": "1 GB", "gradients": "1 GB"},
+        parallelism={"pp": 2, "dp": 2},
+        runtime={"gradient_bucket": "1 GB"},
+    )
+    # F 1, message 1, F 1, B 2: at 5 the gradient and the reduction each want a GB/s of both GPUs' links, until 7.
+    assert result.step_time_s == 5 + 2 + 2 + 1
+    dp, pp = result.communication.by_axis["dp"], result.communication.by_axis["pp"]
+    # Two messages each lose a second, and so do both members of the group; the mean is over four GPUs.
+    assert (pp.busy_s, pp.slowed_s) == ((2 * 1 + 2 * 2) / 4, 0.5)
+    assert (dp.busy_s, dp.slowed_s) == ((2 * 1 + 2 * 2) / 4, 0.5)
+    assert [(entry.axis, entry.by, entry.lost_s) for entry in result.communication.collisions] == [
+        ("pp", "dp", 0.5),
+        ("dp", "pp", 0.5),
+    ]
+    assert any("pipeline messages were slowed down by data-parallel traffic" in text for text in result.warnings)
+
+
+def test_a_bidirectional_schedule_says_what_it_leaves_out() -> None:
+    sections: dict[str, Any] = {"parallelism": {"pp": 2}, "batch": {"num_microbatches": 4}}
+    bidirectional = simulate(costs={"gradients": "1 GB"}, schedule="dualpipe", **sections)
+    assert any("reduce no gradients between them" in text for text in bidirectional.provenance["constraints"])
+    plain = simulate(costs={"gradients": "1 GB"}, **sections)
+    assert not any("reduce no gradients between them" in text for text in plain.provenance["constraints"])
