@@ -8,18 +8,15 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
-
 from clustersim.result import CommunicationSummary, MemorySummary
 from clustersim.scenario.batch import deal_samples
 from clustersim.scenario.devices import load_device
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
 from clustersim.topology.cluster import Cluster
-from clustersim.trace import AXES, Trace
+from clustersim.trace import AXES, Ints, Trace
 
 _PACKAGES = ("simpy", "networkx", "numpy", "pydantic", "PyYAML", "click", "rich")
-ENGINE = "time-ordered"
 _GIB = 2**30
 
 
@@ -44,7 +41,7 @@ def provenance_of(scenario: Scenario, trace: Trace, constraints: list[str], star
         "seed": scenario.seed,
         "wall_time_s": round(time.perf_counter() - started_s, 6),
         "events": trace.num_events,
-        "engine": ENGINE,
+        "engine": trace.engine,
         "constraints": constraints,
     }
 
@@ -120,9 +117,14 @@ def _sharing(trace: Trace) -> Iterator[str]:
 
 
 def warnings_of(
-    scenario: Scenario, cluster: Cluster, trace: Trace, memory: MemorySummary, communication: CommunicationSummary
+    scenario: Scenario,
+    cluster: Cluster,
+    trace: Trace,
+    memory: MemorySummary,
+    communication: CommunicationSummary,
+    compute_ps: Ints,
 ) -> Iterator[str]:
-    """Yield what a reader should beware of."""
+    """Yield what a reader should beware of; ``compute_ps`` is how long each rank computed."""
     batch, parallelism = scenario.batch, scenario.parallelism
     short = [share for share in deal_samples(batch, parallelism.dp) if share.last_fraction != 1]
     if short:
@@ -150,7 +152,7 @@ def warnings_of(
             f"{len(overruled)} links written `sharing: fifo` were shared fairly, as others on the same routes are; "
             f"the first is {overruled[0]}"
         )
-    yield from _stragglers(cluster, trace)
+    yield from _stragglers(cluster, trace, compute_ps)
     if scenario.parallelism.zero_stage == 3 and scenario.stage_costs is not None:
         yield "zero_stage 3 is run as 2: weights are gathered once a step, not before every op"
     unused = len(cluster.gpus) - parallelism.num_gpus
@@ -161,14 +163,12 @@ def warnings_of(
         yield f"does not fit in memory: {over_gib:.2f} GiB over the capacity of {capacity_gib:.2f} GiB"
 
 
-def _stragglers(cluster: Cluster, trace: Trace) -> Iterator[str]:
+def _stragglers(cluster: Cluster, trace: Trace, compute_ps: Ints) -> Iterator[str]:
     """Yield which GPUs compute slowly, and how much longer the slowest of their ranks is at work."""
     slowdowns = {row: float(cluster.slowdown(gpu)) for row, gpu in enumerate(trace.ranks.gpu.tolist())}
     slow = {row: slowdown for row, slowdown in slowdowns.items() if slowdown > 1}
     if not slow:
         return
-    durations_ps = trace.ops.end_ps - trace.ops.start_ps
-    compute_ps = np.bincount(trace.ops.rank_index, durations_ps, minlength=len(trace.ranks))
     extra_s = {row: compute_ps[row] * (1 - 1 / slowdown) / PS_PER_S for row, slowdown in slow.items()}
     worst = max(extra_s, key=lambda row: extra_s[row])
     gpu = int(trace.ranks.gpu[worst])

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from clustersim.analysis.account import Account, account_of
 from clustersim.analysis.bound import makespan_bound_ps
-from clustersim.analysis.bubble import Bubble, RankTimes, measure_bubble, rank_times
+from clustersim.analysis.bubble import Bubble, RankTimes
 from clustersim.analysis.collisions import collisions
-from clustersim.analysis.communication import busiest_links, traffic_by_axis
-from clustersim.analysis.memory import Memory, measure_memory
-from clustersim.analysis.waits import Waits, find_waits, is_one_of
+from clustersim.analysis.communication import AxisTraffic, busiest_links
+from clustersim.analysis.memory import Memory
 from clustersim.engine.run import run
 from clustersim.limits import Limits
-from clustersim.ops import COMPUTE, CostedSchedule, Job, Plugin
+from clustersim.ops import CostedSchedule, Job, Plugin
 from clustersim.provenance import constraints_of, provenance_of, warnings_of
 from clustersim.result import (
     AxisSummary,
@@ -39,7 +39,7 @@ from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.table import build_cluster
-from clustersim.trace import Trace
+from clustersim.trace import Ints, Trace
 from clustersim.workload.job import build_job, costed_replicas, num_samples
 from clustersim.workload.model_costs import step_work
 
@@ -51,6 +51,7 @@ def simulate(
     overrides: Sequence[str] = (),
     limits: Limits | None = None,
     plugins: Mapping[str, Plugin] | None = None,
+    engine: str | None = None,
 ) -> Result:
     """Return the result of a scenario, or of the scenario file at a path.
 
@@ -64,6 +65,8 @@ def simulate(
         Budgets of the run.
     plugins
         Functions by the names under which ``schedule: {plugin: name}`` may ask for them.
+    engine
+        "time-ordered" to have all events in the order of their times, also where that changes nothing but the speed.
 
     Raises
     ------
@@ -81,7 +84,7 @@ def simulate(
     started_s = time.perf_counter()
     cluster = build_cluster(scenario.cluster.topology)
     job = build_job(scenario, cluster, plugins)
-    trace = run(job, cluster, limits)
+    trace = run(job, cluster, limits, engine)
     return measure(scenario, cluster, job, trace, started_s)
 
 
@@ -107,28 +110,26 @@ def costed_schedules(scenario: Scenario) -> list[CostedSchedule]:
 
 def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, started_s: float) -> Result:
     """Return everything that is reported of the run of `job`, begun at `started_s` of the performance counter."""
-    waits = find_waits(trace)
-    times = rank_times(trace, waits)
-    memory = _memory_summary(trace, cluster, measure_memory(trace))
-    communication = _communication_summary(trace, waits)
-    bubble = measure_bubble(trace, waits, times)
+    account = account_of(trace)
+    memory = _memory_summary(trace, cluster, account.memory)
+    communication = _communication_summary(trace, account.traffic)
     step_time_s = trace.makespan_ps / (PS_PER_S * trace.num_steps)
     return Result(
         provenance=provenance_of(scenario, trace, constraints_of(scenario, trace), started_s),
         name=scenario.name,
         schedule=scenario.schedule.label,
         step_time_s=step_time_s,
-        steady_step_time_s=_steady_step_time_s(trace),
+        steady_step_time_s=_steady_step_time_s(trace, account.step_end_ps),
         makespan_s=trace.makespan_ps / PS_PER_S,
-        span_s=bubble.span_ps / PS_PER_S,
+        span_s=account.bubble.span_ps / PS_PER_S,
         bound=_bound_summary(scenario, cluster, job, trace),
-        bubble=_bubble_summary(trace, bubble),
-        time_s=TimeSummary(*(_mean_s(trace, int(column.sum())) for column in _columns(times))),
-        ranks=_rank_rows(trace, times),
+        bubble=_bubble_summary(trace, account.bubble),
+        time_s=TimeSummary(*(_mean_s(trace, int(column.sum())) for column in _columns(account.times))),
+        ranks=_rank_rows(trace, account),
         throughput=_throughput(scenario, step_time_s),
         memory=memory,
         communication=communication,
-        warnings=tuple(warnings_of(scenario, cluster, trace, memory, communication)),
+        warnings=tuple(warnings_of(scenario, cluster, trace, memory, communication, account.times.compute_ps)),
         scenario=scenario,
         trace=trace,
     )
@@ -165,13 +166,11 @@ def _throughput(scenario: Scenario, step_time_s: float) -> Throughput:
     )
 
 
-def _steady_step_time_s(trace: Trace) -> float | None:
+def _steady_step_time_s(trace: Trace, ends_ps: Ints) -> float | None:
     """Return the mean time of a step without the first and the last; None for fewer than three."""
     if trace.num_steps < 3:
         return None
-    ends = np.zeros(trace.num_steps, dtype=np.int64)
-    np.maximum.at(ends, trace.ops.step, trace.ops.end_ps)
-    return int(ends[-2] - ends[0]) / (PS_PER_S * (trace.num_steps - 2))
+    return int(ends_ps[-2] - ends_ps[0]) / (PS_PER_S * (trace.num_steps - 2))
 
 
 def _bound_summary(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace) -> BoundSummary:
@@ -193,22 +192,15 @@ def _bubble_summary(trace: Trace, bubble: Bubble) -> BubbleSummary:
     )
 
 
-def _rank_rows(trace: Trace, times: RankTimes) -> tuple[RankTime, ...]:
-    replica = _last_replica(trace)
+def _rank_rows(trace: Trace, account: Account) -> tuple[RankTime, ...]:
+    """Return the account of each rank of the replica whose compute ends last, the first of several."""
+    replica = int(trace.ranks.replica[np.argmax(account.compute_end_ps)])
     rows = []
     for index in np.flatnonzero(trace.ranks.replica == replica):
-        compute_ps, exposed_ps, bubble_ps = (int(column[index]) for column in _columns(times))
+        compute_ps, exposed_ps, bubble_ps = (int(column[index]) for column in _columns(account.times))
         pp_rank = int(trace.ranks.pp_rank[index])
         rows.append(RankTime(pp_rank, replica, compute_ps, exposed_ps, bubble_ps, trace.makespan_ps))
     return tuple(rows)
-
-
-def _last_replica(trace: Trace) -> int:
-    """Return the replica whose compute ends last, the first of several."""
-    computing = is_one_of(trace.ops.kind, COMPUTE)
-    ends = np.zeros(int(trace.ranks.replica.max()) + 1, dtype=np.int64)
-    np.maximum.at(ends, trace.ranks.replica[trace.ops.rank_index[computing]], trace.ops.end_ps[computing])
-    return int(np.argmax(ends))
 
 
 def _memory_summary(trace: Trace, cluster: Cluster, memory: Memory) -> MemorySummary:
@@ -241,7 +233,7 @@ def _memory_summary(trace: Trace, cluster: Cluster, memory: Memory) -> MemorySum
     )
 
 
-def _communication_summary(trace: Trace, waits: Waits) -> CommunicationSummary:
+def _communication_summary(trace: Trace, by_axis: dict[str, AxisTraffic]) -> CommunicationSummary:
     axes = {
         axis: AxisSummary(
             traffic.size_bytes // trace.num_steps,
@@ -249,7 +241,7 @@ def _communication_summary(trace: Trace, waits: Waits) -> CommunicationSummary:
             _mean_s(trace, traffic.exposed_ps),
             _mean_s(trace, traffic.slowed_ps),
         )
-        for axis, traffic in traffic_by_axis(trace, waits).items()
+        for axis, traffic in by_axis.items()
     }
     links = tuple(
         LinkSummary(load.name, load.utilization, load.size_bytes, load.queued_ps / PS_PER_S, load.slowed_ps / PS_PER_S)

@@ -6,9 +6,9 @@ picoseconds since the start of the run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,44 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
+class _Later:
+    """A column that is made when somebody first asks for it."""
+
+    def __init__(self, make: Callable[[], Ints]) -> None:
+        self.make = make
+
+
+def later(make: Callable[[], Ints]) -> Ints:
+    """Return what stands for the column that `make` returns, until somebody asks for it.
+
+    Most of a large trace follows from the programs of its ranks, and is seldom looked at: it takes no memory until
+    then.
+    """
+    return cast(Ints, _Later(make))
+
+
 class _Columns:
-    """Makes the arrays of a frozen dataclass read-only."""
+    """Makes the arrays of a frozen dataclass read-only, and those for later when they are asked for."""
 
     def __post_init__(self) -> None:
         for column in fields(self):  # type: ignore[arg-type]
             value = getattr(self, column.name)
             if isinstance(value, np.ndarray):
                 value.setflags(write=False)
+            elif isinstance(value, _Later):
+                self.__dict__.setdefault("_later", {})[column.name] = value.make
+                object.__delattr__(self, column.name)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Ints:
+            make = self.__dict__.get("_later", {}).pop(name, None)
+            if make is None:
+                raise AttributeError(name)
+            value = make()
+            value.setflags(write=False)
+            object.__setattr__(self, name, value)
+            return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +273,14 @@ class FlowTrace:
         return int(transfers.end_ps.max() - transfers.queued_ps.min()) if len(transfers.end_ps) else 0
 
 
+class Split(NamedTuple):
+    """How the trace with these tables comes apart."""
+
+    ops: Ops
+    transfers: Transfers
+    parts: Callable[[], Iterator[Trace]]
+
+
 @dataclass(frozen=True, slots=True)
 class Trace:
     """The whole run."""
@@ -260,6 +298,27 @@ class Trace:
     num_steps: int
     makespan_ps: int
     num_events: int  # SimPy events that the run scheduled
+    engine: str = "time-ordered"  # form in which it ran
+    split: Split | None = field(default=None, repr=False)
+    shared: dict[str, Ints] | None = field(default=None, repr=False)  # what all parts with the same programs share
+
+    def parts(self) -> Iterator[Trace]:
+        """Yield the trace in parts that have nothing to do with one another: whole replicas, their ops and messages.
+
+        Links are left out of them; and where collectives or fairly shared links join replicas, the whole is one part.
+        """
+        if self.split is None or self.split.ops is not self.ops or self.split.transfers is not self.transfers:
+            yield self
+        else:
+            yield from self.split.parts()
+
+    def once(self, name: str, make: Callable[[Trace], Ints]) -> Ints:
+        """Return ``make(self)``, which has to follow from programs alone: parts that share them share it, too."""
+        if self.shared is None:
+            return make(self)
+        if name not in self.shared:
+            self.shared[name] = make(self)
+        return self.shared[name]
 
     @property
     def ways(self) -> tuple[Way, ...]:

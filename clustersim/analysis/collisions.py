@@ -40,6 +40,8 @@ class _Losses:
 def collisions(trace: Trace) -> list[Collision]:
     """Return who lost time to whom, the largest loss first."""
     losses = _losses(trace)
+    if not len(losses.rate):
+        return []
     lost_to = _lost_to_axes(trace, losses)
     found = []
     for axis, name in enumerate(AXES):
@@ -74,6 +76,9 @@ def alone_bytes_per_s(trace: Trace) -> Floats:
 
 def _losses(trace: Trace) -> _Losses:
     rates = trace.rates
+    if not len(rates):
+        nothing = np.empty(0, dtype=np.int64)
+        return _Losses(nothing, nothing, nothing, np.empty(0))
     lost_ps = (rates.until_ps(trace.flows.end_ps) - rates.start_ps) * (
         1 - rates.bytes_per_s / alone_bytes_per_s(trace)[rates.flow]
     )

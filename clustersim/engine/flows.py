@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -94,7 +95,8 @@ def _trace(
         start_ps=np.maximum(queued_ps, started_ps),  # what a GPU sends to itself never starts on a link
         end_ps=np.array(mailbox.arrived, dtype=np.int64),
     )
-    loads = Loads(routes, transfers.route, transfers.size_bytes)
+    kinds = Counter(zip(transfers.route.tolist(), transfers.size_bytes.tolist(), strict=True))
+    loads = Loads(routes, ((*kind, count) for kind, count in kinds.items()))
     rates = rate_columns(log, loads)
     slowed_ps = slowed_by_link_ps(cluster, loads, rates, transfers.route, transfers.end_ps)
     queued_by_link = {number: server.queued_ps for number, server in servers.items()}

@@ -11,7 +11,7 @@ from clustersim.engine.group import CollectiveLog, Communicator, Ports, ports_of
 from clustersim.engine.link import DirectRoute, LinkProcess, LinkServer, LongRoute, Mailbox
 from clustersim.engine.route import Route
 from clustersim.ops import Group, Job, Place
-from clustersim.topology.cluster import Cluster
+from clustersim.topology.cluster import Cluster, Link
 from clustersim.topology.discipline import Links, Pair, fair_links
 
 
@@ -21,7 +21,7 @@ class Network:
     def __init__(self, env: Timeline, cluster: Cluster, job: Job) -> None:
         self.env, self.cluster, self.job = env, cluster, job
         self._rank_pairs: dict[int, list[Pair]] = {}  # by pipeline, which equal replicas share
-        flows = sorted({pair for replica in range(len(job.pipelines)) for pair in self._gpu_pairs(replica).values()})
+        flows = sorted({pair for replica in range(len(job.pipelines)) for pair in self.gpu_pairs(replica).values()})
         self.link_ids: dict[Pair, Links] = {pair: tuple(cluster.route(*pair)) for pair in flows}
         self._private = _private_links(self.link_ids, job.blocking)
         self._num_routes = Counter(number for links in self.link_ids.values() for number in links)
@@ -53,7 +53,7 @@ class Network:
         """
         return {
             ranks: self._fair_route(gpus, mailbox, first_transfer) or self._fifo_route(gpus, mailbox)
-            for ranks, gpus in self._gpu_pairs(replica).items()
+            for ranks, gpus in self.gpu_pairs(replica).items()
         }
 
     def ports(self, mailboxes: Sequence[Mailbox]) -> dict[Place, Ports]:
@@ -76,7 +76,16 @@ class Network:
         ]
         return ports_of(communicators, mailboxes, self.job.pipelines)
 
-    def _gpu_pairs(self, replica: int) -> dict[Pair, Pair]:
+    def is_private(self, number: int) -> bool:
+        """Return whether messages reach a link in the order in which its one sender sends them."""
+        return number in self._private
+
+    def link(self, number: int) -> Link:
+        """Return a link of the cluster."""
+        return self.cluster.link(number)
+
+    def gpu_pairs(self, replica: int) -> dict[Pair, Pair]:
+        """Return the GPUs of every pair of pp_ranks of a replica that exchange messages."""
         gpus = self.job.gpus[replica]
         ranks = self._rank_pairs.get(id(self.job.pipelines[replica]))
         if ranks is None:

@@ -68,11 +68,11 @@ class GroupRecord:
         )
 
     def awaits(self) -> tuple[Ints, Ints]:
-        """Return how many collectives each row of ops waits for, and which, row after row."""
+        """Return which collectives rows of ops wait for, row after row, after where those of each row begin."""
         return self._of_ops("awaits")
 
     def joins(self) -> tuple[Ints, Ints]:
-        """Return how many collectives each row of ops calls for when it ends, and which, row after row."""
+        """Return which collectives rows of ops call for when they end, in the same way."""
         return self._of_ops("joins")
 
     def _of_ops(self, column: str) -> tuple[Ints, Ints]:
@@ -86,7 +86,7 @@ class GroupRecord:
                 count, numbers = known[id(program)]
                 counts.append(count)
                 collectives.append(row_by_call[numbers])
-        return np.concatenate(counts), np.concatenate(collectives)
+        return np.concatenate([[0], np.cumsum(np.concatenate(counts))]), np.concatenate(collectives)
 
     @cached_property
     def _row_by_call(self) -> list[Ints]:

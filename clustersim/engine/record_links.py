@@ -9,6 +9,7 @@ from math import ceil
 import numpy as np
 
 from clustersim.engine.fair import RateLog
+from clustersim.engine.network import Network
 from clustersim.ops import Phase
 from clustersim.topology.cluster import Cluster
 from clustersim.trace import Floats, Ints, Links, Rates, Way
@@ -21,40 +22,50 @@ class Loads:
     ----------
     routes
         Links of each route, in order.
-    route
-        Route of each message.
-    size_bytes
-        Size of each message. [bytes]
+    messages
+        Route, size [bytes] and number of all messages.
     phases
         Every phase of a collective, as often as it took place.
     """
 
     def __init__(
-        self, routes: Sequence[tuple[int, ...]], route: Ints, size_bytes: Ints, phases: Sequence[Phase] = ()
+        self,
+        routes: Sequence[tuple[int, ...]],
+        messages: Iterable[tuple[int, int, int]],
+        phases: Sequence[Phase] = (),
     ) -> None:
         self.routes = routes
         self.kinds_of_phases = list({id(phase): phase for phase in phases}.values())
         number_by_id = {id(phase): number for number, phase in enumerate(self.kinds_of_phases)}
         self.kind_of_phase = _ints(number_by_id[id(phase)] for phase in phases)
-        sizes, size_number = np.unique(size_bytes, return_inverse=True)
-        groups, self.group_of_message, counts = np.unique(
-            route * max(1, len(sizes)) + size_number, return_inverse=True, return_counts=True
-        )
-        self.groups = [
-            (routes[group // len(sizes)], int(sizes[group % len(sizes)]), count)
-            for group, count in zip(groups.tolist(), counts.tolist(), strict=True)
-        ]
+        self.groups = [(routes[route], size_bytes, count) for route, size_bytes, count in messages]
         crossed = [*routes, *(phase.links for phase in self.kinds_of_phases)]
         self.used = sorted({link for links in crossed for link in links})
 
 
-def first_holds_ps(cluster: Cluster, fair: Collection[int], loads: Loads) -> Ints:
-    """Return how long each message held the first link of its route; 0 for flows, which hold none. [ps]"""
+def first_holds_ps(
+    network: Network, drained: Collection[int], routes: Sequence[tuple[int, ...]], route: Ints, size_bytes: Ints
+) -> Ints:
+    """Return how long each message held the first link of its route; 0 for flows, which hold none. [ps]
+
+    Parameters
+    ----------
+    network
+        The network of the run.
+    drained
+        Links that were shared by flows.
+    routes
+        Links of each route.
+    route, size_bytes
+        Of each message.
+    """
+    sizes, size_number = np.unique(size_bytes, return_inverse=True)
+    kinds, kind_of_message = np.unique(route * max(1, len(sizes)) + size_number, return_inverse=True)
+    first = [(routes[kind // len(sizes)][:1], int(sizes[kind % len(sizes)])) for kind in kinds.tolist()]
     holds = _ints(
-        cluster.links[links[0]].hold_ps(size) if links and links[0] not in fair else 0
-        for links, size, _ in loads.groups
+        network.link(links[0]).hold_ps(size) if links and links[0] not in drained else 0 for links, size in first
     )
-    return holds[loads.group_of_message]
+    return holds[kind_of_message]
 
 
 def link_columns(
@@ -77,32 +88,33 @@ def link_columns(
     """
     used = loads.used
     row = {link: number for number, link in enumerate(used)}
-    busy_ps, num_messages = (np.zeros(len(used), dtype=np.int64) for _ in range(2))
-    carried_bytes = [Fraction(0)] * len(used)
-    for links, size, count in loads.groups:
-        for link in links:
-            carried_bytes[row[link]] += size * count
-            busy_ps[row[link]] += cluster.links[link].hold_ps(size) * count
-            num_messages[row[link]] += count
+    links = [cluster.link(link) for link in used]
+    carried_bytes: list[int | Fraction] = [0] * len(used)
+    busy_ps, num_messages = [0] * len(used), [0] * len(used)
+    for route, size, count in loads.groups:
+        for number in route:
+            place = row[number]
+            carried_bytes[place] += size * count
+            busy_ps[place] += links[place].hold_ps(size) * count
+            num_messages[place] += count
     counts = np.bincount(loads.kind_of_phase, minlength=len(loads.kinds_of_phases)).tolist()
     for phase, count in zip(loads.kinds_of_phases, counts, strict=True):
-        for link, streams in zip(phase.links, phase.streams, strict=True):
-            carried_bytes[row[link]] += phase.volume_bytes * streams * count
-            num_messages[row[link]] += streams * count
-    size_bytes = _ints(ceil(carried) for carried in carried_bytes)
-    for link in fair:  # a FIFO link is held for whole messages, a fair one for the sum of all parts
-        busy_ps[row[link]] = cluster.links[link].transfer_ps(carried_bytes[row[link]])
+        for number, streams in zip(phase.links, phase.streams, strict=True):
+            carried_bytes[row[number]] += phase.volume_bytes * streams * count
+            num_messages[row[number]] += streams * count
+    for number in fair:  # a FIFO link is held for whole messages, a fair one for the sum of all parts
+        busy_ps[row[number]] = cluster.link(number).transfer_ps(carried_bytes[row[number]])
     return Links(
-        name=tuple(cluster.links[link].name for link in used),
+        name=tuple(link.name for link in links),
         number=_ints(used),
         is_fair=np.isin(used, sorted(fair)),
         bytes_per_s=_bandwidths(cluster, used),
-        latency_ps=_ints(cluster.links[link].latency_ps for link in used),
-        size_bytes=size_bytes,
-        busy_ps=busy_ps,
+        latency_ps=_ints(link.latency_ps for link in links),
+        size_bytes=_ints(map(ceil, carried_bytes)),
+        busy_ps=_ints(busy_ps),
         queued_ps=_ints(queued_ps.get(link, 0) for link in used),
         slowed_ps=slowed_ps,
-        num_messages=num_messages,
+        num_messages=_ints(num_messages),
     )
 
 
@@ -147,7 +159,7 @@ def slowed_by_link_ps(cluster: Cluster, loads: Loads, rates: Rates, route: Ints,
 
 
 def _bandwidths(cluster: Cluster, links: Iterable[int]) -> Floats:
-    bandwidths = (cluster.links[link].bandwidth_bytes_per_s for link in links)
+    bandwidths = (cluster.link(link).bandwidth_bytes_per_s for link in links)
     return np.array([np.inf if bandwidth is None else float(bandwidth) for bandwidth in bandwidths])
 
 

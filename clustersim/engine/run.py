@@ -1,29 +1,31 @@
-"""Runs a job on a cluster until every rank is done."""
+"""Runs a job on a cluster until every rank is done, in whichever form is the fastest that gives the exact result."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from dataclasses import replace
-from typing import Any
-
-from clustersim.engine.budget import no_garbage_collection, run_within
-from clustersim.engine.clock import Actor, Hold, Timeline
-from clustersim.engine.crew import Crew, crews_of
-from clustersim.engine.deadlock import deadlock_error
-from clustersim.engine.dynamic import DynamicGpu, DynamicWork, Inbox, renumbered, renumbered_calls, reordered
-from clustersim.engine.gpu import Barrier, Gpu, asynchronous_gpu, asynchronous_plan, blocking_gpu
-from clustersim.engine.link import Mailbox
+from clustersim.engine.budget import no_garbage_collection
+from clustersim.engine.clock import Timeline
 from clustersim.engine.network import Network
+from clustersim.engine.noted import TIME_ORDERED, Noted
 from clustersim.engine.record import record
-from clustersim.engine.route import Route
+from clustersim.engine.run_ahead import RunAhead, can_run_ahead
+from clustersim.engine.time_ordered import TimeOrdered
 from clustersim.limits import Limits
-from clustersim.ops import Job, Pipeline, Place, Policy
+from clustersim.ops import Job
 from clustersim.topology.cluster import Cluster
 from clustersim.trace import Trace
 
 
-def run(job: Job, cluster: Cluster, limits: Limits | None = None) -> Trace:
+def run(job: Job, cluster: Cluster, limits: Limits | None = None, engine: str | None = None) -> Trace:
     """Return the trace of `job` on `cluster`.
+
+    Parameters
+    ----------
+    job, cluster
+        What to run, and where.
+    limits
+        Budgets of the run.
+    engine
+        "time-ordered" to have all events in the order of their times, also where that changes nothing.
 
     Raises
     ------
@@ -35,82 +37,21 @@ def run(job: Job, cluster: Cluster, limits: Limits | None = None) -> Trace:
         A budget was used up before the end.
     """
     with no_garbage_collection():
-        engine = Engine(job, cluster)
-        engine.run_to_end(limits or Limits())
-        return engine.trace()
+        network = Network(Timeline(), cluster, job)
+        return record(network, run_noting(job, network, limits or Limits(), engine))
 
 
-class Engine:
-    """One run in its three parts: the processes are set up, run until every rank is done, and leave their trace."""
+def run_noting(job: Job, network: Network, limits: Limits, engine: str | None = None) -> Noted:
+    """Return what a run notes.
 
-    def __init__(self, job: Job, cluster: Cluster) -> None:
-        self._job, self._env = job, Timeline()
-        self._network = Network(self._env, cluster, job)
-        self._mailboxes = [Mailbox(len(pipeline.messages) + len(pipeline.calls)) for pipeline in job.pipelines]
-        self._ports = self._network.ports(self._mailboxes)
-        self._gpus: list[Gpu] = []
-        self._dynamic: list[DynamicGpu] = []
-        self._crews = crews_of(job.groups)
-        self._num_events = 0
-        barrier = Barrier(sum(len(ranks) for ranks in job.ranks))
-        first_transfer = 0
-        for replica, pipeline in enumerate(job.pipelines):
-            self._start_replica(replica, barrier, first_transfer)
-            first_transfer += len(pipeline.messages)
-
-    def _start_replica(self, replica: int, barrier: Barrier, first_transfer: int) -> None:
-        env, mailbox, pipeline = self._env, self._mailboxes[replica], self._job.pipelines[replica]
-        routes = self._network.routes(replica, mailbox, first_transfer)
-        for pp_rank, program in enumerate(pipeline.programs):
-            place = Place(replica, pp_rank)
-            ports = self._ports.get(place, {})
-            gpu = Gpu(pp_rank, self._job.ranks[replica], program, Hold(env), mailbox, barrier, ports)
-            self._gpus.append(gpu)
-            if self._job.policy is not None:
-                generator = self._dynamic_gpu(gpu, place, pipeline, routes, self._job.policy)
-            elif self._job.blocking:
-                generator = blocking_gpu(env, gpu, pipeline.messages, pipeline.calls, routes)
-            else:
-                plan = asynchronous_plan(gpu, pipeline.messages, pipeline.calls, routes)
-                generator = asynchronous_gpu(env, gpu, plan)
-            gpu.actor = Actor(env, generator, gpu.hold)
-
-    def _dynamic_gpu(
-        self, gpu: Gpu, place: Place, pipeline: Pipeline, routes: dict[tuple[int, int], Route], policy: Policy
-    ) -> Generator[Any, Any, None]:
-        work = DynamicWork(pipeline.schedule, gpu.program, gpu.pp_rank)
-        dynamic = DynamicGpu(self._env, gpu, work, policy, self._crews.get(place) or Crew())
-        self._dynamic.append(dynamic)
-        for message in dynamic.work.op_of_message:
-            gpu.mailbox.waiter[message] = Inbox(self._env, dynamic, message)
-        return dynamic.run(pipeline.messages, pipeline.calls, routes)
-
-    def run_to_end(self, limits: Limits) -> None:
-        """Run until every rank is done.
-
-        Raises
-        ------
-        DeadlockError, LimitError
-            As :func:`run` does.
-        """
-        self._num_events = run_within(limits, self._env)
-        if any(len(gpu.starts) < len(gpu.program) for gpu in self._gpus):
-            raise deadlock_error(self._job, self._gpus)
-
-    def trace(self) -> Trace:
-        """Return what the run left."""
-        job = self._job_as_run() if self._dynamic else self._job
-        return record(job, self._network, self._gpus, self._mailboxes, self._num_events)
-
-    def _job_as_run(self) -> Job:
-        """Return the job with every program in the order in which its policy came to run it."""
-        executed = iter([dynamic.executed for dynamic in self._dynamic])
-        pipelines = []
-        for pipeline in self._job.pipelines:
-            rows = [next(executed) for _ in pipeline.programs]
-            programs = tuple(map(reordered, pipeline.programs, rows))
-            messages, calls = renumbered(pipeline.messages, rows), renumbered_calls(pipeline.calls, rows)
-            pipelines.append(Pipeline(pipeline.schedule, programs, messages, calls))
-        for gpu, program in zip(self._gpus, (p for pipeline in pipelines for p in pipeline.programs), strict=True):
-            gpu.program = program
-        return replace(self._job, pipelines=tuple(pipelines))
+    Raises
+    ------
+    DeadlockError, LimitError
+        As :func:`run` does.
+    """
+    if engine != TIME_ORDERED and can_run_ahead(job, network):
+        noted = RunAhead(job, network).run_to_end(limits)
+        if noted is not None:
+            return noted
+    # Also what is stuck: events in the order of their times tell who waits for whom.
+    return TimeOrdered(job, network).run_to_end(limits)

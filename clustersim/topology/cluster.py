@@ -109,6 +109,14 @@ class Cluster:
     directed: bool = False
     library: Library = field(default_factory=Library)
     _routes: dict[tuple[int, int], tuple[int, ...]] = field(default_factory=dict, init=False, repr=False)
+    _links: dict[int, Link] = field(default_factory=dict, init=False, repr=False)
+
+    def link(self, number: int) -> Link:
+        """Return a link; those of large fabrics are made when first asked for, and kept."""
+        link = self._links.get(number)
+        if link is None:
+            link = self._links[number] = self.links[number]
+        return link
 
     @property
     def devices(self) -> tuple[str | None, ...]:
@@ -155,12 +163,12 @@ class Cluster:
         """
         numbers = self.route(source_gpu, destination_gpu)
         return self.delay_ps(numbers) + max(
-            (self.links[number].transfer_ps(size_bytes) for number in numbers), default=0
+            (self.link(number).transfer_ps(size_bytes) for number in numbers), default=0
         )
 
     def delay_ps(self, numbers: Iterable[int]) -> int:
         """Return what a message waits over these links together, its bytes aside. [ps]"""
-        return sum(self.links[number].delay_ps for number in numbers)
+        return sum(self.link(number).delay_ps for number in numbers)
 
     def drain_ps(self, numbers: Iterable[int], streams: Iterable[int], volume_bytes: Fraction) -> int:
         """Return how long streams of equal size take with nothing in their way: the time of the fullest link. [ps]
@@ -172,7 +180,7 @@ class Cluster:
         volume_bytes
             Size of each stream.
         """
-        bandwidths = (self.links[number].bandwidth_bytes_per_s for number in numbers)
+        bandwidths = (self.link(number).bandwidth_bytes_per_s for number in numbers)
         shares = [count / bandwidth for bandwidth, count in zip(bandwidths, streams, strict=True) if bandwidth]
         return -int(-volume_bytes * PS_PER_S * max(shares, default=Fraction(0)) // 1)
 

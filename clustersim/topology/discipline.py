@@ -38,7 +38,7 @@ def fair_links(cluster: Cluster, routes: Mapping[Pair, Links], of_collectives: I
             senders.setdefault(number, set()).add(source)
 
     def is_fair(number: int) -> bool:
-        written = cluster.links[number].sharing
+        written = cluster.link(number).sharing
         return written == "fair" or (written is None and len(senders[number]) > 1)
 
     seeds = [number for number in _limited(cluster, routes) if is_fair(number)]
@@ -47,13 +47,13 @@ def fair_links(cluster: Cluster, routes: Mapping[Pair, Links], of_collectives: I
 
 def fair_links_of_flows(cluster: Cluster, routes: Mapping[Pair, Links]) -> frozenset[int]:
     """Return the same for flows that nobody schedules: each sends for itself, so that all but FIFO links are fair."""
-    seeds = (number for number in _limited(cluster, routes) if cluster.links[number].sharing != "fifo")
+    seeds = (number for number in _limited(cluster, routes) if cluster.link(number).sharing != "fifo")
     return _with_their_routes(cluster, routes, seeds)
 
 
 def _limited(cluster: Cluster, routes: Mapping[Pair, Links]) -> list[int]:
     numbers = dict.fromkeys(number for links in routes.values() for number in links)
-    return [number for number in numbers if cluster.links[number].bandwidth_bytes_per_s is not None]
+    return [number for number in numbers if cluster.link(number).bandwidth_bytes_per_s is not None]
 
 
 def _with_their_routes(cluster: Cluster, routes: Mapping[Pair, Links], seeds: Iterable[int]) -> frozenset[int]:

@@ -27,6 +27,7 @@ def run_schedule(
     bandwidth: str | None = None,
     options: StepOptions | None = None,
     last_fraction: Fraction = Fraction(1),
+    engine: str | None = None,
 ) -> Trace:
     """Return the trace of a schedule on a full mesh, where every pair of ranks has its own link."""
     num_ranks = len(schedule.orders)
@@ -37,7 +38,7 @@ def run_schedule(
     ranks = tuple(range(num_ranks))
     no_memory = (StaticBytes(0, 0, 0),) * num_ranks
     job = Job((pipeline,), (ranks,), (ranks,), options.blocking, options.num_steps, (no_memory,))
-    return run(job, cluster)
+    return run(job, cluster, engine=engine)
 
 
 def makespan(

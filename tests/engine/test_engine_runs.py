@@ -115,7 +115,9 @@ def test_budgets_end_a_run() -> None:
         }
     )
     with pytest.raises(LimitError, match="--max-events 30000"):
-        simulate(scenario, limits=Limits(max_events=30_000))
+        simulate(scenario, limits=Limits(max_events=30_000), engine="time-ordered")
+    with pytest.raises(LimitError, match="--max-events 3000"):
+        simulate(scenario, limits=Limits(max_events=3000))
     with pytest.raises(LimitError, match="--max-wall 0"):
         simulate(scenario, limits=Limits(max_wall_s=0.0))
     with pytest.raises(LimitError, match="--max-rss 1000"):
@@ -138,9 +140,11 @@ def test_an_op_costs_one_event(name: str, p: int, m: int, v: int, blocking: bool
         pytest.skip("zb-h1 has no blocking form")
     schedule = build_schedule(name, Shape(p, m, v))
     costs = equal_costs(schedule.num_stages, 10, 10, 10, message_bytes=3)
-    trace = run_schedule(schedule, costs, 2, "1 TB/s", StepOptions(blocking=blocking))
+    trace = run_schedule(schedule, costs, 2, "1 TB/s", StepOptions(blocking=blocking), engine="time-ordered")
     num_ops = sum(map(len, schedule.orders))
     assert num_ops < trace.num_events <= 1.05 * num_ops
     # One start, one end and one barrier a rank; what else there is are exchanges that follow one another at once.
     if not blocking:
         assert trace.num_events == num_ops + 3 * p
+        ahead = run_schedule(schedule, costs, 2, "1 TB/s")
+        assert ahead.num_events <= 0.5 * num_ops + 3 * p

@@ -1,0 +1,116 @@
+"""The account of a whole run, part by part: what each GPU's time and memory went to, and what that adds up to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from clustersim.analysis.bubble import Bubble, RankTimes, measure_bubble, rank_times, ratio
+from clustersim.analysis.communication import AxisTraffic, traffic_by_axis
+from clustersim.analysis.memory import Memory, measure_memory
+from clustersim.analysis.waits import find_waits, is_one_of
+from clustersim.ops import COMPUTE
+from clustersim.trace import Ints, Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where time and memory went."""
+
+    times: RankTimes
+    bubble: Bubble
+    memory: Memory
+    traffic: dict[str, AxisTraffic]
+    compute_end_ps: Ints  # of each rank: end of its last op that computes
+    step_end_ps: Ints  # of each step: its last end
+
+
+def account_of(trace: Trace) -> Account:
+    """Return the account of a run; replicas that have nothing to do with one another are looked at in turn.
+
+    So nothing of the size of the whole trace is made, and what is looked at stays in the processor's cache.
+    """
+    parts = [_account_of_part(part) for part in trace.parts()]
+    if len(parts) == 1:
+        return parts[0]
+    times = RankTimes(*_joined([part.times for part in parts], ("compute_ps", "exposed_ps", "bubble_ps")))
+    memory = Memory(
+        *_joined([part.memory for part in parts], ("static_bytes", "activations_peak_bytes", "peak_live_microbatches"))
+    )
+    (compute_end_ps,) = _joined(parts, ("compute_end_ps",))
+    return Account(
+        times,
+        _sum_of_bubbles(trace, times, [part.bubble for part in parts]),
+        memory,
+        {axis: _sum_of_traffic([part.traffic[axis] for part in parts]) for axis in parts[0].traffic},
+        compute_end_ps,
+        np.maximum.reduce([part.step_end_ps for part in parts]),
+    )
+
+
+def _account_of_part(trace: Trace) -> Account:
+    waits = find_waits(trace)
+    times = rank_times(trace, waits)
+    ops = trace.ops
+    step_end_ps = np.zeros(trace.num_steps, dtype=np.int64)
+    last_of_steps = trace.once("last of steps", _last_of_steps)
+    np.maximum.at(step_end_ps, ops.step[last_of_steps], ops.end_ps[last_of_steps])
+    compute_end_ps = np.zeros(len(trace.ranks), dtype=np.int64)
+    last = trace.once("last compute", _last_compute)
+    compute_end_ps[ops.rank_index[last]] = ops.end_ps[last]
+    return Account(
+        times,
+        measure_bubble(trace, waits, times),
+        measure_memory(trace),
+        traffic_by_axis(trace, waits),
+        compute_end_ps,
+        step_end_ps,
+    )
+
+
+def _last_of_steps(trace: Trace) -> Ints:
+    """Return the last row of each step on each rank, and more where steps overlap: what ends last is among them."""
+    rank, step = trace.ops.rank_index, trace.ops.step
+    return np.flatnonzero(np.append((rank[1:] != rank[:-1]) | (step[1:] != step[:-1]), True)[: len(rank)])
+
+
+def _last_compute(trace: Trace) -> Ints:
+    """Return the last row of each rank that computes, of those ranks that have one."""
+    rows = np.flatnonzero(is_one_of(trace.ops.kind, COMPUTE))
+    rank = trace.ops.rank_index[rows]
+    is_last = np.append(rank[1:] != rank[:-1], True)[: len(rows)]
+    return np.compress(is_last, rows)
+
+
+def _joined(parts: Sequence[object], names: Sequence[str]) -> list[Ints]:
+    return [np.concatenate([getattr(part, name) for part in parts]) for name in names]
+
+
+def _sum_of_bubbles(trace: Trace, times: RankTimes, parts: Sequence[Bubble]) -> Bubble:
+    compute, bubble = int(times.compute_ps.sum()), int(times.bubble_ps.sum())
+    total = trace.makespan_ps * len(trace.ranks)
+    largest = max(parts, key=lambda part: part.span_ps)  # the first of several, as within a part
+
+    def added(of: Callable[[Bubble], dict[str, int]]) -> dict[str, int]:
+        return {name: sum(of(part)[name] for part in parts) for name in of(parts[0])}
+
+    return Bubble(
+        fraction=ratio(bubble, bubble + compute),
+        overhead=ratio(bubble, compute),
+        span_fraction=largest.span_fraction,
+        idle_fraction=ratio(total - compute, total),
+        span_ps=largest.span_ps,
+        by_phase_ps=added(lambda part: part.by_phase_ps),
+        by_cause_ps=added(lambda part: part.by_cause_ps),
+    )
+
+
+def _sum_of_traffic(parts: Sequence[AxisTraffic]) -> AxisTraffic:
+    return AxisTraffic(
+        sum(part.size_bytes for part in parts),
+        sum(part.busy_ps for part in parts),
+        sum(part.exposed_ps for part in parts),
+        sum(part.slowed_ps for part in parts),
+    )

@@ -1,0 +1,131 @@
+"""Cohorts: replicas that run the same order over links that are laid out alike, each with times of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from clustersim.engine.network import Network
+from clustersim.ops import Job, Pipeline, Program
+from clustersim.trace import Ints
+
+Time = int | Ints  # of all members of a cohort, or of each [ps]
+
+
+class Cohort(NamedTuple):
+    """Replicas whose programs and messages differ in nothing but times.
+
+    Parameters
+    ----------
+    replicas
+        Numbers of the replicas in the job.
+    pipelines
+        Their pipelines.
+    ways
+        Links between each two pp_ranks that exchange messages, as numbered in the cohort.
+    links
+        ``links[link][member]``: which link of the cluster it is.
+    """
+
+    replicas: tuple[int, ...]
+    pipelines: tuple[Pipeline, ...]
+    ways: dict[tuple[int, int], tuple[int, ...]]
+    links: tuple[tuple[int, ...], ...]
+
+    def of_one(self, member: int) -> Cohort:
+        """Return the cohort of one of its members alone."""
+        links = tuple((numbers[member],) for numbers in self.links)
+        return Cohort((self.replicas[member],), (self.pipelines[member],), self.ways, links)
+
+
+def cohorts_of(job: Job, network: Network) -> list[Cohort]:
+    """Return the replicas of a job in cohorts, in the order of their first ones."""
+    members: dict[tuple[int, tuple[tuple[int, ...], ...]], list[int]] = {}
+    links: list[tuple[int, ...]] = []
+    for replica, pipeline in enumerate(job.pipelines):
+        local: dict[int, int] = {}  # links in the order in which the routes of the replica come upon them
+        ways = tuple(
+            [
+                tuple([local.setdefault(link, len(local)) for link in network.link_ids[gpus]])
+                for gpus in network.gpu_pairs(replica).values()
+            ]
+        )
+        links.append(tuple(local))
+        # Pipelines that were lowered as one, some of them slowed down, have their messages in common.
+        members.setdefault((id(pipeline.messages), ways), []).append(replica)
+    return [
+        Cohort(
+            tuple(replicas),
+            tuple(job.pipelines[replica] for replica in replicas),
+            dict(zip(network.gpu_pairs(replicas[0]), ways, strict=True)),
+            tuple(zip(*(links[replica] for replica in replicas), strict=True)),
+        )
+        for (_, ways), replicas in members.items()
+    ]
+
+
+class Timing:
+    """How long the ops of a cohort last and its messages hold their links: a number where its members agree.
+
+    ``way_of_message`` is an index into ``ways``, the kinds of messages, each a link, a hold and a latency a hop. [ps]
+    """
+
+    def __init__(self, cohort: Cohort, network: Network) -> None:
+        self.cohort = cohort
+        self._network = network
+        self.way_of_message: list[int] = []
+        self.ways: list[tuple[tuple[int, Time, Time], ...]] = []
+        messages = cohort.pipelines[0].messages
+        known: dict[tuple[int, int, int], int] = {}
+        for kind in zip(messages.sources, messages.destinations, messages.sizes_bytes, strict=True):
+            if kind not in known:
+                known[kind] = len(self.ways)
+                self.ways.append(tuple(self._hop(link, kind[2]) for link in cohort.ways[kind[0], kind[1]]))
+            self.way_of_message.append(known[kind])
+
+    def durations_ps(self, pp_rank: int) -> Sequence[Time]:
+        """Return how long each row of a rank's program lasts. [ps]"""
+        programs = [pipeline.programs[pp_rank] for pipeline in self.cohort.pipelines]
+        kinds = _different(programs)
+        if len(kinds) == 1:
+            return programs[0].durations_ps
+        position = {id(program): number for number, program in enumerate(kinds)}
+        of_member = np.array([position[id(program)] for program in programs])
+        rows = list(zip(*(program.durations_ps for program in kinds), strict=True))
+        time_of = {row: _agreed(row, of_member) for row in set(rows)}
+        return [time_of[row] for row in rows]
+
+    def most_ps(self) -> int:
+        """Return a time that no clock of the cohort can pass: everything one after the other. [ps]"""
+        ranks = range(len(self.cohort.pipelines[0].programs))
+        programs = [_different(pipeline.programs[rank] for pipeline in self.cohort.pipelines) for rank in ranks]
+        way_ps = [sum(int(np.max(hold) + np.max(latency)) for _, hold, latency in way) for way in self.ways]
+        computed_ps = sum(max(sum(program.durations_ps) for program in kinds) for kinds in programs)
+        return computed_ps + sum(way_ps[way] for way in self.way_of_message)
+
+    def _hop(self, link: int, size_bytes: int) -> tuple[int, Time, Time]:
+        makes: dict[tuple[object, ...], int] = {}
+        holds_ps: list[int] = []
+        latencies_ps: list[int] = []
+        of_member = []
+        for number in self.cohort.links[link]:
+            own = self._network.link(number)
+            make = (own.bandwidth_bytes_per_s, own.overhead_ps, own.latency_ps)
+            if make not in makes:
+                makes[make] = len(makes)
+                holds_ps.append(own.hold_ps(size_bytes))
+                latencies_ps.append(own.latency_ps)
+            of_member.append(makes[make])
+        members = np.array(of_member)
+        return link, _agreed(holds_ps, members), _agreed(latencies_ps, members)
+
+
+def _different(programs: Iterable[Program]) -> list[Program]:
+    return list({id(program): program for program in programs}.values())
+
+
+def _agreed(values: Sequence[int], of_member: Ints) -> Time:
+    """Return the one value that all members have, or else each member's. [ps]"""
+    return values[0] if len(set(values)) == 1 else np.array(values, dtype=np.int64)[of_member]

@@ -1,0 +1,180 @@
+"""The tables of ops and messages of a trace, and the trace in parts: so many replicas at a time as fit into a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+
+from clustersim.engine.record_groups import GroupRecord
+from clustersim.engine.record_programs import ReplicaColumns, Stack
+from clustersim.trace import (
+    AXES,
+    Collectives,
+    Ints,
+    Links,
+    Ops,
+    Phases,
+    Ranks,
+    Rates,
+    Trace,
+    Transfers,
+    later,
+)
+
+_ROWS_OF_A_PART = 2**15
+
+
+def ops_table(stack: Stack, starts_ps: Ints, groups: GroupRecord | None) -> Ops:
+    """Return the ops of replicas: their starts, and the rest when it is asked for.
+
+    Parameters
+    ----------
+    stack
+        What follows from programs.
+    starts_ps
+        Start of every row. [ps]
+    groups
+        What groups did; None where there are none.
+    """
+
+    def plain(name: str) -> Ints:
+        return later(lambda: stack.kept(name, lambda: stack.joined(name)))
+
+    def counted(name: str) -> Ints:
+        return later(lambda: stack.kept(name, lambda: np.concatenate([[0], np.cumsum(stack.joined(name))])))
+
+    def shifted(name: str, first: Ints) -> Ints:
+        return later(lambda: stack.kept(name, lambda: stack.shifted(name, first)))
+
+    nothing = np.empty(0, dtype=np.int64)
+    none_of = later(lambda: stack.kept("none_of", lambda: np.zeros(stack.num_rows + 1, dtype=np.int64)))
+    (first_await, awaits), (first_join, joins) = (
+        (groups.awaits(), groups.joins()) if groups else ((none_of, nothing), (none_of, nothing))
+    )
+    return Ops(
+        rank_index=shifted("rank_index", stack.first_rank),
+        kind=plain("kind"),
+        stage=plain("stage"),
+        microbatch=plain("microbatch"),
+        backward_stage=plain("backward_stage"),
+        backward_microbatch=plain("backward_microbatch"),
+        step=plain("step"),
+        start_ps=starts_ps,
+        end_ps=later(lambda: starts_ps + stack.kept("duration_ps", lambda: stack.joined("duration_ps"))),
+        start_bytes=plain("start_bytes"),
+        end_bytes=plain("end_bytes"),
+        first_need=counted("num_needs"),
+        needs=shifted("needs", stack.first_message),
+        first_await=first_await,
+        awaits=awaits,
+        first_join=first_join,
+        joins=joins,
+    )
+
+
+def transfers_table(
+    stack: Stack, ops: Ops, queued_ps: Ints | None, started_ps: Ints, arrived_ps: Ints, route: Ints, first_hold_ps: Ints
+) -> Transfers:
+    """Return the messages of replicas; their times as noted, the rest when it is asked for."""
+
+    def plain(name: str) -> Ints:
+        return later(lambda: stack.kept(name, lambda: stack.joined(name)))
+
+    def shifted(name: str, first: Ints) -> Ints:
+        return later(lambda: stack.kept(name, lambda: stack.shifted(name, first)))
+
+    def producers() -> Ints:
+        return stack.kept("producer", lambda: stack.shifted("producer", stack.first_row))
+
+    num_messages = int(stack.first_message[-1])
+    return Transfers(
+        axis=later(lambda: stack.kept("axis", lambda: np.full(num_messages, AXES.index("pp"), dtype=np.int64))),
+        kind=plain("sent_kind"),
+        microbatch=plain("sent_microbatch"),
+        step=plain("sent_step"),
+        source=shifted("source", stack.first_rank),
+        destination=shifted("destination", stack.first_rank),
+        size_bytes=plain("size_bytes"),
+        producer=later(producers),
+        consumer=shifted("consumer", stack.first_row),
+        route=route,
+        queued_ps=later(lambda: ops.end_ps[producers()]) if queued_ps is None else queued_ps,
+        start_ps=started_ps,
+        first_hold_ps=first_hold_ps,
+        end_ps=arrived_ps,
+    )
+
+
+class Parts:
+    """A trace whose replicas have nothing to do with one another, to be taken apart."""
+
+    def __init__(self, stack: Stack, whole: Trace, queued_ps: Ints | None) -> None:
+        self._stack, self._whole, self._queued_ps = stack, whole, queued_ps
+
+    def parts(self) -> Iterator[Trace]:
+        """Yield so many replicas at a time as keep within a cache; parts with the same programs share their columns."""
+        stacks: dict[tuple[int, int], tuple[Stack, dict[str, Ints]]] = {}
+        first = 0
+        for _, alike in groupby(self._stack.columns, key=id):
+            columns = list(alike)
+            size = max(1, _ROWS_OF_A_PART // max(1, columns[0].num_rows))
+            for begin in range(0, len(columns), size):
+                own = columns[begin : begin + size]
+                key = (id(own[0]), len(own))
+                if key not in stacks:
+                    stacks[key] = (Stack(own), {})
+                yield self._part(*stacks[key], first + begin, own)
+            first += len(columns)
+
+    def _part(self, stack: Stack, shared: dict[str, Ints], first: int, own: list[ReplicaColumns]) -> Trace:
+        whole, of_whole, last = self._whole, self._stack, first + len(own)
+        rows = slice(of_whole.first_row[first], of_whole.first_row[last])
+        sent = slice(of_whole.first_message[first], of_whole.first_message[last])
+        ops = ops_table(stack, whole.ops.start_ps[rows], None)
+        transfers = transfers_table(
+            stack,
+            ops,
+            None if self._queued_ps is None else self._queued_ps[sent],
+            whole.transfers.start_ps[sent],
+            whole.transfers.end_ps[sent],
+            later(lambda: whole.transfers.route[sent]),
+            later(lambda: whole.transfers.first_hold_ps[sent]),
+        )
+        ranks = _ranks_of(whole.ranks, slice(of_whole.first_rank[first], of_whole.first_rank[last]), stack.first_op)
+        return replace(whole, ranks=ranks, ops=ops, transfers=transfers, links=_NO_LINKS, split=None, shared=shared)
+
+
+def _ranks_of(ranks: Ranks, rows: slice, first_op: Ints) -> Ranks:
+    return Ranks(
+        rank=ranks.rank[rows],
+        replica=ranks.replica[rows],
+        pp_rank=ranks.pp_rank[rows],
+        gpu=ranks.gpu[rows],
+        first_op=first_op,
+        weights_bytes=ranks.weights_bytes[rows],
+        gradients_bytes=ranks.gradients_bytes[rows],
+        optimizer_bytes=ranks.optimizer_bytes[rows],
+    )
+
+
+def can_be_parted(collectives: Collectives, phases: Phases, rates: Rates) -> bool:
+    """Return whether nothing joins the replicas of a trace."""
+    return not (len(collectives) or len(phases) or len(rates))
+
+
+_NONE = np.empty(0, dtype=np.int64)
+_NO_LINKS = Links(
+    name=(),
+    number=_NONE,
+    is_fair=np.empty(0, dtype=np.bool_),
+    bytes_per_s=np.empty(0, dtype=np.float64),
+    latency_ps=_NONE,
+    size_bytes=_NONE,
+    busy_ps=_NONE,
+    queued_ps=_NONE,
+    slowed_ps=_NONE,
+    num_messages=_NONE,
+)

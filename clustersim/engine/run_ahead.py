@@ -1,0 +1,93 @@
+"""The run-ahead form: GPUs keep clocks of their own and yield only where an input is still unknown.
+
+It is for jobs in which nothing depends on the order of times: static orders, asynchronous messages, and links that
+messages reach in the order in which their one sender sends them. Such processes are a Kahn network: whichever goes
+first, each comes to the same times. So whoever waits is woken last in, first out, which finishes one pipeline while it
+is in the processor's cache; and replicas with the same order go as one process a stage, with a clock for each of them.
+
+References
+----------
+Kahn, "The semantics of a simple language for parallel programming", IFIP 1974.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from clustersim.engine.budget import run_within
+from clustersim.engine.clock import Actor, Hold
+from clustersim.engine.cohort import Timing, cohorts_of
+from clustersim.engine.network import Network
+from clustersim.engine.noted import Noted
+from clustersim.engine.run_single import Single
+from clustersim.engine.run_vector import Vector
+from clustersim.engine.waking import Meeting, Waking
+from clustersim.limits import Limits
+from clustersim.ops import Job
+
+RUN_AHEAD = "run-ahead"
+MEMBERS_OF_A_VECTOR = 12  # from so many replicas on, one numpy call costs less than as many steps in Python
+_LARGEST_TIME = 2**62
+
+
+def can_run_ahead(job: Job, network: Network) -> bool:
+    """Return whether nothing in a job depends on the order of times."""
+    reads_times = job.policy is not None or job.blocking or bool(job.groups) or bool(network.fair_links)
+    return not reads_times and all(
+        network.is_private(number) for links in network.link_ids.values() for number in links
+    )
+
+
+class RunAhead:
+    """One run in this form: processes are set up, run until every rank is done, and leave what they noted."""
+
+    def __init__(self, job: Job, network: Network) -> None:
+        self._job, self._env = job, Waking()
+        groups: list[Single | Vector] = []
+        for cohort in cohorts_of(job, network):
+            timing = Timing(cohort, network)
+            num_members = len(cohort.replicas)
+            if num_members >= MEMBERS_OF_A_VECTOR and timing.most_ps() * len(timing.way_of_message) < _LARGEST_TIME:
+                groups.append(Vector(self._env, timing))
+            else:
+                members = map(cohort.of_one, range(num_members)) if num_members > 1 else [cohort]
+                groups += [Single(self._env, Timing(member, network)) for member in members]
+        self._groups = sorted(groups, key=lambda group: group.cohort.replicas)
+        meeting = Meeting(self._env, sum(group.num_ranks for group in groups))
+        for group in self._groups:
+            for pp_rank in range(group.num_ranks):
+                hold = Hold(self._env)
+                Actor(self._env, group.gpu(pp_rank, hold, meeting), hold)
+
+    def run_to_end(self, limits: Limits) -> Noted | None:
+        """Run until nothing more happens; return what was noted, or None if some rank is stuck.
+
+        Raises
+        ------
+        LimitError
+            A budget was used up before the end.
+        """
+        num_events = run_within(limits, self._env)
+        if not all(group.is_done() for group in self._groups):
+            return None
+        return self._noted(num_events)
+
+    def _noted(self, num_events: int) -> Noted:
+        pipelines = self._job.pipelines
+        first_row = np.cumsum([0, *(sum(map(len, pipeline.programs)) for pipeline in pipelines)])
+        first_message = np.cumsum([0, *(len(pipeline.messages) for pipeline in pipelines)])
+        starts = np.empty(first_row[-1], dtype=np.int64)
+        started, arrived = (np.empty(first_message[-1], dtype=np.int64) for _ in range(2))
+        queued: dict[int, int] = {}
+        for group in self._groups:
+            for column, first, rows in (
+                (starts, first_row, group.starts_by_member()),
+                (started, first_message, group.started_by_member()),
+                (arrived, first_message, group.arrived_by_member()),
+            ):
+                for replica, row in zip(group.cohort.replicas, rows, strict=True):
+                    column[first[replica] : first[replica + 1]] = row
+            queued |= group.queued_by_link()
+        num_in_vectors = sum(len(group.cohort.replicas) for group in self._groups if isinstance(group, Vector))
+        vectors = f", {num_in_vectors} of {len(pipelines)} replicas as vectors" if num_in_vectors else ""
+        return Noted(self._job, starts, None, started, arrived, queued, num_events, RUN_AHEAD + vectors)

@@ -1,0 +1,102 @@
+"""A cohort of replicas that run ahead together: a process a stage, with a clock for each replica."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+
+from clustersim.engine.clock import Hold
+from clustersim.engine.cohort import Timing
+from clustersim.engine.waking import STRETCH, Meeting, Waking
+from clustersim.ops import Kind
+from clustersim.trace import Ints
+
+
+class Vector:
+    """A cohort: a process a stage, with a clock for each replica."""
+
+    def __init__(self, env: Waking, timing: Timing) -> None:
+        self.env, self.timing, self.cohort = env, timing, timing.cohort
+        pipeline, num_members = self.cohort.pipelines[0], len(self.cohort.replicas)
+        num_messages = len(timing.way_of_message)
+        self.started, self.arrived = (np.empty((num_messages, num_members), dtype=np.int64) for _ in range(2))
+        self.has_arrived = bytearray(num_messages)
+        self.waiters: list[Hold | None] = [None] * num_messages
+        self.free_at, self.queued = (np.zeros((len(self.cohort.links), num_members), dtype=np.int64) for _ in range(2))
+        self.starts = np.empty((sum(map(len, pipeline.programs)), num_members), dtype=np.int64)
+        self.num_done = 0
+
+    @property
+    def num_ranks(self) -> int:
+        """Ranks of each replica."""
+        return len(self.cohort.pipelines[0].programs)
+
+    def gpu(self, pp_rank: int, hold: Hold, meeting: Meeting) -> Generator[Hold, Any, None]:
+        """Run the program of a rank for all replicas, row by row."""
+        programs = self.cohort.pipelines[0].programs
+        program, first_row = programs[pp_rank], sum(map(len, programs[:pp_rank]))
+        clock = np.zeros(len(self.cohort.replicas), dtype=np.int64)
+        columns = (self.timing.durations_ps(pp_rank), program.waits_for, program.sends, program.kinds)
+        for row, (duration, needs, sends, kind) in enumerate(zip(*columns, strict=True)):
+            for need in needs:
+                if not self.has_arrived[need]:
+                    self.waiters[need] = hold
+                    yield hold
+                np.maximum(clock, self.arrived[need], out=clock)
+            if kind is Kind.BARRIER:
+                meeting.arrive(hold, int(clock.max()))
+                yield hold
+                clock[:] = meeting.released_ps
+            self.starts[first_row + row] = clock
+            clock += duration
+            for message in sends:
+                self._send(message, clock)
+            if row % STRETCH == STRETCH - 1:
+                self.env.wake_next(hold)
+                yield hold
+        self.num_done += 1
+        yield hold  # nobody resumes it again
+
+    def _send(self, message: int, clock: Ints) -> None:
+        arrived = self.arrived[message]
+        arrived[:] = clock
+        self.started[message] = -1
+        for hop, (link, hold_ps, latency_ps) in enumerate(self.timing.ways[self.timing.way_of_message[message]]):
+            free_at = self.free_at[link]
+            np.maximum(arrived, free_at, out=free_at)
+            self.queued[link] += free_at
+            self.queued[link] -= arrived
+            if hop == 0:
+                self.started[message] = free_at
+            free_at += hold_ps
+            np.add(free_at, latency_ps, out=arrived)
+        self.has_arrived[message] = True
+        waiter = self.waiters[message]
+        if waiter is not None:
+            self.env.wake_next(waiter)
+
+    def is_done(self) -> bool:
+        """Return whether every rank has come to its end."""
+        return self.num_done == self.num_ranks
+
+    def starts_by_member(self) -> Ints:
+        """Return the starts of all rows, rank after rank, of each replica."""
+        return self.starts.T
+
+    def started_by_member(self) -> Ints:
+        """Return when the first link took each message of each replica."""
+        return self.started.T
+
+    def arrived_by_member(self) -> Ints:
+        """Return when each message of each replica arrived."""
+        return self.arrived.T
+
+    def queued_by_link(self) -> dict[int, int]:
+        """Return how long messages waited for each link of the cluster."""
+        return {
+            number: queued
+            for numbers, row in zip(self.cohort.links, self.queued.tolist(), strict=True)
+            for number, queued in zip(numbers, row, strict=True)
+        }
