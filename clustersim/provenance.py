@@ -165,8 +165,8 @@ def warnings_of(
 
 def _stragglers(cluster: Cluster, trace: Trace, compute_ps: Ints) -> Iterator[str]:
     """Yield which GPUs compute slowly, and how much longer the slowest of their ranks is at work."""
-    slowdowns = {row: float(cluster.slowdown(gpu)) for row, gpu in enumerate(trace.ranks.gpu.tolist())}
-    slow = {row: slowdown for row, slowdown in slowdowns.items() if slowdown > 1}
+    slowdowns = ((row, cluster.slowdown(gpu)) for row, gpu in enumerate(trace.ranks.gpu.tolist()))
+    slow = {row: float(slowdown) for row, slowdown in slowdowns if slowdown != 1}
     if not slow:
         return
     extra_s = {row: compute_ps[row] * (1 - 1 / slowdown) / PS_PER_S for row, slowdown in slow.items()}

@@ -68,7 +68,7 @@ def find_waits(trace: Trace) -> Waits:
         transfer=np.concatenate([transfer, no_tail - 1]),
         collective=np.concatenate([collective, no_tail - 1]),
         cause=np.concatenate([cause, no_tail + _END]),
-        phase=np.concatenate([_phases(trace), no_tail + _COOLDOWN]),
+        phase=np.concatenate([trace.once("phases", _phases), no_tail + _COOLDOWN]),
         step=np.concatenate([ops.step, no_tail + trace.num_steps - 1]),
     )
 
@@ -76,8 +76,8 @@ def find_waits(trace: Trace) -> Waits:
 def _last_arrivals(trace: Trace) -> tuple[Ints, Ints, Ints]:
     """Return, for each op, the transfer or the collective that was there last (-1: none), and when that was queued."""
     ops, transfers, collectives = trace.ops, trace.transfers, trace.collectives
-    transfer = _last_of(ops.first_need, ops.needs, transfers.end_ps)
-    collective = _last_of(ops.first_await, ops.awaits, collectives.end_ps)
+    transfer = _last_of(trace, "needs", transfers.end_ps)
+    collective = _last_of(trace, "awaits", collectives.end_ps)
     both = np.flatnonzero((transfer >= 0) & (collective >= 0))
     is_earlier = transfers.end_ps[transfer[both]] < collectives.end_ps[collective[both]]
     transfer[both[is_earlier]] = -1
@@ -89,11 +89,19 @@ def _last_arrivals(trace: Trace) -> tuple[Ints, Ints, Ints]:
     return transfer, collective, queued_ps
 
 
-def _last_of(first: Ints, needs: Ints, end_ps: Ints) -> Ints:
-    """Return, for each row, which of its ``needs[first[row]:first[row + 1]]`` ended last; -1 where it has none."""
-    last = np.full(len(first) - 1, -1, dtype=np.int64)
-    if len(needs):
-        waiting = np.repeat(np.arange(len(last)), np.diff(first))
+def _last_of(trace: Trace, column: str, end_ps: Ints) -> Ints:
+    """Return, for each row, which of the transfers or collectives that it waits for ended last; -1 where it has none.
+
+    `column` of ops has what they wait for, and `end_ps` when those ended.
+    """
+    last = trace.once(f"first of {column}", lambda part: _first_of(*_waited_for(part, column))).copy()
+    several = trace.once(f"rows of several {column}", lambda part: _rows_of_several(*_waited_for(part, column)))
+    if len(several):
+        first, waited_for = _waited_for(trace, column)
+        count = first[several + 1] - first[several]
+        waiting = np.repeat(several, count)
+        within = np.arange(len(waiting)) - np.repeat(np.cumsum(count) - count, count)
+        needs = waited_for[first[waiting] + within]
         # Sorted by arrival within a row, so that the last of each row is the one written last.
         order = np.lexsort((end_ps[needs], waiting))
         is_last = np.append(waiting[order][1:] != waiting[order][:-1], True)
@@ -101,9 +109,28 @@ def _last_of(first: Ints, needs: Ints, end_ps: Ints) -> Ints:
     return last
 
 
+def _waited_for(trace: Trace, column: str) -> tuple[Ints, Ints]:
+    ops = trace.ops
+    return (ops.first_need, ops.needs) if column == "needs" else (ops.first_await, ops.awaits)
+
+
+def _first_of(first: Ints, needs: Ints) -> Ints:
+    """Return the first of ``needs[first[row]:first[row + 1]]`` for each row, -1 where there is none."""
+    rows = np.flatnonzero(np.diff(first))
+    found = np.full(len(first) - 1, -1, dtype=np.int64)
+    found[rows] = needs[first[rows]]
+    return found
+
+
+def _rows_of_several(first: Ints, needs: Ints) -> Ints:  # noqa: ARG001
+    return np.flatnonzero(np.diff(first) > 1)
+
+
 def is_one_of(kind: Ints, kinds: frozenset[Kind]) -> NDArray[np.bool_]:
     """Return where `kind` is one of `kinds`."""
-    return np.isin(kind, [int(value) for value in sorted(kinds)])
+    is_meant = np.zeros(len(Kind), dtype=np.bool_)
+    is_meant[list(kinds)] = True
+    return np.take(is_meant, kind)
 
 
 def _phases(trace: Trace) -> Ints:

@@ -106,13 +106,13 @@ class Timing:
         return computed_ps + sum(way_ps[way] for way in self.way_of_message)
 
     def _hop(self, link: int, size_bytes: int) -> tuple[int, Time, Time]:
-        makes: dict[tuple[object, ...], int] = {}
+        makes: dict[tuple[int, int, int], int] = {}
         holds_ps: list[int] = []
         latencies_ps: list[int] = []
         of_member = []
         for number in self.cohort.links[link]:
             own = self._network.link(number)
-            make = (own.bandwidth_bytes_per_s, own.overhead_ps, own.latency_ps)
+            make = own.make
             if make not in makes:
                 makes[make] = len(makes)
                 holds_ps.append(own.hold_ps(size_bytes))

@@ -91,11 +91,15 @@ def link_columns(
     links = [cluster.link(link) for link in used]
     carried_bytes: list[int | Fraction] = [0] * len(used)
     busy_ps, num_messages = [0] * len(used), [0] * len(used)
+    holds_ps: dict[tuple[tuple[int, int, int], int], int] = {}
     for route, size, count in loads.groups:
         for number in route:
             place = row[number]
+            key = (links[place].make, size)
+            if key not in holds_ps:
+                holds_ps[key] = links[place].hold_ps(size)
             carried_bytes[place] += size * count
-            busy_ps[place] += links[place].hold_ps(size) * count
+            busy_ps[place] += holds_ps[key] * count
             num_messages[place] += count
     counts = np.bincount(loads.kind_of_phase, minlength=len(loads.kinds_of_phases)).tolist()
     for phase, count in zip(loads.kinds_of_phases, counts, strict=True):
@@ -159,8 +163,14 @@ def slowed_by_link_ps(cluster: Cluster, loads: Loads, rates: Rates, route: Ints,
 
 
 def _bandwidths(cluster: Cluster, links: Iterable[int]) -> Floats:
-    bandwidths = (cluster.link(link).bandwidth_bytes_per_s for link in links)
-    return np.array([np.inf if bandwidth is None else float(bandwidth) for bandwidth in bandwidths])
+    bandwidths = [cluster.link(link).bandwidth_bytes_per_s for link in links]
+    # Links of one make share the object of their bandwidth, and to convert a fraction takes long.
+    known = {id(bandwidth): np.inf if bandwidth is None else float(bandwidth) for bandwidth in _each_once(bandwidths)}
+    return np.array([known[id(bandwidth)] for bandwidth in bandwidths])
+
+
+def _each_once(bandwidths: Iterable[Fraction | None]) -> Iterable[Fraction | None]:
+    return {id(bandwidth): bandwidth for bandwidth in bandwidths}.values()
 
 
 def _ints(values: Iterable[int]) -> Ints:

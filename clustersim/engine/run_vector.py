@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,8 @@ from clustersim.engine.cohort import Timing
 from clustersim.engine.waking import STRETCH, Meeting, Waking
 from clustersim.ops import Kind
 from clustersim.trace import Ints
+
+_COLUMNS_AT_ONCE = 32
 
 
 class Vector:
@@ -81,17 +83,17 @@ class Vector:
         """Return whether every rank has come to its end."""
         return self.num_done == self.num_ranks
 
-    def starts_by_member(self) -> Ints:
+    def starts_by_member(self) -> Iterator[Ints]:
         """Return the starts of all rows, rank after rank, of each replica."""
-        return self.starts.T
+        return _columns(self.starts)
 
-    def started_by_member(self) -> Ints:
+    def started_by_member(self) -> Iterator[Ints]:
         """Return when the first link took each message of each replica."""
-        return self.started.T
+        return _columns(self.started)
 
-    def arrived_by_member(self) -> Ints:
+    def arrived_by_member(self) -> Iterator[Ints]:
         """Return when each message of each replica arrived."""
-        return self.arrived.T
+        return _columns(self.arrived)
 
     def queued_by_link(self) -> dict[int, int]:
         """Return how long messages waited for each link of the cluster."""
@@ -100,3 +102,9 @@ class Vector:
             for numbers, row in zip(self.cohort.links, self.queued.tolist(), strict=True)
             for number, queued in zip(numbers, row, strict=True)
         }
+
+
+def _columns(table: Ints) -> Iterator[Ints]:
+    """Yield the columns of a table, turned a few at a time: one alone would touch a page of memory for each row."""
+    for first in range(0, table.shape[1], _COLUMNS_AT_ONCE):
+        yield from np.ascontiguousarray(table[:, first : first + _COLUMNS_AT_ONCE].T)

@@ -15,6 +15,7 @@ from clustersim.scenario.fabrics import Library, LinkSpec
 from clustersim.scenario.units import PS_PER_S
 
 MAX_SLOWDOWN = 1000
+FULL_SPEED = Fraction(1)
 
 Router = Callable[[int, int], tuple[int, ...] | None]
 
@@ -36,6 +37,15 @@ class Link:
     latency_ps: int
     sharing: Literal["fair", "fifo"] | None = None  # None: as its senders ask for
     overhead_ps: int = 0  # of each message, whatever its size
+
+    @property
+    def make(self) -> tuple[int, int, int]:
+        """What tells links with other times apart from this one, and costs little to compare.
+
+        The bandwidth is told by its object, as hashing a fraction takes longer than all else that is done with a link:
+        links of two makes may yet be alike.
+        """
+        return id(self.bandwidth_bytes_per_s), self.latency_ps, self.overhead_ps
 
     @property
     def name(self) -> str:
@@ -132,7 +142,9 @@ class Cluster:
         TopologyError
             What the topology says of it is no number from 1 to 1,000.
         """
-        given = self.nodes[self.gpus[gpu]].get("slowdown", 1)
+        given = self.nodes[self.gpus[gpu]].get("slowdown")
+        if given is None:
+            return FULL_SPEED
         try:
             slowdown = Fraction(str(given))
         except ValueError:

@@ -32,16 +32,19 @@ def fair_links(cluster: Cluster, routes: Mapping[Pair, Links], of_collectives: I
     of_collectives
         Links that streams of collectives cross.
     """
-    senders: dict[int, set[int]] = {}
+    sender: dict[int, int] = {}
+    has_several: set[int] = set()
     for (source, _), links in routes.items():
         for number in links:
-            senders.setdefault(number, set()).add(source)
+            if sender.setdefault(number, source) != source:
+                has_several.add(number)
 
     def is_fair(number: int) -> bool:
-        written = cluster.link(number).sharing
-        return written == "fair" or (written is None and len(senders[number]) > 1)
+        link = cluster.link(number)
+        is_asked_for = link.sharing == "fair" or (link.sharing is None and number in has_several)
+        return is_asked_for and link.bandwidth_bytes_per_s is not None
 
-    seeds = [number for number in _limited(cluster, routes) if is_fair(number)]
+    seeds = [number for number in sender if is_fair(number)]
     return _with_their_routes(cluster, routes, [*seeds, *of_collectives])
 
 
@@ -58,12 +61,14 @@ def _limited(cluster: Cluster, routes: Mapping[Pair, Links]) -> list[int]:
 
 def _with_their_routes(cluster: Cluster, routes: Mapping[Pair, Links], seeds: Iterable[int]) -> frozenset[int]:
     """Return `seeds` with every limited link of every route that has a fair link."""
+    waiting = list(dict.fromkeys(seeds))
+    if not waiting:
+        return frozenset()
     limited = frozenset(_limited(cluster, routes))
     routes_of: dict[int, list[Links]] = {}
     for links in routes.values():
         for number in links:
             routes_of.setdefault(number, []).append(links)
-    waiting = list(dict.fromkeys(seeds))
     found = set(waiting)
     while waiting:
         for links in routes_of.pop(waiting.pop(), ()):

@@ -7,7 +7,7 @@ leaves out what may not be used before it asks one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from clustersim.errors import Fault, ScenarioError, TopologyError, nearest
@@ -44,27 +44,24 @@ class Host:
 def hosts_of(cluster: Cluster) -> tuple[Host, ...]:
     """Return the hosts of a cluster, in the order of their first GPUs."""
     gpus_by_name: dict[str, list[int]] = {}
+    attributes = [cluster.nodes[node] for node in cluster.gpus]
     for gpu, node in enumerate(cluster.gpus):
-        gpus_by_name.setdefault(str(cluster.nodes[node].get("host", node)), []).append(gpu)
+        gpus_by_name.setdefault(str(attributes[gpu].get("host", node)), []).append(gpu)
     return tuple(
         Host(
             name,
             number,
             tuple(gpus),
-            tuple(_rail(cluster, gpu, place) for place, gpu in enumerate(gpus)),
-            any(_is_reserved(cluster, gpu) for gpu in gpus),
+            tuple([_rail(attributes[gpu], place) for place, gpu in enumerate(gpus)]),
+            any(attributes[gpu].get("reserved") is True for gpu in gpus),
         )
         for number, (name, gpus) in enumerate(gpus_by_name.items())
     )
 
 
-def _rail(cluster: Cluster, gpu: int, place: int) -> int:
-    rail = cluster.nodes[cluster.gpus[gpu]].get("rail")
+def _rail(attributes: Mapping[str, object], place: int) -> int:
+    rail = attributes.get("rail")
     return rail if isinstance(rail, int) else place
-
-
-def _is_reserved(cluster: Cluster, gpu: int) -> bool:
-    return cluster.nodes[cluster.gpus[gpu]].get("reserved") is True
 
 
 def contiguous(hosts: Sequence[Host], seed: int) -> tuple[int, ...]:  # noqa: ARG001

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import NamedTuple
 
@@ -45,6 +45,7 @@ class RankLayout:
     dp: int = 1
     pp: int = 1
     order: str = "tp-cp-ep-dp-pp"
+    _strides: RankCoordinates = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         named = self.order.split("-")
@@ -54,6 +55,7 @@ class RankLayout:
             raise ScenarioError(Fault("parallelism.order", what, hint="the first axis moves fastest"))
         if min(self._sizes) < 1:
             raise ScenarioError(Fault("parallelism", f"got {self}; every axis has at least one rank"))
+        object.__setattr__(self, "_strides", self._find_strides())
 
     @property
     def _sizes(self) -> RankCoordinates:
@@ -73,6 +75,9 @@ class RankLayout:
         >>> RankLayout(tp=2, dp=3, pp=4).strides
         RankCoordinates(tp=1, cp=2, dp=2, pp=6)
         """
+        return self._strides
+
+    def _find_strides(self) -> RankCoordinates:
         stride_by_axis, stride = dict.fromkeys(RankCoordinates._fields, 1), 1
         for axis in self.order.split("-"):
             if axis in stride_by_axis:
@@ -82,7 +87,7 @@ class RankLayout:
 
     def rank(self, coordinates: RankCoordinates) -> int:
         """Return the global rank at `coordinates`."""
-        return sum(index * stride for index, stride in zip(coordinates, self.strides, strict=True))
+        return sum(index * stride for index, stride in zip(coordinates, self._strides, strict=True))
 
     def coordinates(self, rank: int) -> RankCoordinates:
         """Return where a global rank stands."""

@@ -108,11 +108,15 @@ def _places(
         def place(tp_index: int, cp_index: int, dp_index: int, pp_rank: int = pp_rank) -> Place:
             return Place(replica_index(parallelism, RankCoordinates(tp_index, cp_index, dp_index, pp_rank)), pp_rank)
 
-        found = [("tp", [place(t, c, d) for t in tp]) for d in dp for c in cp]
-        found += [("cp", [place(t, c, d) for c in cp]) for d in dp for t in tp]
+        found: list[tuple[str, list[Place]]] = []
+        if parallelism.tp > 1:
+            found += [("tp", [place(t, c, d) for t in tp]) for d in dp for c in cp]
+        if parallelism.cp > 1:
+            found += [("cp", [place(t, c, d) for c in cp]) for d in dp for t in tp]
         # Gradients are reduced over the ranks that hold the same weights: those of dp and of cp.
         found += [("dp", [place(t, c, d) for d in dp for c in cp]) for t in tp]
-        found += [("ep", group) for group in _expert_groups(parallelism, layout, pp_rank)]
+        if parallelism.ep > 1:
+            found += [("ep", group) for group in _expert_groups(parallelism, layout, pp_rank)]
         yield from ((axis, tuple(places)) for axis, places in found if len(places) > 1)
     for replica, pipeline in enumerate(pipelines):
         if "pp" in pipeline.calls.axes:

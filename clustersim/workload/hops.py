@@ -9,6 +9,58 @@ from itertools import pairwise
 from clustersim.ops import StageCosts
 from clustersim.topology.cluster import Cluster
 
+Hops = tuple[tuple[int, int, int, int], ...]  # stage, the next one, and the times of a message there and back [ps]
+
+
+class HopTimes:
+    """Times of messages on a cluster, found once for all links of one make."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._known: dict[tuple[object, ...], int] = {}
+
+    def of(
+        self,
+        costs: Sequence[StageCosts],
+        rank_by_stage: Sequence[int],
+        chains: Sequence[Sequence[int]],
+        gpus: Sequence[int],
+    ) -> Hops:
+        """Return the hops of a replica with ``gpus[pp_rank]``; neighbouring stages on one rank exchange nothing.
+
+        Raises
+        ------
+        UnroutableError
+            Two GPUs that exchange messages have no path between them.
+        """
+        hops = []
+        for chain in chains:
+            for here, there in pairwise(chain):
+                near, far = gpus[rank_by_stage[here]], gpus[rank_by_stage[there]]
+                if near != far:
+                    size_bytes = costs[here].message_bytes
+                    hops.append(
+                        (here, there, self._message_ps(near, far, size_bytes), self._message_ps(far, near, size_bytes))
+                    )
+        return tuple(hops)
+
+    def _message_ps(self, source: int, destination: int, size_bytes: int) -> int:
+        cluster = self._cluster
+        makes = [cluster.link(number).make for number in cluster.route(source, destination)]
+        key = (size_bytes, *makes)
+        if key not in self._known:
+            self._known[key] = cluster.message_ps(source, destination, size_bytes)
+        return self._known[key]
+
+
+def with_hop_times(costs: Sequence[StageCosts], hops: Hops) -> tuple[StageCosts, ...]:
+    """Return ``costs[stage]`` with hop times."""
+    result = list(costs)
+    for here, there, forward_ps, backward_ps in hops:
+        result[here] = replace(result[here], forward_hop_ps=forward_ps)
+        result[there] = replace(result[there], backward_hop_ps=backward_ps)
+    return tuple(result)
+
 
 def with_hops(
     costs: Sequence[StageCosts],
@@ -19,19 +71,9 @@ def with_hops(
 ) -> tuple[StageCosts, ...]:
     """Return ``costs[stage]`` with hop times, for a replica with ``gpus[pp_rank]``.
 
-    Neighbouring stages on one rank exchange nothing.
-
     Raises
     ------
     UnroutableError
         Two GPUs that exchange messages have no path between them.
     """
-    result = list(costs)
-    for chain in chains:
-        for here, there in pairwise(chain):
-            near, far = gpus[rank_by_stage[here]], gpus[rank_by_stage[there]]
-            if near != far:
-                size_bytes = costs[here].message_bytes
-                result[here] = replace(result[here], forward_hop_ps=cluster.message_ps(near, far, size_bytes))
-                result[there] = replace(result[there], backward_hop_ps=cluster.message_ps(far, near, size_bytes))
-    return tuple(result)
+    return with_hop_times(costs, HopTimes(cluster).of(costs, rank_by_stage, chains, gpus))

@@ -12,13 +12,13 @@ from clustersim.scenario.faults import with_positions
 from clustersim.scenario.spec import Scenario
 from clustersim.schedules.activation_limit import footprints
 from clustersim.schedules.check import microbatches_by_chain
-from clustersim.topology.cluster import Cluster
+from clustersim.topology.cluster import FULL_SPEED, Cluster
 from clustersim.topology.placement import place
 from clustersim.topology.rank_layout import RankCoordinates, RankLayout
 from clustersim.workload.data_parallel import DataParallel
 from clustersim.workload.group_rows import GroupOptions
 from clustersim.workload.groups import job_groups
-from clustersim.workload.hops import with_hops
+from clustersim.workload.hops import Hops, HopTimes, with_hop_times, with_hops
 from clustersim.workload.lowering import StepOptions, lower
 from clustersim.workload.slow import slowed
 from clustersim.workload.stages import costs_of, policy_of, schedule_of, stage_costs, static_bytes
@@ -63,9 +63,11 @@ def build_job(
     on_gpus: dict[tuple[ReplicaBatch, tuple[Fraction, ...]], Pipeline] = {}
     pipelines: list[Pipeline] = []
     for (share, _), own_gpus in zip(replicas, gpus, strict=True):
-        key = (share, tuple(cluster.slowdown(gpu) for gpu in own_gpus))
+        slowdowns = tuple([cluster.slowdown(gpu) for gpu in own_gpus])
+        is_slow = any(slowdown is not FULL_SPEED for slowdown in slowdowns)
+        key = (share, slowdowns if is_slow else ())  # hashing what all but a few replicas have takes long
         if key not in on_gpus:
-            on_gpus[key] = slowed(pipeline_by_share[share], key[1])
+            on_gpus[key] = slowed(pipeline_by_share[share], slowdowns)
             _require_countable(on_gpus[key])
         pipelines.append(on_gpus[key])
     groups = job_groups(parallelism, layout, pipelines, gpus, cluster, num_simulated)
@@ -153,14 +155,19 @@ def costed_replicas(scenario: Scenario, cluster: Cluster, job: Job) -> Iterator[
     """Yield the schedules of `job` with all that they cost, one of each kind of replica."""
     shares = deal_samples(scenario.batch, scenario.parallelism.dp)
     replicas_per_share = len(job.pipelines) // len(shares)
-    known: set[tuple[int, tuple[StageCosts, ...]]] = set()
+    known: set[tuple[int, Hops]] = set()
+    hop_times = HopTimes(cluster)
+    costs_by_schedule: dict[int, tuple[StageCosts, ...]] = {}
     for replica, pipeline in enumerate(job.pipelines):
         schedule, fraction = pipeline.schedule, shares[replica // replicas_per_share].last_fraction
-        costs = costs_of(scenario, schedule)
-        hopping = with_hops(costs, schedule.rank_by_stage, schedule.chains, job.gpus[replica], cluster)
-        if (id(pipeline), hopping) in known:
+        if id(schedule) not in costs_by_schedule:
+            costs_by_schedule[id(schedule)] = costs_of(scenario, schedule)
+        costs = costs_by_schedule[id(schedule)]
+        hops = hop_times.of(costs, schedule.rank_by_stage, schedule.chains, job.gpus[replica])
+        if (id(pipeline), hops) in known:
             continue
-        known.add((id(pipeline), hopping))
+        known.add((id(pipeline), hops))
+        hopping = with_hop_times(costs, hops)
         limit, has_one_stage_a_rank = schedule.shape.limit, len(costs) == len(schedule.orders)
         room = footprints(schedule.name, limit, costs) if limit and has_one_stage_a_rank else None
         yield CostedSchedule(schedule, tuple(microbatches_by_chain(schedule)), hopping, fraction, room)
