@@ -7,13 +7,15 @@ global virtual stage; a *pp_rank* is a position in the pipeline; a *replica* is 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
+from clustersim.columns import PipelineColumns
 from clustersim.footprint import ActivationLimit, Footprint
+from clustersim.later import Lazy
 
 
 class Kind(IntEnum):
@@ -205,7 +207,7 @@ class CostedSchedule:
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class Program(Lazy):
     """What one rank does, in order: parallel columns, one row an op or a zero-long meeting point.
 
     A row starts once the row before it has ended, every message in its ``waits_for`` has arrived and every call in its
@@ -297,7 +299,7 @@ class CollectivePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Messages:
+class Messages(Lazy):
     """The point-to-point transfers of a pipeline, activations (F) and their gradients (B): parallel columns.
 
     They are numbered by step, then by sender, then by op; steps that are one stream count as one.
@@ -328,6 +330,8 @@ class Pipeline:
     programs: tuple[Program, ...]
     messages: Messages
     calls: Calls = NO_CALLS
+    # Programs and messages that were made from arrays, and those arrays; of others they say nothing.
+    made_from: tuple[tuple[Program, ...], Messages, PipelineColumns] | None = field(default=None, compare=False)
 
 
 class Place(NamedTuple):

@@ -7,55 +7,28 @@ picoseconds since the start of the run.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, NamedTuple, cast
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from clustersim.later import Lazy
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
-class _Later:
-    """A column that is made when somebody first asks for it."""
+class _Columns(Lazy):
+    """A frozen dataclass of arrays, which are read-only, and some of them made when somebody first asks for them.
 
-    def __init__(self, make: Callable[[], Ints]) -> None:
-        self.make = make
-
-
-def later(make: Callable[[], Ints]) -> Ints:
-    """Return what stands for the column that `make` returns, until somebody asks for it.
-
-    Most of a large trace follows from the programs of its ranks, and is seldom looked at: it takes no memory until
-    then.
+    Most of a large trace follows from the programs of its ranks, and is seldom looked at.
     """
-    return cast(Ints, _Later(make))
 
-
-class _Columns:
-    """Makes the arrays of a frozen dataclass read-only, and those for later when they are asked for."""
-
-    def __post_init__(self) -> None:
-        for column in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, column.name)
-            if isinstance(value, np.ndarray):
-                value.setflags(write=False)
-            elif isinstance(value, _Later):
-                self.__dict__.setdefault("_later", {})[column.name] = value.make
-                object.__delattr__(self, column.name)
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Ints:
-            make = self.__dict__.get("_later", {}).pop(name, None)
-            if make is None:
-                raise AttributeError(name)
-            value = make()
+    def _settle(self, value: Any) -> None:
+        if isinstance(value, np.ndarray):
             value.setflags(write=False)
-            object.__setattr__(self, name, value)
-            return value
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clustersim.engine.network import Network
+from clustersim.engine.record_programs import columns_of
 from clustersim.ops import Job, Pipeline, Program
 from clustersim.trace import Ints
 
@@ -75,27 +76,29 @@ class Timing:
     def __init__(self, cohort: Cohort, network: Network) -> None:
         self.cohort = cohort
         self._network = network
-        self.way_of_message: list[int] = []
-        self.ways: list[tuple[tuple[int, Time, Time], ...]] = []
-        messages = cohort.pipelines[0].messages
-        known: dict[tuple[int, int, int], int] = {}
-        for kind in zip(messages.sources, messages.destinations, messages.sizes_bytes, strict=True):
-            if kind not in known:
-                known[kind] = len(self.ways)
-                self.ways.append(tuple(self._hop(link, kind[2]) for link in cohort.ways[kind[0], kind[1]]))
-            self.way_of_message.append(known[kind])
+        self.columns = columns_of(cohort.pipelines[0])
+        kinds, self.way_of_message = self.columns.kinds_of_messages()
+        self.ways: list[tuple[tuple[int, Time, Time], ...]] = [
+            tuple(self._hop(link, size_bytes) for link in cohort.ways[source, destination])
+            for source, destination, size_bytes in kinds
+        ]
 
     def durations_ps(self, pp_rank: int) -> Sequence[Time]:
         """Return how long each row of a rank's program lasts. [ps]"""
         programs = [pipeline.programs[pp_rank] for pipeline in self.cohort.pipelines]
         kinds = _different(programs)
         if len(kinds) == 1:
-            return programs[0].durations_ps
+            durations_ps: list[int] = self.columns.duration_ps[self.rows(pp_rank)].tolist()
+            return durations_ps
         position = {id(program): number for number, program in enumerate(kinds)}
         of_member = np.array([position[id(program)] for program in programs])
         rows = list(zip(*(program.durations_ps for program in kinds), strict=True))
         time_of = {row: _agreed(row, of_member) for row in set(rows)}
         return [time_of[row] for row in rows]
+
+    def rows(self, pp_rank: int) -> slice:
+        """Return the rows of a rank's program among all rows."""
+        return slice(int(self.columns.first_op[pp_rank]), int(self.columns.first_op[pp_rank + 1]))
 
     def most_ps(self) -> int:
         """Return a time that no clock of the cohort can pass: everything one after the other. [ps]"""
@@ -103,7 +106,9 @@ class Timing:
         programs = [_different(pipeline.programs[rank] for pipeline in self.cohort.pipelines) for rank in ranks]
         way_ps = [sum(int(np.max(hold) + np.max(latency)) for _, hold, latency in way) for way in self.ways]
         computed_ps = sum(max(sum(program.durations_ps) for program in kinds) for kinds in programs)
-        return computed_ps + sum(way_ps[way] for way in self.way_of_message)
+        counts = np.bincount(self.way_of_message, minlength=len(way_ps)).tolist()
+        sent_ps: int = sum(count * time_ps for count, time_ps in zip(counts, way_ps, strict=True))
+        return computed_ps + sent_ps
 
     def _hop(self, link: int, size_bytes: int) -> tuple[int, Time, Time]:
         makes: dict[tuple[int, int, int], int] = {}

@@ -21,8 +21,9 @@ from clustersim.engine.record_links import (
 )
 from clustersim.engine.record_parts import Parts, can_be_parted, ops_table, transfers_table
 from clustersim.engine.record_programs import Stack, columns_by_replica, ints
+from clustersim.later import later
 from clustersim.ops import Job
-from clustersim.trace import Ints, Links, Phases, Ranks, Rates, Split, Trace, Transfers, later
+from clustersim.trace import Ints, Links, Phases, Ranks, Rates, Split, Trace, Transfers
 
 
 def record(network: Network, noted: Noted) -> Trace:
@@ -96,9 +97,13 @@ class _Routes:
 
     def loads(self, stack: Stack) -> Iterable[tuple[int, int, int]]:
         """Yield (route, size [bytes], how many messages), replica after replica."""
+        traffic: dict[int, list[tuple[tuple[int, int, int], int]]] = {}
         for replica, columns in enumerate(stack.columns):
+            if id(columns) not in traffic:
+                kinds, of_message = columns.kinds_of_messages()
+                traffic[id(columns)] = list(zip(kinds, np.bincount(of_message).tolist(), strict=True))
             numbers = self._by_ranks(replica)
-            for (source, destination, size_bytes), count in columns.traffic.items():
+            for (source, destination, size_bytes), count in traffic[id(columns)]:
                 yield numbers[source, destination], size_bytes, count
 
     def numbers(self, stack: Stack) -> Ints:

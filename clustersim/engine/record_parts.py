@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import groupby
+from operator import attrgetter
 
 import numpy as np
 
+from clustersim.columns import PipelineColumns
 from clustersim.engine.record_groups import GroupRecord
-from clustersim.engine.record_programs import ReplicaColumns, Stack
+from clustersim.engine.record_programs import Stack
+from clustersim.later import later
 from clustersim.trace import (
     AXES,
     Collectives,
@@ -21,7 +24,6 @@ from clustersim.trace import (
     Rates,
     Trace,
     Transfers,
-    later,
 )
 
 _ROWS_OF_A_PART = 2**15
@@ -41,13 +43,13 @@ def ops_table(stack: Stack, starts_ps: Ints, groups: GroupRecord | None) -> Ops:
     """
 
     def plain(name: str) -> Ints:
-        return later(lambda: stack.kept(name, lambda: stack.joined(name)))
-
-    def counted(name: str) -> Ints:
-        return later(lambda: stack.kept(name, lambda: np.concatenate([[0], np.cumsum(stack.joined(name))])))
+        return later(lambda: stack.kept(name, lambda: stack.joined(attrgetter(name))))
 
     def shifted(name: str, first: Ints) -> Ints:
-        return later(lambda: stack.kept(name, lambda: stack.shifted(name, first)))
+        return later(lambda: stack.kept(name, lambda: stack.shifted(attrgetter(name), first)))
+
+    def first_needs() -> Ints:
+        return np.append(0, np.cumsum(stack.joined(attrgetter("needs.count"))))
 
     nothing = np.empty(0, dtype=np.int64)
     none_of = later(lambda: stack.kept("none_of", lambda: np.zeros(stack.num_rows + 1, dtype=np.int64)))
@@ -63,11 +65,11 @@ def ops_table(stack: Stack, starts_ps: Ints, groups: GroupRecord | None) -> Ops:
         backward_microbatch=plain("backward_microbatch"),
         step=plain("step"),
         start_ps=starts_ps,
-        end_ps=later(lambda: starts_ps + stack.kept("duration_ps", lambda: stack.joined("duration_ps"))),
+        end_ps=later(lambda: starts_ps + stack.kept("duration_ps", lambda: stack.joined(attrgetter("duration_ps")))),
         start_bytes=plain("start_bytes"),
         end_bytes=plain("end_bytes"),
-        first_need=counted("num_needs"),
-        needs=shifted("needs", stack.first_message),
+        first_need=later(lambda: stack.kept("first_need", first_needs)),
+        needs=shifted("needs.joined", stack.first_message),
         first_await=first_await,
         awaits=awaits,
         first_join=first_join,
@@ -81,13 +83,13 @@ def transfers_table(
     """Return the messages of replicas; their times as noted, the rest when it is asked for."""
 
     def plain(name: str) -> Ints:
-        return later(lambda: stack.kept(name, lambda: stack.joined(name)))
+        return later(lambda: stack.kept(name, lambda: stack.joined(attrgetter(name))))
 
     def shifted(name: str, first: Ints) -> Ints:
-        return later(lambda: stack.kept(name, lambda: stack.shifted(name, first)))
+        return later(lambda: stack.kept(name, lambda: stack.shifted(attrgetter(name), first)))
 
     def producers() -> Ints:
-        return stack.kept("producer", lambda: stack.shifted("producer", stack.first_row))
+        return stack.kept("producer", lambda: stack.shifted(attrgetter("producer"), stack.first_row))
 
     num_messages = int(stack.first_message[-1])
     return Transfers(
@@ -129,7 +131,7 @@ class Parts:
                 yield self._part(*stacks[key], first + begin, own)
             first += len(columns)
 
-    def _part(self, stack: Stack, shared: dict[str, Ints], first: int, own: list[ReplicaColumns]) -> Trace:
+    def _part(self, stack: Stack, shared: dict[str, Ints], first: int, own: list[PipelineColumns]) -> Trace:
         whole, of_whole, last = self._whole, self._stack, first + len(own)
         rows = slice(of_whole.first_row[first], of_whole.first_row[last])
         sent = slice(of_whole.first_message[first], of_whole.first_message[last])

@@ -2,61 +2,72 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
 import numpy as np
 
+from clustersim.columns import Lists, Numbers, PipelineColumns
 from clustersim.ops import Pipeline
 from clustersim.trace import Ints
 
 
-class ReplicaColumns:
-    """The rows and messages of one replica, numbered within it."""
+def columns_of(pipeline: Pipeline) -> PipelineColumns:
+    """Return the programs and messages of a pipeline as arrays: those that they were made from, or else made anew."""
+    programs, messages, made_from = pipeline.programs, pipeline.messages, pipeline.made_from
+    if made_from is not None and made_from[0] is programs and made_from[1] is messages:
+        return made_from[2]
+    first_op = np.cumsum([0, *map(len, programs)], dtype=np.int64)
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        programs, messages = pipeline.programs, pipeline.messages
-        self.num_ranks, self.num_messages = len(programs), len(messages)
-        self.first_op = np.cumsum([0, *map(len, programs)], dtype=np.int64)
-        self.num_rows = int(self.first_op[-1])
+    def joined(name: str) -> Numbers:
+        return ints(chain.from_iterable(getattr(program, name) for program in programs))
 
-        def joined(name: str) -> Ints:
-            return ints(chain.from_iterable(getattr(program, name) for program in programs))
+    def lists(name: str) -> Lists:
+        rows = [row for program in programs for row in getattr(program, name)]
+        return Lists(ints(map(len, rows)), ints(chain.from_iterable(rows)))
 
-        self.rank_index = np.repeat(np.arange(len(programs)), np.diff(self.first_op))
-        self.kind, self.stage, self.microbatch = joined("kinds"), joined("stages"), joined("microbatches")
-        self.step, self.duration_ps = joined("steps"), joined("durations_ps")
-        self.start_bytes, self.end_bytes = joined("start_bytes"), joined("end_bytes")
-        self.num_needs = ints(len(needs) for program in programs for needs in program.waits_for)
-        self.needs = ints(chain.from_iterable(chain.from_iterable(program.waits_for for program in programs)))
-        self.backward_stage, self.backward_microbatch = (np.full(self.num_rows, -1, dtype=np.int64) for _ in range(2))
-        for first, program in zip(self.first_op.tolist(), programs, strict=False):
-            for row, action in program.backward_of.items():
-                self.backward_stage[first + row] = action.stage
-                self.backward_microbatch[first + row] = action.microbatch
-        self.sent_kind, self.sent_microbatch = ints(messages.kinds), ints(messages.microbatches)
-        self.sent_step, self.size_bytes = ints(messages.steps), ints(messages.sizes_bytes)
-        self.source, self.destination = ints(messages.sources), ints(messages.destinations)
-        self.producer = ints(messages.producers) + self.first_op[self.source]
-        self.consumer = ints(messages.consumers) + self.first_op[self.destination]
-        # How many messages of each size went between each two ranks.
-        self.traffic = Counter(zip(messages.sources, messages.destinations, messages.sizes_bytes, strict=True))
+    backward_stage, backward_microbatch = (np.full(int(first_op[-1]), -1, dtype=np.int64) for _ in range(2))
+    for first, program in zip(first_op.tolist(), programs, strict=False):
+        for row, action in program.backward_of.items():
+            backward_stage[first + row], backward_microbatch[first + row] = action.stage, action.microbatch
+    source, destination = ints(messages.sources), ints(messages.destinations)
+    return PipelineColumns(
+        first_op,
+        kind=joined("kinds"),
+        stage=joined("stages"),
+        microbatch=joined("microbatches"),
+        step=joined("steps"),
+        duration_ps=joined("durations_ps"),
+        start_bytes=joined("start_bytes"),
+        end_bytes=joined("end_bytes"),
+        backward_stage=backward_stage,
+        backward_microbatch=backward_microbatch,
+        needs=lists("waits_for"),
+        sends=lists("sends"),
+        sent_kind=ints(messages.kinds),
+        sent_microbatch=ints(messages.microbatches),
+        sent_step=ints(messages.steps),
+        source=source,
+        destination=destination,
+        size_bytes=ints(messages.sizes_bytes),
+        producer=ints(messages.producers) + first_op[source],
+        consumer=ints(messages.consumers) + first_op[destination],
+    )
 
 
-def columns_by_replica(pipelines: Sequence[Pipeline]) -> list[ReplicaColumns]:
+def columns_by_replica(pipelines: Sequence[Pipeline]) -> list[PipelineColumns]:
     """Return the columns of each replica; equal ones share theirs."""
-    known: dict[int, ReplicaColumns] = {}
+    known: dict[int, PipelineColumns] = {}
     for pipeline in pipelines:
         if id(pipeline) not in known:
-            known[id(pipeline)] = ReplicaColumns(pipeline)
+            known[id(pipeline)] = columns_of(pipeline)
     return [known[id(pipeline)] for pipeline in pipelines]
 
 
 class Stack:
     """Replicas one after the other: their columns joined, and numbered on from one to the next."""
 
-    def __init__(self, columns: Sequence[ReplicaColumns]) -> None:
+    def __init__(self, columns: Sequence[PipelineColumns]) -> None:
         self.columns = columns
         self.first_rank = np.cumsum([0, *(column.num_ranks for column in columns)], dtype=np.int64)
         self.first_row = np.cumsum([0, *(column.num_rows for column in columns)], dtype=np.int64)
@@ -69,15 +80,16 @@ class Stack:
         """Rows of all replicas."""
         return int(self.first_row[-1])
 
-    def joined(self, name: str) -> Ints:
+    def joined(self, of: Callable[[PipelineColumns], Ints]) -> Ints:
         """Return a column whose values stand as they are."""
-        return np.concatenate([getattr(column, name) for column in self.columns])
+        known = {id(column): of(column) for column in self.columns}
+        return np.concatenate([known[id(column)] for column in self.columns])
 
-    def shifted(self, name: str, first: Ints) -> Ints:
+    def shifted(self, of: Callable[[PipelineColumns], Ints], first: Ints) -> Ints:
         """Return a column that counts ranks, rows or messages, of which those of each replica begin at `first`."""
-        return np.concatenate(
-            [getattr(column, name) + start for column, start in zip(self.columns, first.tolist(), strict=False)]
-        )
+        known = {id(column): of(column) for column in self.columns}
+        starts = zip(self.columns, first.tolist(), strict=False)
+        return np.concatenate([known[id(column)] + start for column, start in starts])
 
     def kept(self, name: str, make: Callable[[], Ints]) -> Ints:
         """Return a column that is made once, however many parts of a trace ask for it."""

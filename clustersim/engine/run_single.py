@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from heapq import heappush
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,8 @@ from simpy.events import URGENT
 from clustersim.engine.clock import Hold
 from clustersim.engine.cohort import Timing
 from clustersim.engine.waking import STRETCH, Meeting, Waking
-from clustersim.ops import Kind, Program
+from clustersim.ops import Kind
 from clustersim.trace import Ints
-
-
-def _single_of(items: Sequence[tuple[int, ...]]) -> list[int]:
-    return [item[0] if item else -1 for item in items]
 
 
 class Single:
@@ -32,6 +28,9 @@ class Single:
         self.free_at = [0] * len(self.cohort.links)
         self.queued = [0] * len(self.cohort.links)
         self.starts: list[list[int]] = [[] for _ in self.cohort.pipelines[0].programs]
+        self.way_of_message: list[int] = timing.way_of_message.tolist()
+        self.needs, self.sends = timing.columns.needs.only(), timing.columns.sends.only()
+        self.unusual = _unusual_rows(timing)
 
     @property
     def num_ranks(self) -> int:
@@ -40,19 +39,18 @@ class Single:
 
     def gpu(self, pp_rank: int, hold: Hold, meeting: Meeting) -> Generator[Hold, Any, None]:
         """Run the program of a rank; the hottest path."""
-        program = self.cohort.pipelines[0].programs[pp_rank]
         arrived, started, waiters, note_start = self.arrived, self.started, self.waiters, self.starts[pp_rank].append
-        free_at, queued, way_of, ways = self.free_at, self.queued, self.timing.way_of_message, self._short_ways()
-        queue, numbers = self.env._queue, self.env._eid
+        free_at, queued, way_of, ways = self.free_at, self.queued, self.way_of_message, self._short_ways()
+        queue, numbers, mine = self.env._queue, self.env._eid, self.timing.rows(pp_rank)
         rows = zip(
             self.timing.durations_ps(pp_rank),
-            _single_of(program.waits_for),
-            _single_of(program.sends),
-            _unusual_rows(program, self.timing),
-            strict=True,
+            self.needs[mine].tolist(),
+            self.sends[mine].tolist(),
+            [self.unusual.get(row) for row in range(mine.start, mine.stop)] if self.unusual else repeat(None),
+            strict=False,
         )
         clock: Any = 0
-        for first in range(0, len(program), STRETCH):
+        for first in range(0, mine.stop - mine.start, STRETCH):
             if first:
                 self.env.wake_next(hold)
                 yield hold
@@ -91,7 +89,7 @@ class Single:
 
     def _unusual(
         self,
-        row: tuple[tuple[int, ...], tuple[int, ...], bool],
+        row: Unusual,
         clock: int,
         duration_ps: int,
         hold: Hold,
@@ -117,7 +115,7 @@ class Single:
 
     def _send(self, message: int, time_ps: int) -> None:
         first_start = -1
-        for link, hold_ps, latency_ps in self.timing.ways[self.timing.way_of_message[message]]:
+        for link, hold_ps, latency_ps in self.timing.ways[self.way_of_message[message]]:
             start = max(time_ps, self.free_at[link])
             self.queued[link] += start - time_ps
             self.free_at[link] = start + hold_ps  # type: ignore[assignment]
@@ -130,7 +128,8 @@ class Single:
 
     def is_done(self) -> bool:
         """Return whether every rank has come to its end."""
-        return all(map(_has_all, self.starts, self.cohort.pipelines[0].programs))
+        num_rows: list[int] = np.diff(self.timing.columns.first_op).tolist()
+        return [len(starts) for starts in self.starts] == num_rows
 
     def starts_by_member(self) -> list[Ints]:
         """Return the starts of all rows, rank after rank."""
@@ -149,18 +148,16 @@ class Single:
         return {number: queued for (number,), queued in zip(self.cohort.links, self.queued, strict=True)}
 
 
-def _has_all(starts: Sequence[int], program: Program) -> bool:
-    return len(starts) == len(program)
+Unusual = tuple[tuple[int, ...], tuple[int, ...], bool]  # what a row waits for, what it sends, whether it is a barrier
 
 
-def _unusual_rows(program: Program, timing: Timing) -> list[tuple[tuple[int, ...], tuple[int, ...], bool] | None]:
-    """Return what the few rows have that are not one wait, an op and one message over one link."""
-    is_short = [len(way) == 1 for way in timing.ways]
-    return [
-        None
-        if kind is not Kind.BARRIER
-        and len(needs) < 2
-        and (not sends or (len(sends) == 1 and is_short[timing.way_of_message[sends[0]]]))
-        else (needs, sends, kind is Kind.BARRIER)
-        for kind, needs, sends in zip(program.kinds, program.waits_for, program.sends, strict=True)
-    ]
+def _unusual_rows(timing: Timing) -> dict[int, Unusual]:
+    """Return the few rows that are not at most one wait, an op, and at most one message over one link."""
+    columns = timing.columns
+    is_long = np.array([len(way) != 1 for way in timing.ways], dtype=np.bool_)
+    is_unusual = (columns.kind == Kind.BARRIER) | (columns.needs.count > 1) | (columns.sends.count > 1)
+    is_unusual[columns.producer[is_long[timing.way_of_message]]] = True
+    rows = np.flatnonzero(is_unusual)
+    needs, sends = columns.needs.of(rows), columns.sends.of(rows)
+    is_barrier = (columns.kind[rows] == Kind.BARRIER).tolist()
+    return dict(zip(rows.tolist(), zip(needs, sends, is_barrier, strict=True), strict=True))

@@ -24,6 +24,7 @@ class Vector:
         pipeline, num_members = self.cohort.pipelines[0], len(self.cohort.replicas)
         num_messages = len(timing.way_of_message)
         self.started, self.arrived = (np.empty((num_messages, num_members), dtype=np.int64) for _ in range(2))
+        self.way_of_message: list[int] = timing.way_of_message.tolist()
         self.has_arrived = bytearray(num_messages)
         self.waiters: list[Hold | None] = [None] * num_messages
         self.free_at, self.queued = (np.zeros((len(self.cohort.links), num_members), dtype=np.int64) for _ in range(2))
@@ -65,7 +66,7 @@ class Vector:
         arrived = self.arrived[message]
         arrived[:] = clock
         self.started[message] = -1
-        for hop, (link, hold_ps, latency_ps) in enumerate(self.timing.ways[self.timing.way_of_message[message]]):
+        for hop, (link, hold_ps, latency_ps) in enumerate(self.timing.ways[self.way_of_message[message]]):
             free_at = self.free_at[link]
             np.maximum(arrived, free_at, out=free_at)
             self.queued[link] += free_at

@@ -9,8 +9,10 @@ flushing variant in "Memory-Efficient Pipeline-Parallel DNN Training", ICML 2021
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 
-from clustersim.ops import Action, Kind, Order, Schedule, Shape, StageCosts
+from clustersim.ops import Kind, Order, Schedule, Shape, StageCosts
+from clustersim.schedules.actions import actions
 from clustersim.schedules.placement import loop_schedule
 from clustersim.schedules.rules import require_one_chunk
 
@@ -33,12 +35,8 @@ def rank_order(shape: Shape, rank: int) -> Order:
     """Return the order of one rank."""
     m = shape.num_microbatches
     num_warmup = min(shape.num_ranks - rank - 1, m)
-    order: list[Action] = []
-    for microbatch in range(num_warmup):
-        order.append(Action(Kind.F, rank, microbatch))
-    for microbatch in range(m - num_warmup):
-        order.append(Action(Kind.F, rank, microbatch + num_warmup))
-        order.append(Action(Kind.B, rank, microbatch))
-    for microbatch in range(m - num_warmup, m):
-        order.append(Action(Kind.B, rank, microbatch))
-    return tuple(order)
+    forwards, backwards = actions(Kind.F, rank, range(m)), actions(Kind.B, rank, range(m))
+    warmup = forwards[:num_warmup]
+    steady = zip(forwards[num_warmup:], backwards, strict=False)  # as long as there are forwards
+    cooldown = backwards[m - num_warmup :]
+    return (*warmup, *chain.from_iterable(steady), *cooldown)

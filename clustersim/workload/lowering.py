@@ -15,11 +15,13 @@ from itertools import accumulate
 
 from clustersim.ops import Action, Kind, Messages, Order, Pipeline, Program, Schedule, StageCosts, actions_in
 from clustersim.schedules.check import check_schedule, microbatches_by_chain
+from clustersim.schedules.columns import action_columns
 from clustersim.workload.blocking import with_exchanges
 from clustersim.workload.calls import RankCalls, columns_of_calls
 from clustersim.workload.data_parallel import DataParallel, closing_rows, with_gathers, with_reductions
 from clustersim.workload.group_rows import GroupOptions, with_gathered_messages, with_group_exchanges
 from clustersim.workload.opcost import FULL, OpCosts
+from clustersim.workload.plain import Closing, are_countable, lower_plain
 from clustersim.workload.rows import Numbering, Row, as_program
 from clustersim.workload.stream import microbatches_per_step, numbered_by_step, with_updates
 
@@ -43,10 +45,16 @@ def lower(
     `last_fraction` is the size of the replica's last micro-batch, in full ones; its times and bytes scale with it,
     rounded up.
     """
-    check_schedule(schedule)
+    actions = action_columns(schedule)
+    check_schedule(schedule, actions)
     options = options or StepOptions()
     per_step = microbatches_per_step(schedule, options.num_steps)
     op_costs = OpCosts(costs, last_fraction, _last_microbatches(schedule, per_step), per_step)
+    if not actions.has_overlaps and are_countable(costs, len(actions.kind)) and is_plain(schedule, costs, options):
+        closing = Closing(
+            options.optimizer_barrier, tuple(schedule.update_ps(rank, costs) for rank in range(len(schedule.orders)))
+        )
+        return lower_plain(schedule, actions, op_costs, closing, options.num_steps)
     sent = _SentMessages(schedule, op_costs, options.groups.message_parts)
     step_rows = [_rank_rows(order, sent, op_costs) for order in schedule.orders]
     if options.blocking:
@@ -65,6 +73,20 @@ def lower(
     if not schedule.flush:
         return numbered_by_step(_pipeline(schedule, sent, step_rows, calls, num_steps=1), per_step)
     return _pipeline(schedule, sent, step_rows, calls, options.num_steps)
+
+
+def is_plain(schedule: Schedule, costs: Sequence[StageCosts], options: StepOptions) -> bool:
+    """Return whether ranks exchange nothing but asynchronous messages, and each step ends with a flush."""
+    if not schedule.flush or options.blocking or options.groups.message_parts > 1:
+        return False
+    if (options.groups.axes and any(cost.exchanges for cost in costs)) or any(
+        cost.tied_gradients_bytes for cost in costs
+    ):
+        return False
+    data_parallel = options.data_parallel
+    return data_parallel is None or not any(
+        cost.reduction_bytes or (data_parallel.is_sharded and cost.gathering_bytes) for cost in costs
+    )
 
 
 def _with_update(

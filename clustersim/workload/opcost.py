@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
+
+from clustersim.columns import Numbers
 from clustersim.ops import Action, Exchange, Kind, Overlap, StageCosts
 from clustersim.workload.rows import OpCost
 
@@ -70,6 +73,24 @@ class OpCosts:
             duration_ps = scaled(self._full_ps(kind, stage), self._fraction(stage, microbatch))
             self._known[key] = OpCost(duration_ps, *self._memory_bytes(action))
         return self._known[key]
+
+    def table(self, of: Callable[[int, int], int], stages: Numbers, microbatches: Numbers) -> Numbers:
+        """Return ``of(stage, microbatch)`` of many, asked once for the full micro-batches of a stage and for its last.
+
+        Parameters
+        ----------
+        of
+            What depends on the stage, and on whether a micro-batch is its last.
+        stages, microbatches
+            Of each.
+        """
+        is_last = microbatches % self._microbatches_per_step == np.array(self._last_microbatch)[stages]
+        code = 2 * stages + is_last
+        codes, first = np.unique(code, return_index=True)
+        values = np.zeros(2 * len(self._costs), dtype=np.int64)
+        for place, index in zip(codes.tolist(), first.tolist(), strict=True):
+            values[place] = of(int(stages[index]), int(microbatches[index]))
+        return values[code]
 
     def recomputes_exchanges(self, stage: int) -> bool:
         """Return whether a recomputation on a stage exchanges what a forward does."""

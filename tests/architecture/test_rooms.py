@@ -22,16 +22,18 @@ ALLOWED = {
     "errors": set(),
     "limits": set(),
     "footprint": set(),
-    "ops": {"footprint"},
-    "trace": set(),
+    "later": set(),
+    "columns": set(),  # arrays that lowering makes and the engine goes through
+    "ops": {"footprint", "later", "columns"},
+    "trace": {"later"},
     "result": {"scenario.spec", "trace"},
     "schedules": {"footprint", "ops", "errors"},
     "collectives": {"ops", "errors"},
     # A schedule says itself which shapes it refuses, so that a scenario can report it with its place in the file.
     "scenario": {"schedules", "footprint", "ops", "errors"},
     "topology": TOPOLOGY_READS | {"errors"},
-    "workload": {"scenario", "schedules", "collectives", "topology", "ops", "errors"},
-    "engine": {"ops", "trace", "topology", "limits", "errors", "scenario.units"},
+    "workload": {"columns", "later", "scenario", "schedules", "collectives", "topology", "ops", "errors"},
+    "engine": {"columns", "later", "ops", "trace", "topology", "limits", "errors", "scenario.units"},
     "analysis": {"trace", "ops", "errors"},
     "provenance": {"result", "scenario", "topology", "trace"},
     "simulation": {

@@ -1,0 +1,92 @@
+"""Programs and messages of one replica as numpy columns: what the engine and the trace go through all at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lists:
+    """Short lists of numbers, one a row, joined."""
+
+    count: Numbers  # of each row
+    joined: Numbers
+
+    def only(self) -> Numbers:
+        """Return the number of each row that has one, the first of several, and -1 where there is none.
+
+        Examples
+        --------
+        >>> Lists(np.array([1, 0, 2]), np.array([7, 8, 9])).only().tolist()
+        [7, -1, 8]
+        """
+        only = np.full(len(self.count), -1, dtype=np.int64)
+        rows = np.flatnonzero(self.count)
+        only[rows] = self.joined[(np.cumsum(self.count) - self.count)[rows]]
+        return only
+
+    def of(self, rows: Numbers) -> list[tuple[int, ...]]:
+        """Return the lists of some rows."""
+        end = np.cumsum(self.count)[rows]
+        first = end - self.count[rows]
+        return [tuple(self.joined[a:b].tolist()) for a, b in zip(first.tolist(), end.tolist(), strict=True)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PipelineColumns:
+    """The rows of all ranks, rank after rank, and the messages; numbered within the replica."""
+
+    first_op: Numbers  # first row of each rank; one more entry than ranks
+    kind: Numbers
+    stage: Numbers
+    microbatch: Numbers
+    step: Numbers
+    duration_ps: Numbers
+    start_bytes: Numbers
+    end_bytes: Numbers
+    backward_stage: Numbers  # of an overlapped slot, else -1
+    backward_microbatch: Numbers
+    needs: Lists  # messages that each row waits for
+    sends: Lists  # messages that leave when it ends
+    sent_kind: Numbers
+    sent_microbatch: Numbers
+    sent_step: Numbers
+    source: Numbers  # pp_rank
+    destination: Numbers
+    size_bytes: Numbers
+    producer: Numbers  # row
+    consumer: Numbers
+
+    @property
+    def num_ranks(self) -> int:
+        """Ranks of the pipeline."""
+        return len(self.first_op) - 1
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of all ranks."""
+        return len(self.kind)
+
+    @property
+    def num_messages(self) -> int:
+        """Messages between them."""
+        return len(self.source)
+
+    @property
+    def rank_index(self) -> Numbers:
+        """Rank of each row."""
+        return np.repeat(np.arange(self.num_ranks), np.diff(self.first_op))
+
+    def kinds_of_messages(self) -> tuple[list[tuple[int, int, int]], Numbers]:
+        """Return each (source, destination, size [bytes]) that there is, and which of them each message is."""
+        sizes, size_number = np.unique(self.size_bytes, return_inverse=True)
+        code = (self.source * self.num_ranks + self.destination) * max(1, len(sizes)) + size_number
+        codes, kind = np.unique(code, return_inverse=True)
+        pair, size = np.divmod(codes, max(1, len(sizes)))
+        source, destination = np.divmod(pair, self.num_ranks)
+        return list(zip(source.tolist(), destination.tolist(), sizes[size].tolist(), strict=True)), kind

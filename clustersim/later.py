@@ -1,0 +1,59 @@
+"""Fields of frozen records that are made when somebody first asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+T = TypeVar("T")
+
+
+class _Later:
+    """What stands for a field until somebody asks for it."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make = make
+
+
+def later(make: Callable[[], T]) -> T:
+    """Return what stands for the value of `make` in a field of a :class:`Lazy` record, until somebody asks for it."""
+    return cast(T, _Later(make))
+
+
+class Lazy:
+    """A frozen dataclass whose fields may be given as :func:`later`.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True, slots=True)
+    ... class Pair(Lazy):
+    ...     left: int
+    ...     right: int
+    >>> Pair(1, later(lambda: 1 + 1))
+    Pair(left=1, right=2)
+    """
+
+    def __post_init__(self) -> None:
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            if isinstance(value, _Later):
+                self.__dict__.setdefault("_later", {})[field.name] = value.make
+                object.__delattr__(self, field.name)
+            else:
+                self._settle(value)
+
+    def _settle(self, value: Any) -> None:
+        """Do what is to be done with every value when it is there."""
+
+    if not TYPE_CHECKING:  # or else every misspelt name would pass
+
+        def __getattr__(self, name: str) -> Any:
+            make = self.__dict__.get("_later", {}).pop(name, None)
+            if make is None:
+                raise AttributeError(name)
+            value = make()
+            self._settle(value)
+            object.__setattr__(self, name, value)
+            return value

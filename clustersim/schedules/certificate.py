@@ -1,0 +1,83 @@
+"""A quick proof that a schedule is right, for the many that are; what is wrong with another, the checker finds out."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustersim.ops import Kind, Schedule
+from clustersim.schedules.columns import ActionColumns, Numbers
+
+
+def can_be_run(schedule: Schedule, columns: ActionColumns) -> bool:
+    """Return whether a schedule of one chain without overlapped slots is certainly right; False: it may be, too."""
+    if len(schedule.chains) != 1 or columns.has_overlaps or not len(columns.kind):
+        return False
+    return _is_complete(schedule, columns) and _runs_to_its_end(schedule, columns)
+
+
+def _is_complete(schedule: Schedule, columns: ActionColumns) -> bool:
+    """Return whether each micro-batch of a stage has F, then B, or I and W, once each, where the stage lives."""
+    kind, stage, microbatch, rank = columns[:4]
+    num_microbatches, num_stages = schedule.shape.num_microbatches, schedule.num_stages
+    is_in_range = (kind >= Kind.F) & (kind <= Kind.W) & (stage >= 0) & (stage < num_stages)
+    is_in_range &= (microbatch >= 0) & (microbatch < num_microbatches)
+    if not is_in_range.all() or (np.array(schedule.rank_by_stage)[stage] != rank).any():
+        return False
+    if sorted(schedule.chains[0]) != list(range(num_stages)):
+        return False
+    position = np.full((4, num_stages, num_microbatches), -1)
+    position[kind, stage, microbatch] = np.arange(len(kind))
+    forward, backward, input_grad, weight_grad = position
+    is_fused = (backward > forward) & (input_grad < 0) & (weight_grad < 0)
+    is_parted = (backward < 0) & (input_grad > forward) & (weight_grad > input_grad)
+    # As many actions as there are places filled: none comes twice.
+    return bool(((forward >= 0) & (is_fused | is_parted)).all()) and int((position >= 0).sum()) == len(kind)
+
+
+def _runs_to_its_end(schedule: Schedule, columns: ActionColumns) -> bool:
+    """Return whether no ranks wait for one another in a circle."""
+    needs, makes = _needs_and_makes(schedule, columns)
+    is_done = bytearray(2 * schedule.num_stages * schedule.shape.num_microbatches)
+    waiting: dict[int, int] = {}  # by what they wait for
+    rows = [
+        iter(list(zip(needs[first:last].tolist(), makes[first:last].tolist(), strict=True)))
+        for first, last in zip(columns.first[:-1].tolist(), columns.first[1:].tolist(), strict=True)
+    ]
+    made_next = [-1] * len(rows)
+    ready = list(range(len(rows) - 1, -1, -1))
+    num_at_end = 0
+    while ready:
+        rank = ready.pop()
+        made = made_next[rank]
+        while True:
+            if made >= 0:
+                is_done[made] = 1
+                if made in waiting:
+                    ready.append(waiting.pop(made))
+            need, made = next(rows[rank], (-2, -1))
+            if need == -2:
+                num_at_end += 1
+                break
+            if need >= 0 and not is_done[need]:
+                waiting[need], made_next[rank] = rank, made
+                break
+    return num_at_end == len(rows)
+
+
+def _needs_and_makes(schedule: Schedule, columns: ActionColumns) -> tuple[Numbers, Numbers]:
+    """Return what each action waits for, and what it makes: a place among all (stage, is forward, micro-batch), or -1.
+
+    A weight gradient waits for its own rank only, and so does what begins a chain.
+    """
+    kind, stage, microbatch = columns[:3]
+    previous, following = map(np.array, schedule.neighbours())
+    is_forward = kind == Kind.F
+    source = np.where(is_forward, previous[stage], following[stage])
+    is_weight_grad: NDArray[np.bool_] = kind == Kind.W
+
+    def place(of_stage: Numbers) -> Numbers:
+        return np.asarray((2 * of_stage + is_forward) * schedule.shape.num_microbatches + microbatch)
+
+    needs = np.where(is_weight_grad | (source < 0), -1, place(source))
+    return needs, np.where(is_weight_grad, -1, place(stage))
