@@ -14,6 +14,7 @@ from clustersim.analysis.bubble import Bubble, RankTimes
 from clustersim.analysis.collisions import collisions
 from clustersim.analysis.communication import AxisTraffic, busiest_links
 from clustersim.analysis.memory import Memory
+from clustersim.engine.budget import no_garbage_collection
 from clustersim.engine.run import run
 from clustersim.limits import Limits
 from clustersim.ops import CostedSchedule, Job, Plugin
@@ -82,10 +83,11 @@ def simulate(
     if not isinstance(scenario, Scenario):
         scenario = load_scenario(scenario, overrides)
     started_s = time.perf_counter()
-    cluster = build_cluster(scenario.cluster.topology)
-    job = build_job(scenario, cluster, plugins)
-    trace = run(job, cluster, limits, engine)
-    return measure(scenario, cluster, job, trace, started_s)
+    with no_garbage_collection():
+        cluster = build_cluster(scenario.cluster.topology)
+        job = build_job(scenario, cluster, plugins)
+        trace = run(job, cluster, limits, engine)
+        return measure(scenario, cluster, job, trace, started_s)
 
 
 def simulate_representatives(scenario: Scenario) -> Trace:

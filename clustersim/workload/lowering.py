@@ -50,10 +50,10 @@ def lower(
     options = options or StepOptions()
     per_step = microbatches_per_step(schedule, options.num_steps)
     op_costs = OpCosts(costs, last_fraction, _last_microbatches(schedule, per_step), per_step)
-    if not actions.has_overlaps and are_countable(costs, len(actions.kind)) and is_plain(schedule, costs, options):
-        closing = Closing(
-            options.optimizer_barrier, tuple(schedule.update_ps(rank, costs) for rank in range(len(schedule.orders)))
-        )
+    is_countable = are_countable(costs, len(actions.kind) * options.num_steps)
+    if not actions.has_overlaps and is_countable and is_plain(schedule, costs, options):
+        updates_ps = tuple(schedule.update_ps(rank, costs) for rank in range(len(schedule.orders)))
+        closing = Closing(options.optimizer_barrier, updates_ps)
         return lower_plain(schedule, actions, op_costs, closing, options.num_steps)
     sent = _SentMessages(schedule, op_costs, options.groups.message_parts)
     step_rows = [_rank_rows(order, sent, op_costs) for order in schedule.orders]
@@ -79,9 +79,8 @@ def is_plain(schedule: Schedule, costs: Sequence[StageCosts], options: StepOptio
     """Return whether ranks exchange nothing but asynchronous messages, and each step ends with a flush."""
     if not schedule.flush or options.blocking or options.groups.message_parts > 1:
         return False
-    if (options.groups.axes and any(cost.exchanges for cost in costs)) or any(
-        cost.tied_gradients_bytes for cost in costs
-    ):
+    has_exchanges = bool(options.groups.axes) and any(cost.exchanges for cost in costs)
+    if has_exchanges or any(cost.tied_gradients_bytes for cost in costs):
         return False
     data_parallel = options.data_parallel
     return data_parallel is None or not any(

@@ -90,7 +90,7 @@ class OpCosts:
         values = np.zeros(2 * len(self._costs), dtype=np.int64)
         for place, index in zip(codes.tolist(), first.tolist(), strict=True):
             values[place] = of(int(stages[index]), int(microbatches[index]))
-        return values[code]
+        return np.take(values, code)
 
     def recomputes_exchanges(self, stage: int) -> bool:
         """Return whether a recomputation on a stage exchanges what a forward does."""

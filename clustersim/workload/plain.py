@@ -6,8 +6,9 @@ nothing else, and takes a tenth of the time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,7 @@ from clustersim.later import later
 from clustersim.ops import Action, Kind, Messages, Pipeline, Program, Schedule, StageCosts
 from clustersim.schedules.columns import ActionColumns
 from clustersim.workload.opcost import OpCosts
+from clustersim.workload.rows import OpCost
 
 _LARGEST_SUM = 2**61
 _KINDS = tuple(Kind)
@@ -113,7 +115,9 @@ class _Step:
         for number in np.unique(kind).tolist():
             of_kind = np.flatnonzero(kind == number)
             self._set_costs(self.row[of_kind], op_costs, _KINDS[number])
-        self._set_recomputations(self.row[again] - 1, again, op_costs, actions)
+        before = self.row[again] - 1
+        self.kind[before], self.stage[before], self.microbatch[before] = Kind.RECOMPUTE, stage[again], microbatch[again]
+        self._set_costs(before, op_costs, Kind.RECOMPUTE)
         self._set_closing(closing)
         waiting = self.row.copy()
         waiting[again] -= 1  # recomputation is part of the backward: it starts when the gradient is there
@@ -121,26 +125,10 @@ class _Step:
         self.sends[self.row] = sent.by_action
 
     def _set_costs(self, rows: Numbers, op_costs: OpCosts, kind: Kind) -> None:
-        stage, microbatch = self.stage[rows], self.microbatch[rows]
+        """Fill in what ops of one kind cost; rows know their stage and micro-batch already."""
+        cost_of = op_costs.recompute if kind is Kind.RECOMPUTE else partial(_cost_of_action, op_costs, kind)
         for part, column in enumerate((self.duration_ps, self.start_bytes, self.end_bytes)):
-            column[rows] = op_costs.table(
-                lambda of_stage, number, part=part: op_costs.action(Action(kind, of_stage, number))[part],
-                stage,
-                microbatch,
-            )
-
-    def _set_recomputations(self, rows: Numbers, again: Numbers, op_costs: OpCosts, actions: ActionColumns) -> None:
-        self.kind[rows], self.stage[rows], self.microbatch[rows] = (
-            int(Kind.RECOMPUTE),
-            actions.stage[again],
-            actions.microbatch[again],
-        )
-        for part, column in enumerate((self.duration_ps, self.start_bytes, self.end_bytes)):
-            column[rows] = op_costs.table(
-                lambda of_stage, number, part=part: op_costs.recompute(of_stage, number)[part],
-                actions.stage[again],
-                actions.microbatch[again],
-            )
+            column[rows] = op_costs.table(partial(_part_of, cost_of, part), self.stage[rows], self.microbatch[rows])
 
     def _set_closing(self, closing: Closing) -> None:
         for last, duration_ps in zip((self.first_op[1:] - 1).tolist(), closing.optimizer_ps, strict=True):
@@ -148,6 +136,14 @@ class _Step:
                 self.kind[last], self.duration_ps[last] = Kind.OPTIMIZER, duration_ps
             if closing.has_barrier:
                 self.kind[last - (duration_ps > 0)] = Kind.BARRIER
+
+
+def _cost_of_action(op_costs: OpCosts, kind: Kind, stage: int, microbatch: int) -> OpCost:
+    return op_costs.action(Action(kind, stage, microbatch))
+
+
+def _part_of(cost_of: Callable[[int, int], OpCost], part: int, stage: int, microbatch: int) -> int:
+    return cost_of(stage, microbatch)[part]
 
 
 def _repeated(step: _Step, sent: _Sent, num_steps: int) -> PipelineColumns:
