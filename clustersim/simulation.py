@@ -67,7 +67,8 @@ def simulate(
     plugins
         Functions by the names under which ``schedule: {plugin: name}`` may ask for them.
     engine
-        "time-ordered" to have all events in the order of their times, also where that changes nothing but the speed.
+        "time-ordered" to have all events in the order of their times, also where that changes nothing but the speed, or
+        "compiled" to evaluate static programs without events, where that is possible. The result is the same.
 
     Raises
     ------

@@ -12,6 +12,8 @@ from clustersim.engine.record_programs import columns_of
 from clustersim.ops import Job, Pipeline, Program
 from clustersim.trace import Ints
 
+_LARGEST_TIME = 2**62
+
 Time = int | Ints  # of all members of a cohort, or of each [ps]
 
 
@@ -100,15 +102,35 @@ class Timing:
         """Return the rows of a rank's program among all rows."""
         return slice(int(self.columns.first_op[pp_rank]), int(self.columns.first_op[pp_rank + 1]))
 
-    def most_ps(self) -> int:
-        """Return a time that no clock of the cohort can pass: everything one after the other. [ps]"""
-        ranks = range(len(self.cohort.pipelines[0].programs))
-        programs = [_different(pipeline.programs[rank] for pipeline in self.cohort.pipelines) for rank in ranks]
+    @property
+    def fits_64_bits(self) -> bool:
+        """Whether no clock of the cohort, and no sum of waits at a link, can come near to what an int64 holds.
+
+        A clock never passes the time that everything takes one after the other, nor does any wait.
+        """
+        programs = [_different(pipeline.programs[rank] for pipeline in self.cohort.pipelines) for rank in self._ranks]
+        sent = np.bincount(self.way_of_message, minlength=len(self.ways)).tolist()
         way_ps = [sum(int(np.max(hold) + np.max(latency)) for _, hold, latency in way) for way in self.ways]
-        computed_ps = sum(max(sum(program.durations_ps) for program in kinds) for kinds in programs)
-        counts = np.bincount(self.way_of_message, minlength=len(way_ps)).tolist()
-        sent_ps: int = sum(count * time_ps for count, time_ps in zip(counts, way_ps, strict=True))
-        return computed_ps + sent_ps
+        computed_ps = sum(max(self._sum_ps(program, rank) for program in programs[rank]) for rank in self._ranks)
+        most_ps = computed_ps + sum(count * time_ps for count, time_ps in zip(sent, way_ps, strict=True))
+        largest_ps: int = most_ps * max(self._messages_by_link(sent), default=1)
+        return largest_ps < _LARGEST_TIME
+
+    @property
+    def _ranks(self) -> range:
+        return range(self.columns.num_ranks)
+
+    def _sum_ps(self, program: Program, rank: int) -> int:
+        if program is self.cohort.pipelines[0].programs[rank]:  # its columns are there
+            return sum(self.columns.duration_ps[self.rows(rank)].tolist())
+        return sum(program.durations_ps)
+
+    def _messages_by_link(self, sent: Sequence[int]) -> list[int]:
+        counts = [0] * len(self.cohort.links)
+        for number, way in zip(sent, self.ways, strict=True):
+            for link, _, _ in way:
+                counts[link] += number
+        return counts
 
     def _hop(self, link: int, size_bytes: int) -> tuple[int, Time, Time]:
         makes: dict[tuple[int, int, int], int] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clustersim.engine.budget import no_garbage_collection
 from clustersim.engine.clock import Timeline
+from clustersim.engine.compiled import COMPILED, noted_by_kernel
 from clustersim.engine.network import Network
 from clustersim.engine.noted import TIME_ORDERED, Noted
 from clustersim.engine.record import record
@@ -25,7 +26,8 @@ def run(job: Job, cluster: Cluster, limits: Limits | None = None, engine: str | 
     limits
         Budgets of the run.
     engine
-        "time-ordered" to have all events in the order of their times, also where that changes nothing.
+        "time-ordered" to have all events in the order of their times, also where that changes nothing, or "compiled" to
+        have none at all, where that is possible; by default the form is the fastest in SimPy.
 
     Raises
     ------
@@ -50,7 +52,8 @@ def run_noting(job: Job, network: Network, limits: Limits, engine: str | None = 
         As :func:`run` does.
     """
     if engine != TIME_ORDERED and can_run_ahead(job, network):
-        noted = RunAhead(job, network).run_to_end(limits)
+        is_compiled = engine == COMPILED
+        noted = noted_by_kernel(job, network) if is_compiled else RunAhead(job, network).run_to_end(limits)
         if noted is not None:
             return noted
     # Also what is stuck: events in the order of their times tell who waits for whom.

@@ -27,7 +27,6 @@ from clustersim.ops import Job
 
 RUN_AHEAD = "run-ahead"
 MEMBERS_OF_A_VECTOR = 12  # from so many replicas on, one numpy call costs less than as many steps in Python
-_LARGEST_TIME = 2**62
 
 
 def can_run_ahead(job: Job, network: Network) -> bool:
@@ -47,7 +46,7 @@ class RunAhead:
         for cohort in cohorts_of(job, network):
             timing = Timing(cohort, network)
             num_members = len(cohort.replicas)
-            if num_members >= MEMBERS_OF_A_VECTOR and timing.most_ps() * len(timing.way_of_message) < _LARGEST_TIME:
+            if num_members >= MEMBERS_OF_A_VECTOR and timing.fits_64_bits:
                 groups.append(Vector(self._env, timing))
             else:
                 members = map(cohort.of_one, range(num_members)) if num_members > 1 else [cohort]

@@ -90,7 +90,8 @@ class OpCosts:
         values = np.zeros(2 * len(self._costs), dtype=np.int64)
         for place, index in zip(codes.tolist(), first.tolist(), strict=True):
             values[place] = of(int(stages[index]), int(microbatches[index]))
-        return np.take(values, code)
+        found: Numbers = values[code]
+        return found
 
     def recomputes_exchanges(self, stage: int) -> bool:
         """Return whether a recomputation on a stage exchanges what a forward does."""

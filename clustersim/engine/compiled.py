@@ -1,0 +1,136 @@
+"""Static programs without SimPy: the same times from one loop over arrays, for many runs of one shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from clustersim.engine.cohort import Cohort, Time, Timing, cohorts_of
+from clustersim.engine.kernel import Plan, State, Times, is_compiled, new_state, run_all
+from clustersim.engine.network import Network
+from clustersim.engine.noted import Noted
+from clustersim.ops import Job, Kind
+from clustersim.trace import Ints
+
+COMPILED = "compiled"
+
+
+def noted_by_kernel(job: Job, network: Network) -> Noted | None:
+    """Return what a run of `job` would note, or None if some rank is stuck or times do not fit into 64 bits.
+
+    The job has to be one that can run ahead.
+    """
+    batches = [Batch(cohort, network) for cohort in cohorts_of(job, network)]
+    if not all(batch.fits for batch in batches):
+        return None
+    plans, times = [batch.plan for batch in batches], [batch.times for batch in batches]
+    states = [new_state(batch.plan, len(batch.cohort.replicas), len(batch.cohort.links)) for batch in batches]
+    if not run_all(plans, times, states, together=True):
+        return None
+    places: list[tuple[State, int]] = [(states[0], 0)] * len(job.pipelines)
+    queued: dict[int, int] = {}
+    for batch, state in zip(batches, states, strict=True):
+        for member, replica in enumerate(batch.cohort.replicas):
+            places[replica] = (state, member)
+        for numbers, waits in zip(batch.cohort.links, state.queued.T.tolist(), strict=True):
+            queued |= zip(numbers, waits, strict=True)
+    how = COMPILED if is_compiled() else f"{COMPILED} (numba is not installed: plain Python)"
+    return Noted(
+        job,
+        np.concatenate([state.start[member] for state, member in places]),
+        None,
+        np.concatenate([state.started[member] for state, member in places]),
+        np.concatenate([state.arrived[member] for state, member in places]),
+        queued,
+        0,
+        how,
+    )
+
+
+class Batch:
+    """A cohort as the kernel takes it."""
+
+    def __init__(self, cohort: Cohort, network: Network) -> None:
+        self.cohort = cohort
+        timing = Timing(cohort, network)
+        columns = timing.columns
+        hops = [hop for way in timing.ways for hop in way]
+        self.plan = Plan(
+            columns.first_op,
+            columns.kind == Kind.BARRIER,
+            _firsts(columns.needs.count),
+            columns.needs.joined,
+            _firsts(columns.sends.count),
+            columns.sends.joined,
+            timing.way_of_message,
+            _firsts(np.array([len(way) for way in timing.ways], dtype=np.int64)),
+            np.array([link for link, _, _ in hops], dtype=np.int64),
+        )
+        num_members = len(cohort.replicas)
+        durations = [time for rank in range(columns.num_ranks) for time in timing.durations_ps(rank)]
+        self.fits = timing.fits_64_bits
+        self.times = Times(
+            _table(durations, num_members),
+            _table([hold for _, hold, _ in hops], num_members),
+            _table([latency for _, _, latency in hops], num_members),
+        )
+
+
+def _firsts(counts: Ints) -> Ints:
+    return np.append(0, np.cumsum(counts)).astype(np.int64)
+
+
+def _table(times: list[Time], num_members: int) -> Ints:
+    """Return times as one row for all members, where they agree, or a row for each. [ps]"""
+    if all(isinstance(time, int) for time in times):
+        return np.array([times], dtype=np.int64).reshape(1, -1)
+    return np.ascontiguousarray(np.array([np.broadcast_to(time, num_members) for time in times], dtype=np.int64).T)
+
+
+@dataclass(frozen=True, slots=True)
+class StaticRuns:
+    """One pipeline to be run many times, each time with other durations of its ops.
+
+    Parameters
+    ----------
+    kinds, stages, microbatches, ranks
+        What each row is: its kind, stage and micro-batch (-1 where it has none), and pp_rank.
+    durations_ps
+        How long each row lasts by itself. [ps]
+    """
+
+    kinds: Ints
+    stages: Ints
+    microbatches: Ints
+    ranks: Ints
+    durations_ps: Ints
+    batch: Batch
+
+    def makespans_ps(self, durations_ps: Ints) -> Ints:
+        """Return the makespan of each draw; ``durations_ps[draw, row]`` is how long each row lasts in it. [ps]
+
+        Draws have nothing to do with one another: the ranks of each meet at barriers of their own.
+        """
+        num_at_once = max(1, _ROWS_AT_ONCE // max(1, len(self.kinds)))
+        parts = [durations_ps[first : first + num_at_once] for first in range(0, len(durations_ps), num_at_once)]
+        return np.concatenate([np.empty(0, dtype=np.int64), *map(self._makespans_ps, parts)])
+
+    def _makespans_ps(self, durations_ps: Ints) -> Ints:
+        plan, state = self.batch.plan, new_state(self.batch.plan, len(durations_ps), len(self.batch.cohort.links))
+        times = self.batch.times._replace(duration=np.ascontiguousarray(durations_ps, dtype=np.int64))
+        run_all([plan], [times], [state], together=False)
+        return np.asarray(state.clock.max(axis=1))
+
+
+_ROWS_AT_ONCE = 2**21
+
+
+def static_runs_of(job: Job, network: Network) -> StaticRuns:
+    """Return the first replica of a job as something to be run many times; the job has to be one that can run ahead."""
+    batch = Batch(cohorts_of(job, network)[0].of_one(0), network)
+    timing = Timing(batch.cohort, network)
+    columns = timing.columns
+    return StaticRuns(
+        columns.kind, columns.stage, columns.microbatch, columns.rank_index, batch.times.duration[0], batch
+    )
