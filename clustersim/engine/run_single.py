@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from heapq import heappush
 from itertools import islice, repeat
 from typing import Any
 
 import numpy as np
-from simpy.events import URGENT
 
 from clustersim.engine.clock import Hold
 from clustersim.engine.cohort import Timing
@@ -41,7 +39,7 @@ class Single:
         """Run the program of a rank; the hottest path."""
         arrived, started, waiters, note_start = self.arrived, self.started, self.waiters, self.starts[pp_rank].append
         free_at, queued, way_of, ways = self.free_at, self.queued, self.way_of_message, self._short_ways()
-        queue, numbers, mine = self.env._queue, self.env._eid, self.timing.rows(pp_rank)
+        woken, mine = self.env.woken, self.timing.rows(pp_rank)
         rows = zip(
             self.timing.durations_ps(pp_rank),
             self.needs[mine].tolist(),
@@ -52,7 +50,7 @@ class Single:
         clock: Any = 0
         for first in range(0, mine.stop - mine.start, STRETCH):
             if first:
-                self.env.wake_next(hold)
+                self.env.woken.append(hold)
                 yield hold
             duration: Any  # a number: there is one member
             for duration, need, message, unusual in islice(rows, STRETCH):
@@ -80,7 +78,7 @@ class Single:
                     arrived[message] = free + latency
                     waiter = waiters[message]
                     if waiter is not None:
-                        heappush(queue, (0, URGENT, -next(numbers), waiter))
+                        woken.append(waiter)
         yield hold  # nobody resumes it again
 
     def _short_ways(self) -> list[tuple[int, Any, Any]]:
@@ -124,7 +122,7 @@ class Single:
         self.started[message], self.arrived[message] = first_start, time_ps
         waiter = self.waiters[message]
         if waiter is not None:
-            self.env.wake_next(waiter)
+            self.env.woken.append(waiter)
 
     def is_done(self) -> bool:
         """Return whether every rank has come to its end."""

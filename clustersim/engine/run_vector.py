@@ -57,7 +57,7 @@ class Vector:
             for message in sends:
                 self._send(message, clock)
             if row % STRETCH == STRETCH - 1:
-                self.env.wake_next(hold)
+                self.env.woken.append(hold)
                 yield hold
         self.num_done += 1
         yield hold  # nobody resumes it again
@@ -78,7 +78,7 @@ class Vector:
         self.has_arrived[message] = True
         waiter = self.waiters[message]
         if waiter is not None:
-            self.env.wake_next(waiter)
+            self.env.woken.append(waiter)
 
     def is_done(self) -> bool:
         """Return whether every rank has come to its end."""

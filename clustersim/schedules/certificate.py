@@ -38,30 +38,29 @@ def _is_complete(schedule: Schedule, columns: ActionColumns) -> bool:
 def _runs_to_its_end(schedule: Schedule, columns: ActionColumns) -> bool:
     """Return whether no ranks wait for one another in a circle."""
     needs, makes = _needs_and_makes(schedule, columns)
-    is_done = bytearray(2 * schedule.num_stages * schedule.shape.num_microbatches)
-    waiting: dict[int, int] = {}  # by what they wait for
-    rows = [
-        iter(list(zip(needs[first:last].tolist(), makes[first:last].tolist(), strict=True)))
-        for first, last in zip(columns.first[:-1].tolist(), columns.first[1:].tolist(), strict=True)
-    ]
-    made_next = [-1] * len(rows)
+    is_done = bytearray(2 * schedule.num_stages * schedule.shape.num_microbatches + 1)
+    is_done[-1] = 1  # what waits for nothing
+    waiting: dict[int, int] = {}  # ranks, by what they wait for
+    bounds = zip(columns.first[:-1].tolist(), columns.first[1:].tolist(), strict=True)
+    rows = [zip(needs[first:last].tolist(), makes[first:last].tolist(), strict=True) for first, last in bounds]
+    blocked_at = [-1] * len(rows)  # what the action makes at which each rank waits
     ready = list(range(len(rows) - 1, -1, -1))
     num_at_end = 0
     while ready:
         rank = ready.pop()
-        made = made_next[rank]
-        while True:
-            if made >= 0:
-                is_done[made] = 1
-                if made in waiting:
-                    ready.append(waiting.pop(made))
-            need, made = next(rows[rank], (-2, -1))
-            if need == -2:
-                num_at_end += 1
+        made = blocked_at[rank]
+        is_done[made] = 1
+        if made in waiting:
+            ready.append(waiting.pop(made))
+        for need, made in rows[rank]:
+            if not is_done[need]:
+                waiting[need], blocked_at[rank] = rank, made
                 break
-            if need >= 0 and not is_done[need]:
-                waiting[need], made_next[rank] = rank, made
-                break
+            is_done[made] = 1
+            if made in waiting:
+                ready.append(waiting.pop(made))
+        else:
+            num_at_end += 1
     return num_at_end == len(rows)
 
 

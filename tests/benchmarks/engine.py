@@ -1,124 +1,141 @@
-"""Prints the engine's speed against the simulator that one writes first with SimPy: medians, and ratios pair by pair.
+"""Prints the engine's speed: against the simulator that one writes first with SimPy, at scale, and its growth.
 
-Run it from the checkout: ``python tests/benchmarks/engine.py``. `engine` is the simulation itself, as `naive` is; what
-comes before and after it is printed beside.
+Run it from the checkout: ``python tests/benchmarks/engine.py [--runs N] [--naive-at-scale]``. Every figure is a median,
+every ratio the median of ratios pair by pair in this very run. Each case has a process of its own; what is timed, in
+processor time, is the public Python API from a mapping to a result, with validation, recording and analysis.
 """
 
 from __future__ import annotations
 
-import gc
+import argparse
+import json
+import os
 import platform
 import statistics
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
-from naive import naive_makespan
+import cases
 
-from clustersim.analysis.bubble import measure_bubble, rank_times
-from clustersim.analysis.memory import measure_memory
-from clustersim.analysis.waits import find_waits
-from clustersim.engine.run import Engine
-from clustersim.limits import Limits
-from clustersim.ops import Job, Schedule, Shape, StageCosts, StaticBytes
-from clustersim.scenario.fabrics import FullMesh
-from clustersim.schedules.table import build_schedule
-from clustersim.topology.table import build_cluster
-from clustersim.workload.lowering import lower
+from clustersim.engine.kernel import is_compiled
 
-SHAPES = ((8, 64), (64, 64), (64, 512))
-FORWARD_PS, BACKWARD_PS, HOLD_PS, LATENCY_PS = 10**9, 2 * 10**9, 5_000, 1_000
-MESSAGE_BYTES = 5  # at 1 GB/s, a nanosecond each
-PARTS = ("lowering", "set-up", "trace", "analysis")
+NAIVE_REPLICAS = 64  # 1,024 of the 16,384 GPUs, unless all are asked for: those take minutes
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One run of one simulator."""
-
-    num_ops: int
-    num_events: int
-    makespan_ps: int
-    simulation_s: float
-    other_parts_s: dict[str, float] = field(default_factory=dict)
+def measured(case: str, *arguments: object) -> dict[str, Any]:
+    """Return what one case takes, in a process of its own."""
+    command = [sys.executable, __file__, "--case", json.dumps([case, *arguments])]
+    answer = subprocess.run(command, capture_output=True, check=True, text=True)
+    return dict(json.loads(answer.stdout))
 
 
-def _schedule(p: int, m: int) -> Schedule:
-    return build_schedule("1f1b", Shape(p, m))
+def run_case(text: str) -> None:
+    """Print what a case takes as JSON; what is imported and compiled for it is warm by then."""
+    name, *arguments = json.loads(text)
+    if name == "kernel":
+        kernel_s, run_ahead_s = cases.quietly(cases.kernel_and_run_ahead, *arguments)
+        print(json.dumps({"kernel_s": kernel_s, "run_ahead_s": run_ahead_s}))
+        return
+    cases.ours(2, 1, 2, "time-ordered")
+    cases.ours(2, 20, 2)
+    cases.draws(2, 2, 2)
+    print(json.dumps(asdict(cases.quietly(getattr(cases, name), *arguments))))
 
 
-def measured_run(p: int, m: int) -> Measured:
-    """Return what the engine takes for 1F1B on private links."""
-    schedule = _schedule(p, m)
-    link = {"bandwidth": "1 GB/s", "latency": f"{LATENCY_PS} ps"}
-    cluster = build_cluster(FullMesh.model_validate({"fabric": "full-mesh", "gpus": p, "link": link}))
-    half = BACKWARD_PS // 2
-    costs = [StageCosts(FORWARD_PS, half, half, FORWARD_PS + BACKWARD_PS, message_bytes=MESSAGE_BYTES)] * p
-    started = time.perf_counter()
-    pipeline = lower(schedule, costs)
-    lowered = time.perf_counter()
-    ranks = tuple(range(p))
-    job = Job((pipeline,), (ranks,), (ranks,), static_bytes=((StaticBytes(0, 0, 0),) * p,))
-    begun = time.perf_counter()
-    engine = Engine(job, cluster)
-    prepared = time.perf_counter()
-    engine.run_to_end(Limits())
-    simulated = time.perf_counter()
-    trace = engine.trace()
-    ended = time.perf_counter()
-    waits = find_waits(trace)
-    measure_bubble(trace, waits, rank_times(trace, waits))
-    measure_memory(trace)
-    analysed = time.perf_counter()
-    num_ops = sum(map(len, schedule.orders))
-    parts = {
-        "lowering": lowered - started,
-        "set-up": prepared - begun,
-        "trace": ended - simulated,
-        "analysis": analysed - ended,
-    }
-    return Measured(num_ops, trace.num_events, trace.makespan_ps, simulated - prepared, parts)
+def row(name: str, value: str, target: str) -> None:
+    """Print one line of the table."""
+    print(f"{name:<78} {value:>22}   {target}", flush=True)
 
 
-def naive_run(p: int, m: int) -> Measured:
-    """Return what the naive simulator takes for the same."""
-    schedule = _schedule(p, m)
-    started = time.perf_counter()
-    makespan_ps, num_events = naive_makespan(schedule, FORWARD_PS, BACKWARD_PS, HOLD_PS, LATENCY_PS)
-    return Measured(sum(map(len, schedule.orders)), num_events, makespan_ps, time.perf_counter() - started)
+def median(runs: Sequence[dict[str, Any]], key: str = "seconds") -> float:
+    """Return the median of one measure."""
+    return statistics.median(run[key] for run in runs)
 
 
-def main(num_pairs: int = 7) -> None:
-    """Print a line a shape."""
-    print(f"{platform.python_implementation()} {platform.python_version()} on {platform.machine()}")
-    print(f"medians of {num_pairs} pairs [ms]; `all` is `engine` with lowering, set-up, trace and analysis\n")
-    titles = ("p x m", "ops", "events/op", "naive's", "engine", "naive", "ratio", "all", "ratio", *PARTS)
-    print("".join(f"{title:>10}" for title in titles))
-    for p, m in SHAPES:
-        pairs = [(quietly(measured_run, p, m), quietly(naive_run, p, m)) for _ in range(num_pairs)]
-        ours, theirs = pairs[0]
-        cells = [f"{p} x {m}", ours.num_ops, f"{ours.num_events / ours.num_ops:.4f}"]
-        cells += [f"{theirs.num_events / theirs.num_ops:.2f}", *_times(pairs, lambda run: run.simulation_s)]
-        cells += _times(pairs, lambda run: run.simulation_s + sum(run.other_parts_s.values()))[::2]
-        cells += [f"{1e3 * statistics.median(run.other_parts_s[part] for run, _ in pairs):.1f}" for part in PARTS]
-        print("".join(f"{cell:>10}" for cell in cells))
+def pipeline(runs: int) -> None:
+    """Print the rows of one pipeline of 64 stages and 512 micro-batches."""
+    shape = (64, 1, 512)
+    triples = [
+        (measured("ours", *shape, "time-ordered"), measured("ours", *shape), measured("naive", *shape))
+        for _ in range(runs)
+    ]
+    for number, (form, events, ratio) in enumerate((("time-ordered", 1.05, 15), ("run-ahead", 0.5, 30))):
+        mine = [triple[number] for triple in triples]
+        row(f"64 x 512, {form}: events per op", f"{mine[0]['num_events'] / mine[0]['num_ops']:.4f}", f"<= {events}")
+        ratios = [triple[2]["seconds"] / triple[number]["seconds"] for triple in triples]
+        took = f"{1e3 * median(mine):.0f} ms, {statistics.median(ratios):.1f}x"
+        row(f"64 x 512, {form}, against naive ({median([t[2] for t in triples]):.2f} s)", took, f"{ratio}x")
 
 
-def quietly(simulator: Callable[[int, int], Measured], p: int, m: int) -> Measured:
-    """Return a run without the garbage collector, which neither simulator needs."""
-    gc.collect()
-    gc.disable()
-    try:
-        return simulator(p, m)
-    finally:
-        gc.enable()
+def at_scale(runs: int, naive_at_scale: bool) -> None:
+    """Print the rows of thousands of GPUs."""
+    large = [measured("ours", 16, 1024, 64) for _ in range(runs)]
+    row("16,384 GPUs, none folded, 2.1 M ops, private links", _time_and_memory(large), "<= 3 s")
+    replicas = 1024 if naive_at_scale else NAIVE_REPLICAS
+    slow_s = measured("naive", 16, replicas, 64)["seconds"] * 1024 / replicas
+    how = "" if naive_at_scale else f", measured on {16 * replicas:,} GPUs"
+    row(f"the same against naive ({slow_s:.0f} s{how})", f"{slow_s / median(large):.0f}x", "40x")
+    larger = [measured("ours", 16, 6250, 32) for _ in range(runs)]
+    row("100,000 GPUs, none folded, 6.4 M ops, private links", _time_and_memory(larger), "<= 10 s, 1.5 GiB")
 
 
-def _times(pairs: list[tuple[Measured, Measured]], time_of: Callable[[Measured], float]) -> list[str]:
-    """Return our median, the naive one's, and the median of the ratios."""
-    ours, naive = (statistics.median(time_of(pair[side]) for pair in pairs) for side in (0, 1))
-    ratio = statistics.median(time_of(theirs) / time_of(mine) for mine, theirs in pairs)
-    return [f"{1e3 * ours:.1f}", f"{1e3 * naive:.1f}", f"{ratio:.1f}x"]
+def without_events(runs: int) -> None:
+    """Print the rows of compiled evaluation."""
+    how = "numba" if is_compiled() else "numba is not installed"
+    pairs = [measured("kernel", 64, 512) for _ in range(runs)]
+    ratio = statistics.median(pair["run_ahead_s"] / pair["kernel_s"] for pair in pairs)
+    own_ns = median(pairs, "kernel_s") / 65_536 * 1e9
+    row(f"64 x 512, loop over arrays against run-ahead processes ({how})", f"{own_ns:.0f} ns/op, {ratio:.0f}x", "20x")
+    row("1,000 draws of 16 x 128", f"{median([measured('draws', 16, 128, 1000) for _ in range(runs)]):.2f} s", "<= 2 s")
+
+
+def growth(runs: int) -> None:
+    """Print what an op costs from 10,000 ops to 10 million."""
+    for what, shapes in (
+        ("one pipeline of 16", [(16, 1, m) for m in (320, 3_200, 32_000, 312_500)]),
+        ("replicas of 16 x 64", [(16, replicas, 64) for replicas in (5, 49, 488, 4_882)]),
+    ):
+        costs_ns = []
+        for shape in shapes:
+            mine = [measured("ours", *shape) for _ in range(runs)]
+            costs_ns.append(median(mine) / mine[0]["num_ops"] * 1e9)
+        cells = " ".join(f"{cost_ns:.0f}" for cost_ns in costs_ns)
+        row(f"ns per op from 1e4 to 1e7 ops, {what}", cells, "no more than 1.5x")
+
+
+def _time_and_memory(runs: Sequence[dict[str, Any]]) -> str:
+    return f"{median(runs):.2f} s, {median(runs, 'peak_bytes') / 2**30:.2f} GiB"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--runs", type=int, default=3, help="runs of each case, of which the median is printed")
+    parser.add_argument("--naive-at-scale", action="store_true", help="run the naive simulator on all 16,384 GPUs, too")
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.case:
+        run_case(arguments.case)
+        return
+    processor = next(
+        (line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")),
+        platform.processor(),
+    )
+    load = f"load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} x {processor}, {load}")
+    print(f"medians of {arguments.runs} runs\n")
+    pipeline(arguments.runs)
+    without_events(arguments.runs)
+    at_scale(arguments.runs, arguments.naive_at_scale)
+    growth(arguments.runs)
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
 if __name__ == "__main__":

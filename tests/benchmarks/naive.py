@@ -13,10 +13,27 @@ import simpy
 from clustersim.ops import Kind, Schedule
 
 
-def naive_makespan(schedule: Schedule, forward: int, backward: int, hold: int, latency: int) -> tuple[int, int]:
-    """Return (makespan, number of SimPy events) of a schedule of F and B with equal stages and links."""
+def naive_makespan(
+    schedule: Schedule, forward: int, backward: int, hold: int, latency: int, num_replicas: int = 1
+) -> tuple[int, int]:
+    """Return (makespan, number of SimPy events) of replicas of a schedule of F and B with equal stages and links."""
     env = simpy.Environment()
+    ranks = [
+        rank
+        for _ in range(num_replicas)
+        for rank in _pipeline(env, schedule, (forward, backward), (hold, latency))
+    ]  # fmt: skip
+    env.run(simpy.AllOf(env, ranks))
+    return int(env.now), next(env._eid)
+
+
+def _pipeline(
+    env: simpy.Environment, schedule: Schedule, durations: tuple[int, int], times: tuple[int, int]
+) -> list[simpy.Process]:
+    """Start the processes of one replica and return those of its ranks."""
     p = schedule.num_stages
+    forward, backward = durations
+    hold, latency = times
     stores: dict[tuple[int, int], simpy.Store] = {}
     wires: dict[tuple[int, int], simpy.Resource] = {}
     for stage in range(p):
@@ -41,6 +58,4 @@ def naive_makespan(schedule: Schedule, forward: int, backward: int, hold: int, l
             if 0 <= downstream < p:
                 env.process(transfer(rank, downstream, action.microbatch))
 
-    ranks = [env.process(gpu(rank)) for rank in range(p)]
-    env.run(simpy.AllOf(env, ranks))
-    return int(env.now), next(env._eid)
+    return [env.process(gpu(rank)) for rank in range(p)]
