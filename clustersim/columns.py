@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ class Lists:
         return [tuple(self.joined[a:b].tolist()) for a, b in zip(first.tolist(), end.tolist(), strict=True)]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class PipelineColumns:
     """The rows of all ranks, rank after rank, and the messages; numbered within the replica."""
 
@@ -82,11 +83,16 @@ class PipelineColumns:
         """Rank of each row."""
         return np.repeat(np.arange(self.num_ranks), np.diff(self.first_op))
 
+    @cached_property
     def kinds_of_messages(self) -> tuple[list[tuple[int, int, int]], Numbers]:
-        """Return each (source, destination, size [bytes]) that there is, and which of them each message is."""
-        sizes, size_number = np.unique(self.size_bytes, return_inverse=True)
-        code = (self.source * self.num_ranks + self.destination) * max(1, len(sizes)) + size_number
-        codes, kind = np.unique(code, return_inverse=True)
-        pair, size = np.divmod(codes, max(1, len(sizes)))
+        """Each (source, destination, size [bytes]) that there is, in order, and which of them each message is."""
+        sizes = np.unique(self.size_bytes)
+        width = max(1, len(sizes))
+        code = (self.source * self.num_ranks + self.destination) * width + np.searchsorted(sizes, self.size_bytes)
+        # There are few codes: to count them is faster than to sort messages.
+        codes = np.flatnonzero(np.bincount(code, minlength=1))
+        number = np.zeros(self.num_ranks**2 * width, dtype=np.int64)
+        number[codes] = np.arange(len(codes))
+        pair, size = np.divmod(codes, width)
         source, destination = np.divmod(pair, self.num_ranks)
-        return list(zip(source.tolist(), destination.tolist(), sizes[size].tolist(), strict=True)), kind
+        return list(zip(source.tolist(), destination.tolist(), sizes[size].tolist(), strict=True)), number[code]

@@ -79,7 +79,7 @@ class Timing:
         self.cohort = cohort
         self._network = network
         self.columns = columns_of(cohort.pipelines[0])
-        kinds, self.way_of_message = self.columns.kinds_of_messages()
+        kinds, self.way_of_message = self.columns.kinds_of_messages
         self.ways: list[tuple[tuple[int, Time, Time], ...]] = [
             tuple(self._hop(link, size_bytes) for link in cohort.ways[source, destination])
             for source, destination, size_bytes in kinds

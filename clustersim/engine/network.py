@@ -10,7 +10,7 @@ from clustersim.engine.fair import FairNetwork, FairRoute, RateLog
 from clustersim.engine.group import CollectiveLog, Communicator, Ports, ports_of
 from clustersim.engine.link import DirectRoute, LinkProcess, LinkServer, LongRoute, Mailbox
 from clustersim.engine.route import Route
-from clustersim.ops import Group, Job, Place
+from clustersim.ops import Group, Job, Pipeline, Place
 from clustersim.topology.cluster import Cluster, Link
 from clustersim.topology.discipline import Links, Pair, fair_links
 
@@ -89,7 +89,7 @@ class Network:
         gpus = self.job.gpus[replica]
         ranks = self._rank_pairs.get(id(self.job.pipelines[replica]))
         if ranks is None:
-            ranks = self._rank_pairs[id(self.job.pipelines[replica])] = self.job.pipelines[replica].messages.pairs()
+            ranks = self._rank_pairs[id(self.job.pipelines[replica])] = _pairs(self.job.pipelines[replica])
         return {(source, destination): (gpus[source], gpus[destination]) for source, destination in ranks}
 
     def _fair_route(self, gpus: Pair, mailbox: Mailbox, first_transfer: int) -> FairRoute | None:
@@ -114,6 +114,14 @@ class Network:
             self._servers[number] = LinkServer(self.env, self.cluster.links[number], number in self._private)
             self.processes[number] = self._servers[number]
         return self._servers[number]
+
+
+def _pairs(pipeline: Pipeline) -> list[Pair]:
+    """Return the pairs of pp_ranks that exchange messages, in order."""
+    made_from = pipeline.made_from
+    if made_from is not None and made_from[1] is pipeline.messages:
+        return list(dict.fromkeys(kind[:2] for kind in made_from[2].kinds_of_messages[0]))
+    return pipeline.messages.pairs()
 
 
 def _limited_links(cluster: Cluster, group: Group) -> list[int]:

@@ -100,7 +100,7 @@ class _Routes:
         traffic: dict[int, list[tuple[tuple[int, int, int], int]]] = {}
         for replica, columns in enumerate(stack.columns):
             if id(columns) not in traffic:
-                kinds, of_message = columns.kinds_of_messages()
+                kinds, of_message = columns.kinds_of_messages
                 traffic[id(columns)] = list(zip(kinds, np.bincount(of_message).tolist(), strict=True))
             numbers = self._by_ranks(replica)
             for (source, destination, size_bytes), count in traffic[id(columns)]:

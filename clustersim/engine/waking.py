@@ -30,7 +30,7 @@ class Waking(Timeline):
             while num_events < until:
                 if woken:
                     hold = woken.pop()
-                    hold.callbacks[0](hold)  # type: ignore[index]
+                    hold.callbacks[0](hold)
                 elif queue:
                     _, _, _, event = heappop(queue)
                     for callback in event.callbacks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -74,24 +74,29 @@ class OpCosts:
             self._known[key] = OpCost(duration_ps, *self._memory_bytes(action))
         return self._known[key]
 
-    def table(self, of: Callable[[int, int], int], stages: Numbers, microbatches: Numbers) -> Numbers:
-        """Return ``of(stage, microbatch)`` of many, asked once for the full micro-batches of a stage and for its last.
+    def table(self, of: Callable[[int, int], OpCost], stages: Numbers, microbatches: Numbers) -> Numbers:
+        """Return ``of(stage, microbatch)`` of many ops of one kind: a row for durations, one for each end's memory.
 
-        Parameters
-        ----------
-        of
-            What depends on the stage, and on whether a micro-batch is its last.
-        stages, microbatches
-            Of each.
+        It is asked once for the full micro-batches of a stage and once for its last.
         """
-        is_last = microbatches % self._microbatches_per_step == np.array(self._last_microbatch)[stages]
-        code = 2 * stages + is_last
-        codes, first = np.unique(code, return_index=True)
+        code = self._code(stages, microbatches)
+        values = np.zeros((3, 2 * len(self._costs)), dtype=np.int64)
+        for place, index in _first_of_each(code, values.shape[1]):
+            values[:, place] = of(int(stages[index]), int(microbatches[index]))
+        return np.take(values, code, axis=1)
+
+    def sizes_bytes(self, stages: Numbers, microbatches: Numbers) -> Numbers:
+        """Return the sizes of the activations that stages send on. [bytes]"""
+        code = self._code(stages, microbatches)
         values = np.zeros(2 * len(self._costs), dtype=np.int64)
-        for place, index in zip(codes.tolist(), first.tolist(), strict=True):
-            values[place] = of(int(stages[index]), int(microbatches[index]))
-        found: Numbers = values[code]
-        return found
+        for place, index in _first_of_each(code, len(values)):
+            values[place] = self.message_bytes(int(stages[index]), int(microbatches[index]))
+        return np.take(values, code)
+
+    def _code(self, stages: Numbers, microbatches: Numbers) -> Numbers:
+        """Return a number for each stage and whether it is its last micro-batch."""
+        is_last = microbatches % self._microbatches_per_step == np.array(self._last_microbatch)[stages]
+        return np.asarray(2 * stages + is_last)
 
     def recomputes_exchanges(self, stage: int) -> bool:
         """Return whether a recomputation on a stage exchanges what a forward does."""
@@ -144,3 +149,12 @@ class OpCosts:
             return activation, kept - activation
         freed = {Kind.B: activation, Kind.I: activation - for_weight_grad, Kind.W: for_weight_grad}[kind]
         return 0, -freed
+
+
+def _first_of_each(code: Numbers, num_codes: int) -> Iterator[tuple[int, int]]:
+    """Yield each code that there is, and where it stands first."""
+    first = np.full(num_codes, -1)
+    first[code[::-1]] = np.arange(len(code) - 1, -1, -1)
+    for place, index in enumerate(first.tolist()):
+        if index >= 0:
+            yield place, index

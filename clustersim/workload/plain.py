@@ -6,7 +6,7 @@ nothing else, and takes a tenth of the time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -83,7 +83,7 @@ class _Sent:
         self.kind = np.where(self.is_forward[self.action], int(Kind.F), int(Kind.B))
         # An activation has the size that its sender gives it, and the gradient that comes back has the same one.
         sized_by = np.where(self.is_forward[self.action], stage[self.action], target)
-        self.size_bytes = op_costs.table(op_costs.message_bytes, sized_by, self.microbatch)
+        self.size_bytes = op_costs.sizes_bytes(sized_by, self.microbatch)
         num_microbatches = schedule.shape.num_microbatches
         number_at = np.full(2 * schedule.num_stages * num_microbatches, -1, dtype=np.int64)
         place = (2 * target + self.is_forward[self.action]) * num_microbatches + self.microbatch
@@ -127,8 +127,8 @@ class _Step:
     def _set_costs(self, rows: Numbers, op_costs: OpCosts, kind: Kind) -> None:
         """Fill in what ops of one kind cost; rows know their stage and micro-batch already."""
         cost_of = op_costs.recompute if kind is Kind.RECOMPUTE else partial(_cost_of_action, op_costs, kind)
-        for part, column in enumerate((self.duration_ps, self.start_bytes, self.end_bytes)):
-            column[rows] = op_costs.table(partial(_part_of, cost_of, part), self.stage[rows], self.microbatch[rows])
+        costs = op_costs.table(cost_of, self.stage[rows], self.microbatch[rows])
+        self.duration_ps[rows], self.start_bytes[rows], self.end_bytes[rows] = costs
 
     def _set_closing(self, closing: Closing) -> None:
         for last, duration_ps in zip((self.first_op[1:] - 1).tolist(), closing.optimizer_ps, strict=True):
@@ -140,10 +140,6 @@ class _Step:
 
 def _cost_of_action(op_costs: OpCosts, kind: Kind, stage: int, microbatch: int) -> OpCost:
     return op_costs.action(Action(kind, stage, microbatch))
-
-
-def _part_of(cost_of: Callable[[int, int], OpCost], part: int, stage: int, microbatch: int) -> int:
-    return cost_of(stage, microbatch)[part]
 
 
 def _repeated(step: _Step, sent: _Sent, num_steps: int) -> PipelineColumns:
