@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from clustersim.engine.budget import no_garbage_collection
 from clustersim.engine.clock import Timeline
 from clustersim.engine.compiled import COMPILED, noted_by_kernel
 from clustersim.engine.network import Network
 from clustersim.engine.noted import TIME_ORDERED, Noted
 from clustersim.engine.record import record
-from clustersim.engine.run_ahead import RunAhead, can_run_ahead
+from clustersim.engine.run_ahead import RunAhead, what_needs_time_order
 from clustersim.engine.time_ordered import TimeOrdered
 from clustersim.limits import Limits
 from clustersim.ops import Job
@@ -51,10 +53,12 @@ def run_noting(job: Job, network: Network, limits: Limits, engine: str | None = 
     DeadlockError, LimitError
         As :func:`run` does.
     """
-    if engine != TIME_ORDERED and can_run_ahead(job, network):
+    reason = "as asked for" if engine == TIME_ORDERED else what_needs_time_order(job, network)
+    if not reason:
         is_compiled = engine == COMPILED
         noted = noted_by_kernel(job, network) if is_compiled else RunAhead(job, network).run_to_end(limits)
         if noted is not None:
             return noted
-    # Also what is stuck: events in the order of their times tell who waits for whom.
-    return TimeOrdered(job, network).run_to_end(limits)
+        # Stuck, or too long to count in 64 bits. Events in the order of their times tell who waits for whom.
+        reason = "times do not fit into 64 bits"
+    return replace(TimeOrdered(job, network).run_to_end(limits), engine=f"{TIME_ORDERED}: {reason}")

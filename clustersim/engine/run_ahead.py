@@ -29,12 +29,18 @@ RUN_AHEAD = "run-ahead"
 MEMBERS_OF_A_VECTOR = 12  # from so many replicas on, one numpy call costs less than as many steps in Python
 
 
-def can_run_ahead(job: Job, network: Network) -> bool:
-    """Return whether nothing in a job depends on the order of times."""
-    reads_times = job.policy is not None or job.blocking or bool(job.groups) or bool(network.fair_links)
-    return not reads_times and all(
-        network.is_private(number) for links in network.link_ids.values() for number in links
-    )
+def what_needs_time_order(job: Job, network: Network) -> str:
+    """Return what in a job depends on the order of times, in words; nothing if its GPUs can run ahead."""
+    if job.policy is not None:
+        return "a policy orders ops while they run"
+    if job.groups:
+        return "ranks meet in collectives"
+    if job.blocking:
+        return "point-to-point blocks"
+    if network.fair_links:
+        return "links are shared"
+    are_private = all(network.is_private(number) for links in network.link_ids.values() for number in links)
+    return "" if are_private else "links have several senders"
 
 
 class RunAhead:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from itertools import islice, repeat
+from bisect import bisect_left
+from collections.abc import Generator, Iterator
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -16,47 +17,37 @@ from clustersim.trace import Ints
 
 
 class Single:
-    """One replica: a process a rank, whose clock is a number."""
+    """One replica: a process a rank, whose clock is a number. It notes arrivals alone: starts follow from them."""
 
     def __init__(self, env: Waking, timing: Timing) -> None:
         self.env, self.timing, self.cohort = env, timing, timing.cohort
-        self.num_messages = len(timing.way_of_message)
-        self.started, self.arrived = [-1] * self.num_messages, [-1] * self.num_messages
-        self.waiters: list[Hold | None] = [None] * self.num_messages
+        num_messages = timing.columns.num_messages
+        self.arrived = [-1] * num_messages
+        self.waiters: list[Hold | None] = [None] * num_messages
         self.free_at = [0] * len(self.cohort.links)
         self.queued = [0] * len(self.cohort.links)
-        self.starts: list[list[int]] = [[] for _ in self.cohort.pipelines[0].programs]
         self.way_of_message: list[int] = timing.way_of_message.tolist()
         self.needs, self.sends = timing.columns.needs.only(), timing.columns.sends.only()
         self.unusual = _unusual_rows(timing)
+        self.unusual_rows = list(self.unusual)  # in rising order
+        self.started_on_long_ways: dict[int, int] = {}
+        self.releases_ps: list[list[int]] = [[] for _ in range(self.num_ranks)]  # of the barrier, step by step
+        self.num_done = 0
 
     @property
     def num_ranks(self) -> int:
         """Ranks of each replica."""
-        return len(self.cohort.pipelines[0].programs)
+        return self.timing.columns.num_ranks
 
     def gpu(self, pp_rank: int, hold: Hold, meeting: Meeting) -> Generator[Hold, Any, None]:
         """Run the program of a rank; the hottest path."""
-        arrived, started, waiters, note_start = self.arrived, self.started, self.waiters, self.starts[pp_rank].append
+        arrived, waiters, woken, mine = self.arrived, self.waiters, self.env.woken, self.timing.rows(pp_rank)
         free_at, queued, way_of, ways = self.free_at, self.queued, self.way_of_message, self._short_ways()
-        woken, mine = self.env.woken, self.timing.rows(pp_rank)
-        rows = zip(
-            self.timing.durations_ps(pp_rank),
-            self.needs[mine].tolist(),
-            self.sends[mine].tolist(),
-            [self.unusual.get(row) for row in range(mine.start, mine.stop)] if self.unusual else repeat(None),
-            strict=False,
-        )
-        clock: Any = 0
-        for first in range(0, mine.stop - mine.start, STRETCH):
-            if first:
-                self.env.woken.append(hold)
-                yield hold
-            duration: Any  # a number: there is one member
-            for duration, need, message, unusual in islice(rows, STRETCH):
-                if unusual is not None:
-                    clock = yield from self._unusual(unusual, clock, duration, hold, meeting, note_start)
-                    continue
+        durations: Any = self.timing.durations_ps(pp_rank)  # numbers: there is one member
+        rows = zip(durations, self.needs[mine].tolist(), self.sends[mine].tolist(), strict=True)
+        clock = 0
+        for num_usual, unusual in self._stretches(mine):
+            for duration, need, message in islice(rows, num_usual):
                 if need >= 0:
                     arrival = arrived[need]
                     if arrival < 0:
@@ -65,34 +56,43 @@ class Single:
                         arrival = arrived[need]
                     if arrival > clock:
                         clock = arrival
-                note_start(clock)
                 clock += duration
                 if message >= 0:
-                    link, holds, latency = ways[way_of[message]]
+                    link, lasts, latency = ways[way_of[message]]
                     start, free = clock, free_at[link]
                     if free > start:
                         queued[link] += free - start
                         start = free
-                    started[message] = start
-                    free_at[link] = free = start + holds
+                    free_at[link] = free = start + lasts
                     arrived[message] = free + latency
                     waiter = waiters[message]
                     if waiter is not None:
                         woken.append(waiter)
+            if unusual is not None:
+                noted = self.releases_ps[pp_rank]
+                clock = yield from self._unusual(unusual, clock, next(rows)[0], hold, meeting, noted)
+            elif num_usual == STRETCH:
+                woken.append(hold)
+                yield hold
+        self.num_done += 1
         yield hold  # nobody resumes it again
+
+    def _stretches(self, rows: slice) -> Iterator[tuple[int, Unusual | None]]:
+        """Yield how many usual rows to run in one go, and the unusual one that follows them, if one does."""
+        numbers, here = self.unusual_rows, rows.start
+        for row in [*numbers[bisect_left(numbers, rows.start) : bisect_left(numbers, rows.stop)], rows.stop]:
+            while row - here > STRETCH:
+                yield STRETCH, None
+                here += STRETCH
+            yield row - here, self.unusual[row] if row < rows.stop else None
+            here = row + 1
 
     def _short_ways(self) -> list[tuple[int, Any, Any]]:
         """Return the link, hold and latency of each way; those of several links are taken in :meth:`_unusual`."""
         return [way[0] if way else (-1, 0, 0) for way in self.timing.ways]
 
     def _unusual(
-        self,
-        row: Unusual,
-        clock: int,
-        duration_ps: int,
-        hold: Hold,
-        meeting: Meeting,
-        note_start: Callable[[int], None],
+        self, row: Unusual, clock: int, duration_ps: int, hold: Hold, meeting: Meeting, releases_ps: list[int]
     ) -> Generator[Hold, Any, int]:
         """Run a row that waits for or sends several messages, sends over several links, or is a barrier."""
         needs, sends, is_barrier = row
@@ -105,37 +105,57 @@ class Single:
             meeting.arrive(hold, clock)
             yield hold
             clock = meeting.released_ps
-        note_start(clock)
+            releases_ps.append(clock)
         clock += duration_ps
         for message in sends:
             self._send(message, clock)
         return clock
 
     def _send(self, message: int, time_ps: int) -> None:
-        first_start = -1
-        for link, hold_ps, latency_ps in self.timing.ways[self.way_of_message[message]]:
+        way: Any = self.timing.ways[self.way_of_message[message]]
+        for hop, (link, hold_ps, latency_ps) in enumerate(way):
             start = max(time_ps, self.free_at[link])
             self.queued[link] += start - time_ps
-            self.free_at[link] = start + hold_ps  # type: ignore[assignment]
-            time_ps = start + hold_ps + latency_ps  # type: ignore[assignment]
-            first_start = start if first_start < 0 else first_start
-        self.started[message], self.arrived[message] = first_start, time_ps
+            self.free_at[link] = start + hold_ps
+            time_ps = start + hold_ps + latency_ps
+            if hop == 0 and len(way) > 1:
+                self.started_on_long_ways[message] = start
+        self.arrived[message] = time_ps
         waiter = self.waiters[message]
         if waiter is not None:
             self.env.woken.append(waiter)
 
     def is_done(self) -> bool:
         """Return whether every rank has come to its end."""
-        num_rows: list[int] = np.diff(self.timing.columns.first_op).tolist()
-        return [len(starts) for starts in self.starts] == num_rows
+        return self.num_done == self.num_ranks
 
     def starts_by_member(self) -> list[Ints]:
-        """Return the starts of all rows, rank after rank."""
-        return [np.concatenate([np.array(starts, dtype=np.int64) for starts in self.starts])]
+        """Return the starts of all rows, rank after rank.
 
-    def started_by_member(self) -> list[list[int]]:
+        A row starts at the end of the one before it or when the last that it waits for is there: the largest sum of an
+        arrival and what is computed since.
+        """
+        columns = self.timing.columns
+        input_ps = np.zeros(columns.num_rows, dtype=np.int64)
+        waiting = np.repeat(np.arange(columns.num_rows), columns.needs.count)
+        np.maximum.at(input_ps, waiting, np.array(self.arrived, dtype=np.int64)[columns.needs.joined])
+        at_barrier = np.flatnonzero(columns.kind == Kind.BARRIER)
+        input_ps[at_barrier] = list(chain.from_iterable(self.releases_ps))
+        starts = np.empty(columns.num_rows, dtype=np.int64)
+        for rank in range(self.num_ranks):
+            mine = self.timing.rows(rank)
+            before_ps = np.cumsum(columns.duration_ps[mine]) - columns.duration_ps[mine]
+            starts[mine] = np.maximum.accumulate(input_ps[mine] - before_ps) + before_ps
+        return [starts]
+
+    def started_by_member(self) -> list[Ints]:
         """Return when the first link took each message."""
-        return [self.started]
+        held_ps = np.array([sum(hold + latency for _, hold, latency in way) for way in self.timing.ways])
+        arrived = np.array(self.arrived, dtype=np.int64)
+        started = arrived - held_ps[self.timing.way_of_message] if len(arrived) else arrived
+        for message, start in self.started_on_long_ways.items():
+            started[message] = start
+        return [started]
 
     def arrived_by_member(self) -> list[list[int]]:
         """Return when each message arrived."""

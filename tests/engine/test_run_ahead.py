@@ -16,7 +16,9 @@ from clustersim.analysis.account import account_of
 from clustersim.engine.run import run
 from clustersim.engine.run_ahead import MEMBERS_OF_A_VECTOR
 from clustersim.ops import Job, Schedule, Shape, StaticBytes
+from clustersim.scenario.load import scenario_from_mapping
 from clustersim.schedules.table import build_schedule
+from clustersim.simulation import simulate
 from clustersim.topology.cluster import Cluster, Link
 from clustersim.trace import Trace
 from clustersim.workload.lowering import StepOptions, lower
@@ -116,7 +118,7 @@ def test_five_hundred_random_jobs_agree_bit_for_bit(batch: int) -> None:
         job, cluster = drawn_job(random, num_replicas)
         ahead, in_order = run(job, cluster), run(job, cluster, None, "time-ordered")
         assert ahead.engine.startswith("run-ahead")
-        assert in_order.engine == "time-ordered"
+        assert in_order.engine == "time-ordered: as asked for"
         assert_same_traces(ahead, in_order)
         without_events = run(job, cluster, None, "compiled")
         assert without_events.engine.startswith("compiled")
@@ -131,3 +133,32 @@ def test_replicas_run_as_vectors_wherever_there_are_enough() -> None:
         job, cluster = drawn_job(random, MEMBERS_OF_A_VECTOR + 1)
         kinds.add("vectors" in run(job, cluster).engine)
     assert kinds == {True, False}  # links that are laid out differently part the replicas into smaller cohorts
+
+
+SCENARIO = {
+    "version": 1,
+    "stage_costs": {"forward": "1 ms", "backward": "2 ms", "message": "1 MB", "gradients": "1 MB"},
+    "cluster": {"topology": {"fabric": "full-mesh", "gpus": 8, "link": {"bandwidth": "1 GB/s"}}},
+    "parallelism": {"pp": 4},
+    "batch": {"num_microbatches": 4},
+    "schedule": "1f1b",
+}
+SWITCH = {"fabric": "single-node", "gpus": 8, "scaleup": {"bandwidth": "1 GB/s"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "engine"),
+    [
+        ({}, "run-ahead"),
+        ({"schedule": {"policy": "forward-first"}}, "time-ordered: a policy orders ops while they run"),
+        ({"runtime": {"p2p": "blocking"}}, "time-ordered: point-to-point blocks"),
+        ({"parallelism": {"pp": 4, "dp": 2}}, "time-ordered: ranks meet in collectives"),
+        ({"cluster": {"topology": SWITCH}}, "time-ordered: links are shared"),
+        (
+            {"cluster": {"topology": SWITCH | {"scaleup": {"latency": "1 us"}}}},
+            "time-ordered: links have several senders",
+        ),
+    ],
+)
+def test_the_form_is_chosen_by_what_depends_on_times_and_said(changes: dict[str, Any], engine: str) -> None:
+    assert simulate(scenario_from_mapping(SCENARIO | changes)).provenance["engine"] == engine
