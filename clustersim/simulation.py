@@ -15,7 +15,12 @@ from clustersim.analysis.collisions import collisions
 from clustersim.analysis.communication import AxisTraffic, busiest_links
 from clustersim.analysis.memory import Memory
 from clustersim.engine.budget import no_garbage_collection
+from clustersim.engine.clock import Timeline
+from clustersim.engine.compiled import StaticRuns, static_runs_of
+from clustersim.engine.network import Network
 from clustersim.engine.run import run
+from clustersim.engine.run_ahead import what_needs_time_order
+from clustersim.errors import Fault, ScenarioError
 from clustersim.limits import Limits
 from clustersim.ops import CostedSchedule, Job, Plugin
 from clustersim.provenance import constraints_of, provenance_of, warnings_of
@@ -89,6 +94,30 @@ def simulate(
         job = build_job(scenario, cluster, plugins)
         trace = run(job, cluster, limits, engine)
         return measure(scenario, cluster, job, trace, started_s)
+
+
+def static_runs(scenario: Scenario) -> StaticRuns:
+    """Return the first replica of a scenario as something to be run many times, with other durations of its ops.
+
+    Raises
+    ------
+    ScenarioError
+        Something in it depends on the order of times: its runs can't be evaluated without events.
+
+    Examples
+    --------
+    >>> runs = static_runs(load_scenario("gpipe-4x16"))
+    >>> twice = 2 * runs.durations_ps
+    >>> (runs.makespans_ps(np.stack([runs.durations_ps, twice])) // 10**9).tolist()
+    [570, 1140]
+    """
+    cluster = build_cluster(scenario.cluster.topology)
+    job = build_job(scenario, cluster)
+    network = Network(Timeline(), cluster, job)
+    if reason := what_needs_time_order(job, network):
+        what = f"{reason}, so that its runs depend on the order of times"
+        raise ScenarioError(Fault("runtime", what, hint="simulate them one by one"))
+    return static_runs_of(job, network)
 
 
 def simulate_representatives(scenario: Scenario) -> Trace:

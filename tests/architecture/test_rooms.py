@@ -39,6 +39,7 @@ ALLOWED = {
     "simulation": {
         "analysis",
         "engine",
+        "errors",
         "limits",
         "ops",
         "provenance",

@@ -19,7 +19,7 @@ from naive import naive_makespan
 import clustersim as cs
 from clustersim.engine.clock import Timeline
 from clustersim.engine.cohort import cohorts_of
-from clustersim.engine.compiled import Batch, static_runs_of
+from clustersim.engine.compiled import Batch
 from clustersim.engine.kernel import compiled, new_state
 from clustersim.engine.network import Network
 from clustersim.engine.run_ahead import RunAhead
@@ -27,6 +27,7 @@ from clustersim.limits import Limits
 from clustersim.ops import Shape
 from clustersim.scenario.load import scenario_from_mapping
 from clustersim.schedules.table import build_schedule
+from clustersim.simulation import static_runs
 from clustersim.topology.table import build_cluster
 from clustersim.workload.job import build_job
 
@@ -99,9 +100,7 @@ def draws(p: int, m: int, num_draws: int) -> Measured:
     """Return what so many draws take, each op between 1 and 1.1 times as long as it is."""
     scenario = scenario_from_mapping(mapping(p, 1, m))
     started = time.process_time()
-    cluster = build_cluster(scenario.cluster.topology)
-    job = build_job(scenario, cluster)
-    runs = static_runs_of(job, Network(Timeline(), cluster, job))
+    runs = static_runs(scenario)
     factors = np.random.default_rng(0).uniform(1, 1.1, size=(num_draws, len(runs.durations_ps)))
     makespans_ps = runs.makespans_ps(np.ceil(runs.durations_ps * factors).astype(np.int64))
     seconds = time.process_time() - started

@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 from running import equal_costs
 from test_engine_runs import two_rank_job
-from test_run_ahead import drawn_job
+from test_run_ahead import SCENARIO, SWITCH, drawn_job
 
 from clustersim.engine.clock import Timeline
 from clustersim.engine.compiled import static_runs_of
 from clustersim.engine.network import Network
 from clustersim.engine.run import run
-from clustersim.errors import DeadlockError
+from clustersim.errors import DeadlockError, ScenarioError
 from clustersim.ops import Job, Shape, StaticBytes
 from clustersim.scenario.fabrics import FullMesh
+from clustersim.scenario.load import scenario_from_mapping
 from clustersim.schedules.table import build_schedule
+from clustersim.simulation import static_runs
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.table import build_cluster
 from clustersim.workload.lowering import lower
@@ -62,3 +64,9 @@ def test_times_too_large_for_64_bits_are_left_to_integers_without_bounds() -> No
     trace = run(job, mesh(2), None, "compiled")
     assert trace.engine == "time-ordered: times do not fit into 64 bits"
     assert trace.makespan_ps == 5 * 2**58 + 2 * 5
+
+
+def test_what_depends_on_the_order_of_times_is_refused() -> None:
+    shared = SCENARIO | {"cluster": {"topology": SWITCH}}
+    with pytest.raises(ScenarioError, match="links are shared, so that its runs depend on the order of times"):
+        static_runs(scenario_from_mapping(shared))
