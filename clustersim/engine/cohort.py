@@ -102,16 +102,18 @@ class Timing:
         """Return the rows of a rank's program among all rows."""
         return slice(int(self.columns.first_op[pp_rank]), int(self.columns.first_op[pp_rank + 1]))
 
-    @property
-    def fits_64_bits(self) -> bool:
-        """Whether no clock of the cohort, and no sum of waits at a link, can come near to what an int64 holds.
+    def fits_64_bits(self, computed_ps: int | None = None) -> bool:
+        """Return whether no clock of the cohort, and no sum of waits at a link, can come near to what an int64 holds.
 
-        A clock never passes the time that everything takes one after the other, nor does any wait.
+        A clock never passes the time that everything takes one after the other, nor does any wait. `computed_ps` is
+        what all rows last together, or their own durations if it is None.
         """
-        programs = [_different(pipeline.programs[rank] for pipeline in self.cohort.pipelines) for rank in self._ranks]
+        if computed_ps is None:
+            pipelines = self.cohort.pipelines
+            programs = [_different(pipeline.programs[rank] for pipeline in pipelines) for rank in self._ranks]
+            computed_ps = sum(max(self._sum_ps(program, rank) for program in programs[rank]) for rank in self._ranks)
         sent = np.bincount(self.way_of_message, minlength=len(self.ways)).tolist()
         way_ps = [sum(int(np.max(hold) + np.max(latency)) for _, hold, latency in way) for way in self.ways]
-        computed_ps = sum(max(self._sum_ps(program, rank) for program in programs[rank]) for rank in self._ranks)
         most_ps = computed_ps + sum(count * time_ps for count, time_ps in zip(sent, way_ps, strict=True))
         largest_ps: int = most_ps * max(self._messages_by_link(sent), default=1)
         return largest_ps < _LARGEST_TIME

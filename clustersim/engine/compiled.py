@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clustersim.engine.budget import run_within
+from clustersim.engine.clock import Actor, Hold
 from clustersim.engine.cohort import Cohort, Time, Timing, cohorts_of
 from clustersim.engine.kernel import Plan, State, Times, is_compiled, new_state, run_all
 from clustersim.engine.network import Network
 from clustersim.engine.noted import Noted
+from clustersim.engine.run_vector import Vector
+from clustersim.engine.waking import Meeting, Waking
+from clustersim.limits import Limits
 from clustersim.ops import Job, Kind
 from clustersim.trace import Ints
 
@@ -69,7 +74,7 @@ class Batch:
         )
         num_members = len(cohort.replicas)
         durations = [time for rank in range(columns.num_ranks) for time in timing.durations_ps(rank)]
-        self.fits = timing.fits_64_bits
+        self.fits = timing.fits_64_bits()
         self.times = Times(
             _table(durations, num_members),
             _table([hold for _, hold, _ in hops], num_members),
@@ -105,18 +110,30 @@ class StaticRuns:
     microbatches: Ints
     ranks: Ints
     durations_ps: Ints
+    timing: Timing
     batch: Batch
 
     def makespans_ps(self, durations_ps: Ints) -> Ints:
         """Return the makespan of each draw; ``durations_ps[draw, row]`` is how long each row lasts in it. [ps]
 
-        Draws have nothing to do with one another: the ranks of each meet at barriers of their own.
+        Draws have nothing to do with one another: the ranks of each meet at barriers of their own. Without numba they
+        run as vectors in SimPy.
+
+        Raises
+        ------
+        OverflowError
+            Times may be too long for 64 bits.
         """
+        longest_ps = int(durations_ps.max(initial=0))
+        if not self.timing.fits_64_bits(longest_ps * len(self.kinds)):
+            raise OverflowError(f"ops of up to {longest_ps} ps may add up to more than 64 bits hold")
         num_at_once = max(1, _ROWS_AT_ONCE // max(1, len(self.kinds)))
         parts = [durations_ps[first : first + num_at_once] for first in range(0, len(durations_ps), num_at_once)]
         return np.concatenate([np.empty(0, dtype=np.int64), *map(self._makespans_ps, parts)])
 
     def _makespans_ps(self, durations_ps: Ints) -> Ints:
+        if not is_compiled():
+            return _ends_of_vectors(self.timing, durations_ps)
         plan, state = self.batch.plan, new_state(self.batch.plan, len(durations_ps), len(self.batch.cohort.links))
         times = self.batch.times._replace(duration=np.ascontiguousarray(durations_ps, dtype=np.int64))
         run_all([plan], [times], [state], together=False)
@@ -126,11 +143,23 @@ class StaticRuns:
 _ROWS_AT_ONCE = 2**21
 
 
+def _ends_of_vectors(timing: Timing, draws_ps: Ints) -> Ints:
+    """Return the makespan of each draw by processes that run ahead, a clock for each draw. [ps]"""
+    env = Waking()
+    vector = Vector(env, timing, draws_ps)
+    meeting = Meeting(env, vector.num_ranks, together=False)
+    for pp_rank in range(vector.num_ranks):
+        hold = Hold(env)
+        Actor(env, vector.gpu(pp_rank, hold, meeting), hold)
+    run_within(Limits(), env)
+    return vector.end_ps
+
+
 def static_runs_of(job: Job, network: Network) -> StaticRuns:
     """Return the first replica of a job as something to be run many times; the job has to be one that can run ahead."""
     batch = Batch(cohorts_of(job, network)[0].of_one(0), network)
     timing = Timing(batch.cohort, network)
     columns = timing.columns
     return StaticRuns(
-        columns.kind, columns.stage, columns.microbatch, columns.rank_index, batch.times.duration[0], batch
+        columns.kind, columns.stage, columns.microbatch, columns.rank_index, batch.times.duration[0], timing, batch
     )

@@ -52,7 +52,7 @@ class RunAhead:
         for cohort in cohorts_of(job, network):
             timing = Timing(cohort, network)
             num_members = len(cohort.replicas)
-            if num_members >= MEMBERS_OF_A_VECTOR and timing.fits_64_bits:
+            if num_members >= MEMBERS_OF_A_VECTOR and timing.fits_64_bits():
                 groups.append(Vector(self._env, timing))
             else:
                 members = map(cohort.of_one, range(num_members)) if num_members > 1 else [cohort]

@@ -104,7 +104,7 @@ class Single:
         if is_barrier:
             meeting.arrive(hold, clock)
             yield hold
-            clock = meeting.released_ps
+            clock = int(meeting.released_ps)
             releases_ps.append(clock)
         clock += duration_ps
         for message in sends:

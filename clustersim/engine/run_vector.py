@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from clustersim.engine.clock import Hold
-from clustersim.engine.cohort import Timing
+from clustersim.engine.cohort import Time, Timing
 from clustersim.engine.waking import STRETCH, Meeting, Waking
 from clustersim.ops import Kind
 from clustersim.trace import Ints
@@ -19,9 +19,11 @@ _COLUMNS_AT_ONCE = 32
 class Vector:
     """A cohort: a process a stage, with a clock for each replica."""
 
-    def __init__(self, env: Waking, timing: Timing) -> None:
+    def __init__(self, env: Waking, timing: Timing, draws_ps: Ints | None = None) -> None:
         self.env, self.timing, self.cohort = env, timing, timing.cohort
-        pipeline, num_members = self.cohort.pipelines[0], len(self.cohort.replicas)
+        self.draws_ps = draws_ps  # how long each row lasts, for each of many runs of one replica, or as timing says
+        pipeline = self.cohort.pipelines[0]
+        num_members = len(self.cohort.replicas) if draws_ps is None else len(draws_ps)
         num_messages = len(timing.way_of_message)
         self.started, self.arrived = (np.empty((num_messages, num_members), dtype=np.int64) for _ in range(2))
         self.way_of_message: list[int] = timing.way_of_message.tolist()
@@ -29,6 +31,7 @@ class Vector:
         self.waiters: list[Hold | None] = [None] * num_messages
         self.free_at, self.queued = (np.zeros((len(self.cohort.links), num_members), dtype=np.int64) for _ in range(2))
         self.starts = np.empty((sum(map(len, pipeline.programs)), num_members), dtype=np.int64)
+        self.end_ps = np.zeros(num_members, dtype=np.int64)
         self.num_done = 0
 
     @property
@@ -40,8 +43,8 @@ class Vector:
         """Run the program of a rank for all replicas, row by row."""
         programs = self.cohort.pipelines[0].programs
         program, first_row = programs[pp_rank], sum(map(len, programs[:pp_rank]))
-        clock = np.zeros(len(self.cohort.replicas), dtype=np.int64)
-        columns = (self.timing.durations_ps(pp_rank), program.waits_for, program.sends, program.kinds)
+        clock = np.zeros(len(self.end_ps), dtype=np.int64)
+        columns = (self._durations_ps(pp_rank), program.waits_for, program.sends, program.kinds)
         for row, (duration, needs, sends, kind) in enumerate(zip(*columns, strict=True)):
             for need in needs:
                 if not self.has_arrived[need]:
@@ -49,7 +52,7 @@ class Vector:
                     yield hold
                 np.maximum(clock, self.arrived[need], out=clock)
             if kind is Kind.BARRIER:
-                meeting.arrive(hold, int(clock.max()))
+                meeting.arrive(hold, clock)
                 yield hold
                 clock[:] = meeting.released_ps
             self.starts[first_row + row] = clock
@@ -59,8 +62,14 @@ class Vector:
             if row % STRETCH == STRETCH - 1:
                 self.env.woken.append(hold)
                 yield hold
+        np.maximum(self.end_ps, clock, out=self.end_ps)
         self.num_done += 1
         yield hold  # nobody resumes it again
+
+    def _durations_ps(self, pp_rank: int) -> Sequence[Time]:
+        if self.draws_ps is None:
+            return self.timing.durations_ps(pp_rank)
+        return list(np.ascontiguousarray(self.draws_ps[:, self.timing.rows(pp_rank)].T))
 
     def _send(self, message: int, clock: Ints) -> None:
         arrived = self.arrived[message]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from heapq import heappop
 
+import numpy as np
+
 from clustersim.engine.clock import EVENTS_BETWEEN_CHECKS, Hold, Timeline
+from clustersim.trace import Ints
 
 STRETCH = 10_000  # rows that a process runs in one go: budgets are looked at in between
 
@@ -43,19 +46,24 @@ class Waking(Timeline):
 
 
 class Meeting:
-    """The barrier: where every process waits for the last one, once a step."""
+    """The barrier: where every process waits for the last one, once a step.
 
-    def __init__(self, env: Waking, num_processes: int) -> None:
-        self._env, self._num_processes, self._latest_ps = env, num_processes, 0
+    All that processes stand for meets there together; or else, where they stand for many runs of one shape, each run
+    has a barrier of its own.
+    """
+
+    def __init__(self, env: Waking, num_processes: int, together: bool = True) -> None:
+        self._env, self._num_processes, self._together = env, num_processes, together
         self._waiting: list[Hold] = []
-        self.released_ps = 0
+        self._latest_ps: int | Ints = 0
+        self.released_ps: int | Ints = 0
 
-    def arrive(self, hold: Hold, time_ps: int) -> None:
+    def arrive(self, hold: Hold, clock: int | Ints) -> None:
         """Let one more process arrive; the last one wakes them all."""
         self._waiting.append(hold)
-        self._latest_ps = max(self._latest_ps, time_ps)
+        self._latest_ps = np.maximum(self._latest_ps, int(np.max(clock)) if self._together else clock)
         if len(self._waiting) == self._num_processes:
-            self.released_ps = self._latest_ps
+            self.released_ps = int(self._latest_ps) if self._together else self._latest_ps
             arrived, self._waiting = self._waiting, []
             for member in arrived:
                 self._env.woken.append(member)

@@ -11,6 +11,7 @@ from running import equal_costs
 from test_engine_runs import two_rank_job
 from test_run_ahead import SCENARIO, SWITCH, drawn_job
 
+from clustersim.engine import compiled, kernel
 from clustersim.engine.clock import Timeline
 from clustersim.engine.compiled import static_runs_of
 from clustersim.engine.network import Network
@@ -46,6 +47,18 @@ def test_draws_give_what_runs_one_by_one_give(seed: int) -> None:
     makespans = runs.makespans_ps(draws)
     assert makespans.tolist() == [run(with_durations(job, draw.tolist()), cluster).makespan_ps for draw in draws]
     assert runs.makespans_ps(draws[:0]).tolist() == []
+    assert compiled._ends_of_vectors(runs.timing, draws).tolist() == makespans.tolist()
+    # What runs where numba is installed, and slowly where it is not.
+    plan, state = runs.batch.plan, kernel.new_state(runs.batch.plan, len(draws), len(runs.batch.cohort.links))
+    assert kernel.run_all([plan], [runs.batch.times._replace(duration=draws)], [state], together=False)
+    assert state.clock.max(axis=1).tolist() == makespans.tolist()
+
+
+def test_draws_too_long_for_64_bits_are_refused() -> None:
+    job, cluster = drawn_job(Random(1), 1)
+    runs = static_runs_of(job, Network(Timeline(), cluster, job))
+    with pytest.raises(OverflowError, match="ops of up to 1152921504606846976 ps"):
+        runs.makespans_ps(np.full((1, len(runs.kinds)), 2**60))
 
 
 def mesh(num_gpus: int) -> Cluster:
