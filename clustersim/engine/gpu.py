@@ -108,17 +108,20 @@ def asynchronous_plan(
         return route.carry, route.parcel(number, hold, rank)
 
     rows: list[PlanRow] = []
-    no_calls = not len(calls)
-    for row, (duration, kind, needs, sends) in enumerate(
-        zip(program.durations_ps, program.kinds, program.waits_for, program.sends, strict=True)
-    ):
+    num_messages, axes = len(messages), calls.axes
+    join_by_axis = {axis: port.join for axis, port in gpu.ports.items()}
+    columns = (program.durations_ps, program.kinds, program.waits_for, program.sends, program.joins, program.awaits)
+    for duration, kind, needs, sends, joins, awaits in zip(*columns, strict=True):
         extra = None
-        if no_calls and kind is not Kind.BARRIER and len(needs) < 2 and len(sends) < 2:
+        if awaits:
+            needs += tuple([num_messages + call for call in awaits])
+        if kind is not Kind.BARRIER and len(needs) < 2 and len(sends) + len(joins) < 2:
             carry, parcel = outgoing(sends[0]) if sends else (None, None)
+            if joins:
+                carry, parcel = join_by_axis[axes[joins[0]]], joins[0]
             rows.append((duration, needs[0] if needs else -1, carry, parcel, None))
             continue
-        needs = gpu.arrivals_of(row, len(messages))
-        outgoings = [*map(outgoing, sends), *((gpu.ports[calls.axes[call]].join, call) for call in program.joins[row])]
+        outgoings = [*map(outgoing, sends), *[(join_by_axis[axes[call]], call) for call in joins]]
         if kind is Kind.BARRIER or len(needs) > 1 or len(outgoings) > 1:
             extra = _Extra(needs[1:], tuple(outgoings[1:]), kind is Kind.BARRIER)
         carry, parcel = outgoings[0] if outgoings else (None, None)

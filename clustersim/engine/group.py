@@ -208,22 +208,30 @@ class Communicator:
             mailbox.deliver(arrives_as, time_ps)
 
 
+class CallTable:
+    """What each call of a pipeline asks for; made once for all ranks of all replicas that share it."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        calls = pipeline.calls
+        self.kinds = list(zip(calls.operations, calls.sizes_bytes, calls.num_repeats, strict=True))
+        self.orders, self.num_messages = calls.orders, len(pipeline.messages)
+
+
 class Port:
     """Where one rank makes its calls on one axis."""
 
-    def __init__(self, communicator: Communicator, mailbox: Mailbox, pipeline: Pipeline) -> None:
-        self.communicator, self.mailbox, self.pipeline = communicator, mailbox, pipeline
+    def __init__(self, communicator: Communicator, mailbox: Mailbox, calls: CallTable) -> None:
+        self.communicator, self.mailbox, self.calls = communicator, mailbox, calls
 
     def join(self, call: int) -> None:
         """Make a call now."""
-        self.join_at(call, self.communicator.env.now)
+        self.join_at(call, self.communicator.env._now)
 
     def join_at(self, call: int, time_ps: int) -> None:
         """Make a call at `time_ps`, not before now."""
-        calls = self.pipeline.calls
-        kind = (calls.operations[call], calls.sizes_bytes[call], calls.num_repeats[call])
-        arrives_as = len(self.pipeline.messages) + call
-        self.communicator.join_at(calls.orders[call], kind, self.mailbox, arrives_as, time_ps)
+        calls = self.calls
+        arrives_as = calls.num_messages + call
+        self.communicator.join_at(calls.orders[call], calls.kinds[call], self.mailbox, arrives_as, time_ps)
 
 
 Ports = dict[str, Port]
@@ -235,8 +243,9 @@ def ports_of(
 ) -> dict[Place, Ports]:
     """Return the ports of every rank that belongs to a group."""
     ports: dict[Place, Ports] = {}
+    tables = {id(pipeline): CallTable(pipeline) for pipeline in {id(one): one for one in pipelines}.values()}
     for communicator in communicators:
         for place in communicator.group.places:
-            port = Port(communicator, mailboxes[place.replica], pipelines[place.replica])
+            port = Port(communicator, mailboxes[place.replica], tables[id(pipelines[place.replica])])
             ports.setdefault(place, {})[communicator.group.axis] = port
     return ports
