@@ -16,6 +16,16 @@ from clustersim.scenario.units import BandwidthBytesPerS, FlopPerS, SizeBytes, T
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
+class AttentionKernel(BaseModel):
+    """What one implementation of FlashAttention reaches of a peak."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    forward: Share = Field(description="Share of the peak that its forward reaches.")
+    backward: Share = Field(description="Share of the peak that its backward reaches.")
+    source: str = Field(description="Where these come from.")
+
+
 class Kernels(BaseModel):
     """How much of its peaks an accelerator's kernels reach, one entry a class of kernels.
 
@@ -30,6 +40,9 @@ class Kernels(BaseModel):
     experts: Share = Field(description="Share of the peak that the experts' grouped products reach.")
     attention_forward: Share = Field(description="Share of the peak that FlashAttention's forward reaches.")
     attention_backward: Share = Field(description="Share of the peak that its backward reaches.")
+    attention_kernels: dict[str, AttentionKernel] = Field(
+        {}, description="The same of further implementations, by the name that `training.attention_kernel` gives."
+    )
     memory: Share = Field(description="Share of the memory's bandwidth that element-wise kernels reach.")
     launch: TimePs = Field(description="What each kernel takes beside its work.")
     multiprocessors: int = Field(ge=1, description="Tiles that are computed at once.")

@@ -69,6 +69,11 @@ class Training(BaseModel):
     precision: Literal["bf16", "fp16", "fp8", "fp32"] = Field("bf16", description="Number format of the linear layers.")
     recompute: Literal["none", "selective", "full"] | None = Field("none", description="Activation recomputation.")
     flash_attention: bool = Field(True, description="Whether attention is computed without its score matrix.")
+    attention_kernel: str | None = Field(
+        None,
+        max_length=100,
+        description="FlashAttention's implementation, one that the device's file lists, as flash-2; absent: its usual.",
+    )
     optimizer: Literal["adam"] = Field("adam", description="Optimizer.")
 
 
@@ -81,6 +86,12 @@ class Overlap(BaseModel):
     param_gather: bool = Field(True, description="Gathering of parameters over dp beside the forward.")
     tp: bool = Field(False, description="Tensor-parallel communication beside its layer's compute.")
     cp: bool = Field(False, description="Context-parallel communication beside its layer's compute.")
+    fsdp_forward: bool = Field(True, description="ZeRO 3: gathering of a layer's weights beside the forward before.")
+    fsdp_backward: bool = Field(
+        True,
+        description="ZeRO 3: the same beside the backward, as FSDP's BACKWARD_PRE; false: its BACKWARD_POST. Gradients "
+        "are scattered beside the backward always.",
+    )
 
 
 class Runtime(BaseModel):
@@ -205,4 +216,4 @@ def cross_findings(sections: Mapping[str, Any]) -> Iterator[Finding]:
         yield from axis_findings(Scenario, sections["sweep"].axes)
 
 
-__all__ = ["ClusterSpec", "CostsByStage", "RankCosts", "Runtime", "Scenario", "Training"]
+__all__ = ["ClusterSpec", "CostsByStage", "Overlap", "RankCosts", "Runtime", "Scenario", "Training"]

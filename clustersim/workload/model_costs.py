@@ -23,7 +23,7 @@ from clustersim.scenario.batch import deal_samples
 from clustersim.scenario.devices import load_device
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.parallelism import Parallelism
-from clustersim.scenario.spec import Scenario
+from clustersim.scenario.spec import Overlap, Scenario
 from clustersim.scenario.split import Split
 from clustersim.workload.model.flop import hardware_flop, model_flop
 from clustersim.workload.model.linears import output_linear
@@ -77,7 +77,13 @@ def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) 
         training.flash_attention,
         training.recompute or "none",
     )
-    stages = _Stages(scenario.model, microbatch, scenario.parallelism, _timing(name))
+    stages = _Stages(
+        scenario.model,
+        microbatch,
+        scenario.parallelism,
+        scenario.runtime.overlap,
+        _timing(name, training.attention_kernel),
+    )
     return tuple(stages.costs(part) for part in parts_of(scenario.model, counts))
 
 
@@ -99,13 +105,21 @@ def step_work(scenario: Scenario) -> StepWork:
     again = hardware_flop(
         model, samples, training.recompute or "none", flash_attention=training.flash_attention, convention="full"
     )
-    return StepWork(model_flop(model, samples), again, _timing(name).peak(training.precision))
+    return StepWork(
+        model_flop(model, samples), again, _timing(name, training.attention_kernel).peak(training.precision)
+    )
 
 
 @lru_cache(maxsize=64)
-def _timing(name: str) -> DeviceTiming:
+def _timing(name: str, attention_kernel: str | None) -> DeviceTiming:
+    device = load_device(name)
     try:
-        return DeviceTiming.of(load_device(name))
+        return DeviceTiming.of(device, attention_kernel)
+    except KeyError:
+        known = list(device.kernels.attention_kernels) if device.kernels else []
+        what = f"the catalogue does not say what '{attention_kernel}' reaches on {name}"
+        hint = f"allowed: {', '.join(known)}; or leave it out" if known else "leave it out"
+        raise ScenarioError(Fault("training.attention_kernel", what, hint=hint)) from None
     except ValueError as error:
         hint = "give `stage_costs`, or a `device` whose file in the catalogue has `kernels`"
         raise ScenarioError(Fault("cluster.topology.device", str(error), hint=hint)) from None
@@ -118,6 +132,7 @@ class _Stages:
     model: ModelSpec
     microbatch: MicroBatch
     parallelism: Parallelism
+    overlap: Overlap
     timing: DeviceTiming
 
     @property
@@ -152,7 +167,7 @@ class _Stages:
             weights_bytes=held.weights_bytes,
             gradients_bytes=held.gradients_bytes,
             optimizer_bytes=held.optimizer_bytes,
-            exchanges=tuple(_exchanges(model, part, microbatch, self.parallelism)),
+            exchanges=tuple(_exchanges(model, part, microbatch, self.parallelism, self.overlap)),
             recomputes_exchanges=microbatch.recompute == "full",
             tied_gradients_bytes=self._tied_bytes(part),
             reduced_bytes=sizes.gradient_bytes * shared,
@@ -173,7 +188,7 @@ class _Stages:
 
 
 def _exchanges(
-    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism
+    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism, overlap: Overlap
 ) -> Iterator[Exchange]:
     """Yield what the groups of a stage exchange for one micro-batch."""
     layers = Counter(kind.has_experts for kind in (*part.kinds, *part.mtp_kinds))
@@ -184,20 +199,29 @@ def _exchanges(
     if parallelism.ep > 1 and layers[True]:
         yield from _expert_parallel(model, microbatch, parallelism, layers[True])
     if parallelism.zero_stage == 3:
-        yield from _fully_sharded(model, part, microbatch, parallelism)
+        yield from _fully_sharded(model, part, microbatch, parallelism, overlap)
 
 
 def _fully_sharded(
-    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism
+    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism, overlap: Overlap
 ) -> Iterator[Exchange]:
-    """ZeRO 3: layer by layer, weights are gathered for a forward and a backward, and gradients scattered after it."""
+    """ZeRO 3: layer by layer, weights are gathered for a forward and a backward, and gradients scattered after it.
+
+    The first gather and the last scatter of an op have nothing to run beside.
+    """
     num_layers = max(1, len(part.kinds))
     total = stage_parameters(model, part, shard_of(parallelism)).total
-    sizes = microbatch.sizes
-    weights_bytes = sizes.weight_bytes * total // num_layers
-    yield from _calls("dp", Kind.F, ("all-gather",), weights_bytes, num_layers)
-    yield from _calls("dp", Kind.I, ("all-gather",), weights_bytes, num_layers)
-    yield from _calls("dp", Kind.W, ("reduce-scatter",), weights_bytes, num_layers)
+    size_bytes = microbatch.sizes.weight_bytes * total // num_layers
+    calls = (
+        (Kind.F, "all-gather", overlap.fsdp_forward),
+        (Kind.I, "all-gather", overlap.fsdp_backward),
+        (Kind.W, "reduce-scatter", True),
+    )
+    for kind, operation, is_beside in calls:
+        num_beside = num_layers - 1 if is_beside else 0
+        if num_beside:
+            yield Exchange("dp", kind, operation, size_bytes, num_beside, is_beside=True)
+        yield Exchange("dp", kind, operation, size_bytes, num_layers - num_beside, is_beside=False)
 
 
 def _tensor_parallel(

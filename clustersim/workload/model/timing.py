@@ -26,21 +26,29 @@ class DeviceTiming:
     """A device whose kernels' efficiencies are known."""
 
     kernels: Kernels
+    attention_shares: tuple[float, float]  # of the peak, forward and backward
     peak_flop_per_s: Mapping[str, Fraction]
     memory_bytes_per_s: Fraction
 
     @classmethod
-    def of(cls, device: Device) -> DeviceTiming:
-        """Return the timing of a device.
+    def of(cls, device: Device, attention_kernel: str | None = None) -> DeviceTiming:
+        """Return the timing of a device, attention computed by its usual kernel or by the one that is named.
 
         Raises
         ------
         ValueError
             The catalogue does not know what its kernels reach, or the bandwidth of its memory.
+        KeyError
+            Nor does it know that attention kernel.
         """
         if device.kernels is None or device.memory_bandwidth is None or not device.peak_flop_per_s:
             raise ValueError(f"the catalogue does not say what kernels reach on {device.name}")
-        return cls(device.kernels, device.peak_flop_per_s, device.memory_bandwidth)
+        kernels = device.kernels
+        shares = kernels.attention_forward, kernels.attention_backward
+        if attention_kernel is not None:
+            kernel = kernels.attention_kernels[attention_kernel]
+            shares = kernel.forward, kernel.backward
+        return cls(kernels, shares, device.peak_flop_per_s, device.memory_bandwidth)
 
     def forward_ps(self, operators: Repeated) -> int:
         """Return how long the forwards of operators take, one after the other. [ps]"""
@@ -63,19 +71,19 @@ class DeviceTiming:
         return -int(-total_s * PS_PER_S // 1)  # rounded up once
 
     def _forward_s(self, operator: Operator) -> float:
-        return self._kernel_s(operator, operator.forward, operator.gemm, self.kernels.attention_forward)
+        return self._kernel_s(operator, operator.forward, operator.gemm, self.attention_shares[0])
 
     def _input_grad_s(self, operator: Operator) -> float:
         gemm = operator.gemm and Gemm(
             operator.gemm.rows, operator.gemm.outputs, operator.gemm.inputs, operator.gemm.copies
         )
-        return self._kernel_s(operator, operator.input_grad, gemm, self.kernels.attention_backward)
+        return self._kernel_s(operator, operator.input_grad, gemm, self.attention_shares[1])
 
     def _weight_grad_s(self, operator: Operator) -> float:
         gemm = operator.gemm and Gemm(
             operator.gemm.inputs, operator.gemm.rows, operator.gemm.outputs, operator.gemm.copies
         )
-        return self._kernel_s(operator, operator.weight_grad, gemm, self.kernels.attention_backward)
+        return self._kernel_s(operator, operator.weight_grad, gemm, self.attention_shares[1])
 
     def _kernel_s(self, operator: Operator, work: Work, gemm: Gemm | None, attention: float) -> float:
         """Return how long a kernel takes; none if it has nothing to do. [s]"""
