@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from clustersim.scenario.fabrics.library import Library
-from clustersim.scenario.units import BandwidthBytesPerS, TimePs
+from clustersim.scenario.units import BandwidthBytesPerS, TimePs, Watt
 
 MAX_GPUS = 1_000_000
 
@@ -55,6 +55,16 @@ class Fabric(BaseModel):
     )
     collectives: Library | None = Field(
         None, description="How the communication library behaves; absent: only the wires count."
+    )
+    node_power: Watt | None = Field(
+        None,
+        description="What a node draws at the most, GPUs included; absent: energy counts the GPUs' design power alone.",
+    )
+    pue: float = Field(
+        1.0,
+        ge=1,
+        le=10,
+        description="Power usage effectiveness: what the site draws over what nodes draw; absent: cooling is left out.",
     )
 
     @property
