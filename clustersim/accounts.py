@@ -101,18 +101,18 @@ def token_cost_of(scenario: Scenario, cluster: Cluster, trace: Trace, step_time_
 
 def _power(scenario: Scenario, cluster: Cluster, gpus: list[int]) -> tuple[float | None, str]:
     """Return the power of a job's nodes, or of its GPUs alone, and in words what it counts. [W]"""
-    fabric = scenario.cluster.topology
-    site = f", times a PUE of {fabric.pue:g}" if fabric.pue != 1 else "; cooling of the site is left out (`pue`)"
-    if fabric.node_power is not None:
+    power = scenario.cluster.topology.power
+    site = f", times a PUE of {power.pue:g}" if power.pue != 1 else "; cooling of the site is left out (`power.pue`)"
+    if power.node is not None:
         num_nodes = len(dict.fromkeys(cluster.nodes[cluster.gpus[gpu]].get("host", gpu) for gpu in gpus))
-        power_w = float(num_nodes * fabric.node_power * Fraction(str(fabric.pue)))
-        return power_w, f"{num_nodes} nodes at {float(fabric.node_power):g} W, all that they may draw{site}"
-    powers = {name: load_device(name).tdp if name else None for name in dict.fromkeys(cluster.devices)}
-    known = [power for power in (powers[cluster.devices[gpu]] for gpu in gpus) if power is not None]
+        power_w = float(num_nodes * power.node * Fraction(str(power.pue)))
+        return power_w, f"{num_nodes} nodes at {float(power.node):g} W, all that they may draw{site}"
+    tdps = {name: load_device(name).tdp if name else None for name in dict.fromkeys(cluster.devices)}
+    known = [tdp for tdp in (tdps[cluster.devices[gpu]] for gpu in gpus) if tdp is not None]
     if len(known) < len(gpus):
         return None, "the power of its devices is not in the catalogue"
-    power_w = float(sum(known, Fraction(0)) * Fraction(str(fabric.pue)))
-    return power_w, f"{len(gpus)} GPUs at their design power; hosts and network are left out (`node_power`){site}"
+    power_w = float(sum(known, Fraction(0)) * Fraction(str(power.pue)))
+    return power_w, f"{len(gpus)} GPUs at their design power; hosts and network are left out (`power.node`){site}"
 
 
 def cost_origins_of(

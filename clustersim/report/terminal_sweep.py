@@ -132,7 +132,8 @@ def _heat_cell(row: Row, least: float, most: float, shades: str) -> str:
 
 def _learning_rates(rows: Sequence[Row]) -> Iterator[RenderableType]:
     """Yield what the batches ask of the learning rate, if they differ: the largest against the smallest."""
-    sizes = [row["global_batch_size"] for row in rows if row["global_batch_size"] is not None]
+    known = (row.get("global_batch_size") for row in rows)  # sweeps of an earlier version do not have it
+    sizes = [number_of for number_of in known if number_of is not None]
     if not sizes or min(sizes) == max(sizes):
         return
     factors = learning_rate_factors(max(sizes), min(sizes))

@@ -39,6 +39,22 @@ class LinkSpec(BaseModel):
     )
 
 
+class PowerSpec(BaseModel):
+    """What a cluster draws."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    node: Watt | None = Field(
+        None, description="A node at the most, GPUs included; absent: the GPUs' design power alone is counted."
+    )
+    pue: float = Field(
+        1.0,
+        ge=1,
+        le=10,
+        description="Power usage effectiveness: what the site draws over what nodes draw; absent: cooling is left out.",
+    )
+
+
 class Fabric(BaseModel):
     """What all fabric families have in common.
 
@@ -56,16 +72,7 @@ class Fabric(BaseModel):
     collectives: Library | None = Field(
         None, description="How the communication library behaves; absent: only the wires count."
     )
-    node_power: Watt | None = Field(
-        None,
-        description="What a node draws at the most, GPUs included; absent: energy counts the GPUs' design power alone.",
-    )
-    pue: float = Field(
-        1.0,
-        ge=1,
-        le=10,
-        description="Power usage effectiveness: what the site draws over what nodes draw; absent: cooling is left out.",
-    )
+    power: PowerSpec = Field(default_factory=PowerSpec, description="What the cluster draws, for energies.")
 
     @property
     def num_gpus(self) -> int | None:
