@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from rich.console import RenderableType
 
-from clustersim.report.quantities import count, energy, number, percent, rate, seconds
+from clustersim.report.quantities import count, counted, energy, number, percent, rate, seconds
 from clustersim.report.terminal import Column, Facts, Paragraph, Table, title
 from clustersim.result import BatchChange, CostOrigins, Result, Spent, TokenCost
+from clustersim.scenario.units import format_tokens
 
 _MAX_PARTS = 4
 _CONVENTIONS = {"full": "full attention", "causal": "causal attention"}
@@ -22,7 +23,7 @@ def accounts_report(result: Result) -> Iterator[RenderableType]:
         yield title("Throughput")
         yield from _utilizations(result)
     if result.token_cost is not None:
-        yield from _token_cost(result.token_cost)
+        yield from _token_cost(result.token_cost, result.scenario.training.token_budget)
     if result.scenario.model is not None:
         yield title("What the costs rest on")
         yield from _origins(result.cost_origins)
@@ -49,11 +50,10 @@ def _utilizations(result: Result) -> Iterator[RenderableType]:
     )
 
 
-def _token_cost(cost: TokenCost) -> Iterator[RenderableType]:
+def _token_cost(cost: TokenCost, budget: int | None) -> Iterator[RenderableType]:
     yield Facts(["a million tokens", *_spent(cost.per_million_tokens)])
-    if cost.budget is not None and cost.budget_steps is not None:
-        what = f"{number(float(cost.budget.tokens))} tokens in {count(cost.budget_steps)} steps"
-        yield Facts([what, *_spent(cost.budget)], "bold")
+    if budget is not None and cost.budget is not None and cost.budget_steps is not None:
+        yield Facts([f"{format_tokens(budget)} in {counted(cost.budget_steps, 'step')}", *_spent(cost.budget)], "bold")
     yield Paragraph(f"energy, an upper estimate (assumed): {cost.power_basis}", "dim")
 
 

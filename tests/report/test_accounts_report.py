@@ -38,7 +38,7 @@ def result() -> cs.Result:
 def test_the_report_names_conventions_origins_budget_and_rules(result: cs.Result) -> None:
     words = " ".join(drawn(run_report(result), 120).split())
     assert re.search(r"full attention [\d.]+ TFLOP/s [\d.]+ % [\d.]+ % causal attention [\d.]+ TFLOP/s", words)
-    assert "18,750,000 steps" in words
+    assert "300 B tokens in 18,750,000 steps" in words
     assert re.search(r"[\d.]+ % derived by a fit · [\d.]+ % assumed", words)
     assert re.search(r"assumed: experts on A100-SXM4-80GB, [\d.]+ %", words)
     assert "16 samples a step in place of 4: times 4.000 by the linear rule, times 2.000 by the square-root" in words
