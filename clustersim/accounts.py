@@ -148,15 +148,12 @@ def shape_warnings(scenario: Scenario, origins: CostOrigins) -> Iterator[str]:
     device = scenario.cluster.topology.device
     for shape in origins.out_of_range:
         if shape.smallest is None:
-            yield (
-                f"{shape.operator}: no packaged measurement on {device} has anything of its kind ({shape.kind}), and "
-                "its cost is extrapolated"
-            )
+            what = f"nothing of its kind ({shape.kind}) was measured on {device}"
+            yield f"{shape.operator}: {what}; its cost is extrapolated"
         else:
-            yield (
-                f"{shape.operator}: {shape.dimension} of {shape.value} is outside what was measured on {device}, "
-                f"{shape.smallest} to {shape.largest} ({shape.kind}), and its cost is extrapolated"
-            )
+            measured = f"{shape.smallest} to {shape.largest} ({shape.kind})"
+            what = f"{shape.dimension} {shape.value} lies outside what was measured on {device}, {measured}"
+            yield f"{shape.operator}: {what}; its cost is extrapolated"
 
 
 def batch_change_of(scenario: Scenario) -> BatchChange | None:

@@ -26,7 +26,7 @@ def accounts_report(result: Result) -> Iterator[RenderableType]:
         yield from _token_cost(result.token_cost, result.scenario.training.token_budget)
     if result.scenario.model is not None:
         yield title("What the costs rest on")
-        yield from _origins(result.cost_origins)
+        yield from _origins(result.cost_origins, result.step_time_s)
     if result.batch_change is not None:
         yield title("Learning rate")
         yield from _batch_change(result.batch_change)
@@ -62,9 +62,11 @@ def _spent(spent: Spent) -> list[str]:
     return [seconds(spent.time_s), *hours, *([] if spent.energy_j is None else [energy(spent.energy_j)])]
 
 
-def _origins(origins: CostOrigins) -> Iterator[RenderableType]:
+def _origins(origins: CostOrigins, step_time_s: float) -> Iterator[RenderableType]:
     shares = [f"{percent(share)} {_ORIGINS[name]}" for name, share in origins.shares.items() if share]
-    yield Facts([*shares, f"of the {origins.convention} (rank {origins.rank})"])
+    yield Facts(shares)
+    of_step = percent(origins.busy_s / (step_time_s or 1.0))
+    yield Paragraph(f"of the {origins.convention} (rank {origins.rank}), {of_step} of the step")
     assumed = [part for part in origins.parts if part.origin == "assumed"]
     for part in assumed[:_MAX_PARTS]:
         yield Paragraph(f"assumed: {part.what} on {part.of}, {percent(part.share)}", indent=2)

@@ -17,7 +17,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 Origin = Literal["measured", "derived", "assumed", "given"]
 """Where a cost comes from: measured by itself, derived from measurements by a fit, assumed, or given in a scenario."""
 ConstantName = Literal["gemm", "gemm_fp8", "experts", "attention_forward", "attention_backward", "memory", "launch"]
-ShapeName = Literal["gemm", "gemm_fp8", "experts", "attention", "unfused_attention"]
+ShapeName = Literal["gemm", "gemm_fp8", "experts", "experts_fp8", "attention", "unfused_attention"]
 DimensionName = Literal["rows", "inputs", "outputs", "seq_length", "head_size"]
 Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 """The smallest and the largest."""

@@ -55,7 +55,7 @@ def dimensions_of(scenario: Scenario, num_stages: int) -> Iterator[Dimension]:
 
 def _class_of(operator: Operator) -> ShapeName:
     if operator.kind == "experts":
-        return "experts"
+        return "experts_fp8" if operator.precision == "fp8" else "experts"
     return "gemm_fp8" if operator.precision == "fp8" else "gemm"
 
 

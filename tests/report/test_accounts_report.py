@@ -40,9 +40,12 @@ def test_the_report_names_conventions_origins_budget_and_rules(result: cs.Result
     assert re.search(r"full attention [\d.]+ TFLOP/s [\d.]+ % [\d.]+ % causal attention [\d.]+ TFLOP/s", words)
     assert "300 B tokens in 18,750,000 steps" in words
     assert re.search(r"[\d.]+ % derived by a fit · [\d.]+ % assumed", words)
+    assert re.search(
+        r"of the compute and exposed communication of the busiest GPU \(rank \d\), [\d.]+ % of the step", words
+    )
     assert re.search(r"assumed: experts on A100-SXM4-80GB, [\d.]+ %", words)
     assert "16 samples a step in place of 4: times 4.000 by the linear rule, times 2.000 by the square-root" in words
-    assert "expert_fc1: no packaged measurement on A100-SXM4-80GB has anything of its kind (experts)" in words
+    assert "expert_fc1: nothing of its kind (experts) was measured on A100-SXM4-80GB" in words
 
 
 @pytest.mark.parametrize("width", [40, 80])

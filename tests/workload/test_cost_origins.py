@@ -130,7 +130,7 @@ def test_what_lies_outside_is_told_at_its_farthest() -> None:
 
 def test_a_shape_outside_is_a_warning_that_names_operator_dimension_value_and_range() -> None:
     warnings = result(model=GPT | {"head_dim": 64}).warnings
-    what = "attention: head_size of 64 is outside what was measured on A100-SXM4-80GB, 128 to 128 (attention)"
+    what = "attention: head_size 64 lies outside what was measured on A100-SXM4-80GB, 128 to 128 (attention)"
     assert [warning for warning in warnings if warning.startswith(what)]
     large = GPT | {"hidden_size": 8192, "num_attention_heads": 64, "num_layers": 4, "seq_length": 2048}
     assert not [warning for warning in result(model=large).warnings if "measured" in warning]
