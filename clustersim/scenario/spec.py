@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema, model_validator
 
-from clustersim.scenario.batch import Batch
+from clustersim.scenario.batch import MAX_BATCH_SIZE, Batch
 from clustersim.scenario.costs import CostsByStage, RankCosts, StageCosts
 from clustersim.scenario.fabrics import Topology
 from clustersim.scenario.findings import Finding, raise_if_any
@@ -27,7 +27,7 @@ from clustersim.scenario.rules import Parts, costs_findings, scenario_findings
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES, ScheduleChoice
 from clustersim.scenario.shorthand import OrText
 from clustersim.scenario.topology_file import TopologySource
-from clustersim.scenario.units import SizeBytes
+from clustersim.scenario.units import SizeBytes, Tokens
 
 SPEC_VERSION = 1
 MAX_STEPS = 10_000
@@ -75,6 +75,15 @@ class Training(BaseModel):
         description="FlashAttention's implementation, one that the device's file lists, as flash-2; absent: its usual.",
     )
     optimizer: Literal["adam"] = Field("adam", description="Optimizer.")
+    token_budget: Tokens | None = Field(
+        None, description="Tokens of the whole training, of which time, GPU-hours and energy are told; needs a `model`."
+    )
+    reference_global_batch_size: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_BATCH_SIZE,
+        description="Samples of a step for which the learning rate was chosen; what another batch asks of it is told.",
+    )
 
 
 class Overlap(BaseModel):
