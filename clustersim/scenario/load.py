@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from clustersim.errors import Fault, ScenarioError, nearest
+from clustersim.errors import Fault, Position, ScenarioError, nearest
 from clustersim.scenario.aliases import with_canonical_names
 from clustersim.scenario.document import READERS, read_document
 from clustersim.scenario.faults import fault_of, faults_of
@@ -61,15 +61,19 @@ def load_scenario(path: str | FilePath, overrides: Sequence[str] = ()) -> Scenar
     return loading.scenario(overrides)
 
 
-def scenario_from_mapping(mapping: Mapping[str, Any], folder: str | FilePath = ".") -> Scenario:
+def scenario_from_mapping(
+    mapping: Mapping[str, Any], folder: str | FilePath = ".", position: Position | None = None
+) -> Scenario:
     """Return the scenario that `mapping` describes in the keys of a file; relative paths start at `folder`.
+
+    Mistakes are told at `position`, if there is one.
 
     Raises
     ------
     ScenarioError
         All mistakes.
     """
-    root, faults = with_canonical_names(node_of(mapping))
+    root, faults = with_canonical_names(node_of(mapping, position))
     return _Loading(root, FilePath(folder), None, sha256_of_values(root), faults).scenario(())
 
 
@@ -81,7 +85,7 @@ def vary(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
     scenario
         A scenario that was loaded, or made from a mapping.
     changes
-        Values as a file would hold them, by dotted key.
+        Values as a file would hold them, or nodes with positions of their own, by dotted key.
 
     Raises
     ------
@@ -145,7 +149,7 @@ class _Loading:
     def set_value(self, key: str, value: object) -> None:
         """Replace one value, or note what is wrong with it."""
         try:
-            node = node_of(value, option_position(f"{key}={value}"))
+            node = value if isinstance(value, Node) else node_of(value, option_position(f"{key}={value}"))
             self.root = with_value(self.root, split_key(key), node, self.expanders)
         except ScenarioError as error:
             self.faults += error.faults
@@ -169,7 +173,8 @@ class _Loading:
             fabric = None
             with suppress(ValidationError):  # validating the whole scenario meets the same mistakes, and reports them
                 asked = cluster.get("gpus"), cluster.get("placement")
-                fabric = validated_topology(node, source, self._folder_of(node), *asked)
+                folder = self.folder if source else self._folder_of(node)
+                fabric = validated_topology(node, source, folder, *asked)
                 cluster["topology"] = fabric
             self.faults += missing_faults(fabric, self.root, node, _TOPOLOGY)
         return values

@@ -20,7 +20,7 @@ from functools import lru_cache
 from clustersim.errors import Fault, ScenarioError
 from clustersim.ops import Exchange, Kind, StageCosts
 from clustersim.scenario.batch import deal_samples
-from clustersim.scenario.devices import load_device
+from clustersim.scenario.devices import Device, load_device
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.scenario.spec import Scenario
@@ -43,7 +43,7 @@ from clustersim.workload.model.state import optimizer_step_bytes, state_bytes
 from clustersim.workload.model.timing import DeviceTiming
 
 
-def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) -> tuple[StageCosts, ...]:
+def model_costs(scenario: Scenario, num_stages: int, device: Device | None = None) -> tuple[StageCosts, ...]:
     """Return ``costs[stage]`` of the scenario's model on `num_stages` stages.
 
     Parameters
@@ -53,7 +53,7 @@ def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) 
     num_stages
         Stages of one chain, in the order in which a micro-batch passes them.
     device
-        Name in the catalogue; None: the topology's.
+        What times follow from; None: the topology's.
 
     Raises
     ------
@@ -61,15 +61,18 @@ def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) 
         The topology names no device, the catalogue does not say how fast it is, or layers can't be dealt so.
     """
     assert scenario.model is not None
-    name = device or scenario.cluster.topology.device
-    if name is None:
-        what = "it names no device, from whose speed the times of a model follow"
-        raise ScenarioError(Fault("cluster.topology", what))
+    timing = timing_of(scenario, device)
     split = scenario.parallelism.split or Split()
     try:
         counts = split.layers_by_stage(scenario.model.num_layers, num_stages)
     except ValueError as error:
         raise ScenarioError(Fault("parallelism.split", str(error))) from None
+    parts = parts_of(scenario.model, counts)
+    return tuple(part_costs(scenario, scenario.model, part, timing) for part in parts)
+
+
+def part_costs(scenario: Scenario, model: ModelSpec, part: ModelPart, timing: DeviceTiming) -> StageCosts:
+    """Return what one micro-batch of the scenario costs on a stage that holds a part of a model."""
     training = scenario.training
     microbatch = MicroBatch(
         scenario.batch.micro_batch_size,
@@ -77,8 +80,24 @@ def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) 
         training.flash_attention,
         training.recompute or "none",
     )
-    stages = _Stages(scenario.model, microbatch, scenario.parallelism, _timing(name))
-    return tuple(stages.costs(part) for part in parts_of(scenario.model, counts))
+    return _Stages(model, microbatch, scenario.parallelism, timing).costs(part)
+
+
+def timing_of(scenario: Scenario, device: Device | None = None) -> DeviceTiming:
+    """Return the timing of `device`, or of the one that the scenario's topology names.
+
+    Raises
+    ------
+    ScenarioError
+        It names none, or one of which nobody knows how fast it is.
+    """
+    if device is not None:
+        return DeviceTiming.of(device)
+    name = scenario.cluster.topology.device
+    if name is None:
+        what = "it names no device, from whose speed the times of a model follow"
+        raise ScenarioError(Fault("cluster.topology", what))
+    return _timing(name)
 
 
 @dataclass(frozen=True, slots=True)
