@@ -102,6 +102,27 @@ def vary(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
     return loading.scenario(())
 
 
+def scenario_of_keys(
+    sections: Mapping[str, Any], overrides: Sequence[str], changes: Mapping[str, Any], folder: str | FilePath = "."
+) -> Scenario:
+    """Return the scenario that has some sections, with values replaced: by overrides, and then under dotted keys.
+
+    Only the whole is checked: nothing needs to be a scenario before the last value is in its place.
+
+    Raises
+    ------
+    ScenarioError
+        All mistakes.
+    """
+    root = node_of(sections)
+    loading = _Loading(root, FilePath(folder), None, sha256_of_values(root), [])
+    for text in overrides:
+        loading.override(text)
+    for key, value in changes.items():
+        loading.set_value(key, value)
+    return loading.scenario(())
+
+
 def _scenario_path(path: str | FilePath) -> FilePath:
     given = FilePath(path)
     if given.exists():
@@ -125,14 +146,15 @@ class _Loading:
         self.sha256 = sha256
         self.faults = list(faults)
         self.source: TopologySource | None = None
-        self.expanders = {**dict.fromkeys(NAMED, _name_alone), _TOPOLOGY: self._topology_by_name}
+        self.expanders = {
+            **dict.fromkeys(NAMED, _name_alone),
+            _TOPOLOGY: self._topology_by_name,
+            ("model",): lambda node: model_node(node, self._folder_of(node)) if isinstance(node.value, str) else node,
+        }
 
     def scenario(self, overrides: Sequence[str]) -> Scenario:
         for text in overrides:
-            try:
-                self.root = with_override(self.root, text, self.expanders)
-            except ScenarioError as error:
-                self.faults += error.faults
+            self.override(text)
         values = self._values()
         order = self._order(values)
         try:
@@ -145,6 +167,13 @@ class _Loading:
             if not self.faults:
                 return scenario.with_origin(self._loaded_from(order))
         raise ScenarioError(_in_order(self.faults))
+
+    def override(self, text: str) -> None:
+        """Replace one value as ``--set text`` does, or note what is wrong with it."""
+        try:
+            self.root = with_override(self.root, text, self.expanders)
+        except ScenarioError as error:
+            self.faults += error.faults
 
     def set_value(self, key: str, value: object) -> None:
         """Replace one value, or note what is wrong with it."""
