@@ -1,0 +1,204 @@
+"""A robust fit of a few positive constants to many times, and what the times do not tell of them.
+
+Errors are logarithms of ours over theirs, so that twice and half are as far off. They follow a distribution with heavy
+tails (pseudo-Huber: a few strange rows bend nothing), whose scale is taken from the errors themselves. Each constant has
+a prior, a log-normal around its start, so that times which say little of it leave it where it was. The most probable
+constants are found by Gauss-Newton steps, each the bounded solution of the linearised problem by iteratively reweighted
+least squares.
+
+A constant counts as determined when the times narrow its variance to half of the prior's or less. The others are put
+back to their starts, one after the other, and the fit is made again without them.
+
+References
+----------
+P. J. Huber, E. M. Ronchetti, "Robust Statistics", 2nd ed., 2009, chapter 7 (regression, scale, reweighting).
+W. N. Venables, B. D. Ripley, "Modern Applied Statistics with S", 4th ed., 2002, section 6.5 (median absolute error).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Vector = npt.NDArray[np.float64]
+
+_MAX_STEPS = 12
+_LONGEST_STEP = 0.6  # of a logarithm; beyond it slopes say little
+_SMALLEST_STEP = 1e-3
+_NORMAL_MAD = 1.4826  # a normal distribution's standard deviation over its median absolute error
+_SMALLEST_SCALE = 0.005  # two runs of one job differ by as much
+_HUBER = 1.345  # scales beyond which an error counts linearly: 95% efficient where errors are normal
+_DETERMINED = 0.5  # of the prior's variance
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """What is known of a constant before anything was measured."""
+
+    start: float
+    spread: float  # standard deviation of its logarithm
+    lowest: float
+    highest: float
+
+
+class Model(Protocol):
+    """Something whose times depend on constants."""
+
+    def errors(self, values: Sequence[float]) -> Vector:
+        """Return the logarithm of ours over theirs, by row."""
+
+    def slopes(self, values: Sequence[float], which: Sequence[int]) -> Vector:
+        """Return ``slopes[row, index]``: changes of the errors by those of the logarithms of some constants."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The most probable constants."""
+
+    values: tuple[float, ...]
+    spreads: tuple[float | None, ...]  # standard deviation of each logarithm; None: left at its start
+    is_used: tuple[bool, ...]  # whether any time depends on it
+    scale: float  # of the errors, a standard deviation where they are normal
+
+
+def fit(model: Model, priors: Sequence[Prior], weights: Sequence[float]) -> Fit:
+    """Return the most probable constants, those that the times do not determine at their starts.
+
+    Parameters
+    ----------
+    model
+        What is fitted.
+    priors
+        Of each constant.
+    weights
+        How much each row counts, about 1 each.
+    """
+    search = _Search(model, priors, np.array(weights, dtype=float))
+    free = [index for index, prior in enumerate(priors) if prior.lowest < prior.highest]
+    logs, used, spreads, scale = search.starts, [False] * len(priors), np.zeros(0), _SMALLEST_SCALE
+    while free:
+        logs, slopes, errors, scale = search.descend(logs, free)
+        for index, column in zip(free, slopes.T, strict=True):
+            used[index] |= bool(np.any(np.abs(column) > 0))
+        determined, spreads = search.determined(slopes, errors, scale, free)
+        if determined == free:
+            break
+        logs = np.where(np.isin(np.arange(len(priors)), determined), logs, search.starts)
+        free = determined
+    by_index = dict(zip(free, spreads.tolist(), strict=True))
+    values = [prior.start for prior in priors]
+    for index in free:
+        values[index] = float(np.exp(logs[index]))
+    return Fit(tuple(values), tuple(by_index.get(index) for index in range(len(priors))), tuple(used), scale)
+
+
+class _Search:
+    """One problem, in logarithms."""
+
+    def __init__(self, model: Model, priors: Sequence[Prior], weights: Vector) -> None:
+        self.model, self.weights = model, weights / weights.mean()
+        self.lowest, self.highest = (np.log([getattr(p, name) for p in priors]) for name in ("lowest", "highest"))
+        self.starts = np.clip(np.log([p.start for p in priors]), self.lowest, self.highest)
+        self.precisions = np.array([p.spread**-2.0 for p in priors])
+
+    def descend(self, logs: Vector, free: Sequence[int]) -> tuple[Vector, Vector, Vector, float]:
+        """Return the best logarithms with only some free, and slopes, errors and their scale there."""
+        errors = self.model.errors(np.exp(logs).tolist())
+        slopes = self.model.slopes(np.exp(logs).tolist(), free)
+        for _ in range(_MAX_STEPS):
+            scale = self.scale(errors, slopes, free)
+            step = self.step(logs, errors, slopes, scale, free)
+            lowest_cost = self.cost(logs, errors, scale)
+            while np.abs(step).max() > _SMALLEST_STEP:
+                tried = self.model.errors(np.exp(logs + step).tolist())
+                if self.cost(logs + step, tried, scale) < lowest_cost:
+                    break
+                step = step / 3
+            else:
+                break
+            logs, errors = logs + step, tried
+            slopes = self.model.slopes(np.exp(logs).tolist(), free)
+        return logs, slopes, errors, self.scale(errors, slopes, free)
+
+    def step(self, logs: Vector, errors: Vector, slopes: Vector, scale: float, free: Sequence[int]) -> Vector:
+        """Return the step to the bounded solution of the linearised problem."""
+        step, precisions = np.zeros(len(free)), self.precisions[free]
+        low = np.maximum(self.lowest[free] - logs[free], -_LONGEST_STEP)
+        high = np.minimum(self.highest[free] - logs[free], _LONGEST_STEP)
+        for _ in range(20):
+            weighted = slopes * self.row_weights(errors + slopes @ step, scale)[:, None]
+            matrix = slopes.T @ weighted / scale**2 + np.diag(precisions)
+            pull = -(weighted.T @ errors) / scale**2 - precisions * (logs - self.starts)[free]
+            step = _bounded(matrix, pull, low, high)
+        whole = np.zeros(len(logs))
+        whole[list(free)] = step
+        return whole
+
+    def row_weights(self, errors: Vector, scale: float) -> Vector:
+        """Return how much each row counts at these errors."""
+        return self.weights / np.sqrt(1 + (errors / (_HUBER * scale)) ** 2)
+
+    def cost(self, logs: Vector, errors: Vector, scale: float) -> float:
+        """Return the negative logarithm of the probability, up to a constant."""
+        threshold = _HUBER * scale
+        rows = threshold**2 * (np.sqrt(1 + (errors / threshold) ** 2) - 1) / scale**2
+        return float(self.weights @ rows + self.precisions @ (logs - self.starts) ** 2 / 2)
+
+    def scale(self, errors: Vector, slopes: Vector, free: Sequence[int]) -> float:
+        """Return the scale of the errors: their median size, made larger by the constants that were fitted to them."""
+        scale = max(_SMALLEST_SCALE, _NORMAL_MAD * _weighted_median(np.abs(errors), self.weights))
+        data = slopes.T @ (slopes * self.row_weights(errors, scale)[:, None]) / scale**2
+        num_fitted = float(np.trace(np.linalg.solve(data + np.diag(self.precisions[free]), data)))
+        return scale * float(np.sqrt(len(errors) / max(len(errors) - num_fitted, 0.5)))
+
+    def determined(
+        self, slopes: Vector, errors: Vector, scale: float, free: Sequence[int]
+    ) -> tuple[list[int], Vector]:
+        """Return which of the free constants the times determine, and the spreads of those; the least known go first."""
+        data = slopes.T @ (slopes * self.row_weights(errors, scale)[:, None]) / scale**2
+        kept = list(range(len(free)))
+        while kept:
+            prior = self.precisions[[free[index] for index in kept]]
+            variances = np.linalg.inv(data[np.ix_(kept, kept)] + np.diag(prior)).diagonal()
+            worst = int(np.argmax(variances * prior))
+            if variances[worst] * prior[worst] <= _DETERMINED:
+                return [free[index] for index in kept], np.sqrt(variances)
+            del kept[worst]
+        return [], np.zeros(0)
+
+
+def _bounded(matrix: Vector, pull: Vector, low: Vector, high: Vector) -> Vector:
+    """Return the solution of ``matrix @ step = pull`` with what would leave its bounds held there.
+
+    Examples
+    --------
+    >>> _bounded(np.eye(2), np.array([3.0, 0.5]), np.array([-1.0, -1.0]), np.array([1.0, 1.0])).tolist()
+    [1.0, 0.5]
+    """
+    step, inside = np.zeros(len(pull)), np.ones(len(pull), dtype=bool)
+    while inside.any():
+        rest = pull[inside] - matrix[np.ix_(inside, ~inside)] @ step[~inside]
+        step[inside] = np.linalg.solve(matrix[np.ix_(inside, inside)], rest)
+        outside = inside & ((step < low) | (step > high))
+        if not outside.any():
+            break
+        step[outside] = np.clip(step[outside], low[outside], high[outside])
+        inside &= ~outside
+    return step
+
+
+def _weighted_median(values: Vector, weights: Vector) -> float:
+    """Return the value below which half of the weight lies.
+
+    Examples
+    --------
+    >>> _weighted_median(np.array([3.0, 1.0, 2.0]), np.array([1.0, 1.0, 1.0]))
+    2.0
+    """
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(reached, reached[-1] / 2)])
