@@ -85,7 +85,9 @@ def simulate(
     return measure(scenario, cluster, job, trace, started_s)
 
 
-def simulate_representatives(scenario: Scenario, device: Device | None = None, in_training: float | None = None) -> Trace:
+def simulate_representatives(
+    scenario: Scenario, device: Device | None = None, in_training: float | None = None
+) -> Trace:
     """Return the trace of the first replicas alone, the others taken to do the same and to keep out of their way.
 
     One replica stands for all where every GPU has a NIC of its own; where several share one, as many as a node has

@@ -1,10 +1,10 @@
 """A robust fit of a few positive constants to many times, and what the times do not tell of them.
 
 Errors are logarithms of ours over theirs, so that twice and half are as far off. They follow a distribution with heavy
-tails (pseudo-Huber: a few strange rows bend nothing), whose scale is taken from the errors themselves. Each constant has
-a prior, a log-normal around its start, so that times which say little of it leave it where it was. The most probable
-constants are found by Gauss-Newton steps, each the bounded solution of the linearised problem by iteratively reweighted
-least squares.
+tails (pseudo-Huber: a few strange rows bend nothing), whose scale is taken from the errors themselves. Each constant
+has a prior, a log-normal around its start, so that times which say little of it leave it where it was. The most
+probable constants are found by Gauss-Newton steps, each the bounded solution of the linearised problem by iteratively
+reweighted least squares.
 
 A constant counts as determined when the times narrow its variance to half of the prior's or less. The others are put
 back to their starts, one after the other, and the fit is made again without them.
@@ -140,7 +140,8 @@ class _Search:
 
     def row_weights(self, errors: Vector, scale: float) -> Vector:
         """Return how much each row counts at these errors."""
-        return self.weights / np.sqrt(1 + (errors / (_HUBER * scale)) ** 2)
+        counting: Vector = self.weights / np.sqrt(1 + (errors / (_HUBER * scale)) ** 2)
+        return counting
 
     def cost(self, logs: Vector, errors: Vector, scale: float) -> float:
         """Return the negative logarithm of the probability, up to a constant."""
@@ -155,10 +156,8 @@ class _Search:
         num_fitted = float(np.trace(np.linalg.solve(data + np.diag(self.precisions[free]), data)))
         return scale * float(np.sqrt(len(errors) / max(len(errors) - num_fitted, 0.5)))
 
-    def determined(
-        self, slopes: Vector, errors: Vector, scale: float, free: Sequence[int]
-    ) -> tuple[list[int], Vector]:
-        """Return which of the free constants the times determine, and the spreads of those; the least known go first."""
+    def determined(self, slopes: Vector, errors: Vector, scale: float, free: Sequence[int]) -> tuple[list[int], Vector]:
+        """Return which of the free constants the times determine, and their spreads; the least known go first."""
         data = slopes.T @ (slopes * self.row_weights(errors, scale)[:, None]) / scale**2
         kept = list(range(len(free)))
         while kept:

@@ -46,8 +46,10 @@ def column_of(name: str) -> Column:
 
     Examples
     --------
-    >>> column_of("step_time_ms"), column_of("micro_batch_size").meaning, column_of("tensor_model_parallel_size").meaning
-    (Column(meaning='step_time', unit='ms'), 'batch.micro_batch_size', 'parallelism.tp')
+    >>> column_of("step_time_ms")
+    Column(meaning='step_time', unit='ms')
+    >>> column_of("micro_batch_size").meaning, column_of("tensor_model_parallel_size").meaning
+    ('batch.micro_batch_size', 'parallelism.tp')
     """
     for time in TIMES:
         unit = name.removeprefix(time).removeprefix("_")
