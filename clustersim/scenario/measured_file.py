@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ from clustersim.scenario.units import parse_time_ps
 
 MAX_BYTES = 20 * 10**6
 MAX_FAULTS = 100
+_SIZES = ("parallelism.tp", "parallelism.cp", "parallelism.dp", "parallelism.pp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,15 @@ class Base:
         sections: dict[str, Any] = {"version": 1}
         if is_layer:  # of which a scenario is more than is needed
             sections["schedule"] = "1f1b"
+            sections["cluster"] = {"gpus": _num_gpus(changes)}
             if not any(key.startswith("batch.") and key != "batch.micro_batch_size" for key in changes):
                 sections["batch"] = {"num_microbatches": 1}
         return scenario_of_keys(sections, self.overrides, changes)
+
+
+def _num_gpus(changes: Mapping[str, Node]) -> int:
+    sizes = (changes[key].value for key in _SIZES if key in changes)
+    return math.prod(size for size in sizes if type(size) is int)
 
 
 def read_measured(file: str, base: Base) -> MeasuredFile:
@@ -186,7 +194,7 @@ def _json_row(row: Any, position: Position) -> Measured:
     if not isinstance(row, dict) or not isinstance(row.get("scenario"), dict):
         raise ValueError("a line holds a mapping with `step_time_s` and `scenario`")
     time_s, changes = row.get("step_time_s"), row.get("set", {})
-    if type(time_s) not in (int, float) or not 0 < time_s < 1e6:
+    if not isinstance(time_s, int | float) or not 0 < time_s < 1e6:
         raise ValueError(f"step_time_s: got {time_s!r}; a time above zero is a number of seconds")
     if not isinstance(changes, dict):
         raise ValueError("set: must be a mapping of dotted keys")
