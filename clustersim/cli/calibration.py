@@ -61,18 +61,20 @@ def calibrate(
 ) -> None:
     """Fit a device's constants, and the share of bandwidth left to collectives, to measured times; tell how well.
 
-    Columns of the CSV are keys of a scenario (parallelism.tp, or tp), a time (step_time, or forward_time and
-    backward_time of a layer) with its unit in the name (step_time_s) or the cells, and if you like name and source. JSON
-    lines as those of the packaged measurements are read, too.
+    Columns of the CSV are keys of a scenario (parallelism.tp, or tp alone), a time with its unit in the name or in the
+    cells (step_time_s; or forward_time_ms and backward_time_ms of a layer), and if you like name and source. JSON lines
+    as those of the packaged measurements are read, too.
     """
     from clustersim.planning.calibrated_device import calibrated_text, rows_on, starting_device
     from clustersim.planning.calibration import HoldOut
     from clustersim.planning.calibration import calibrate as fit_constants
     from clustersim.planning.timed import runner
-    from clustersim.scenario.measured_file import read_measured
+    from clustersim.scenario.measured_file import is_json_lines, read_measured
 
     if output is not None and Path(output).suffix.lower() not in _SUFFIXES:
         raise click.UsageError(f"-o {output}: a device file ends in {' or '.join(_SUFFIXES)}")
+    if is_json_lines(measurements) and (base is not None or overrides):
+        raise click.UsageError("--base and --set are for a CSV; each line of JSON holds a whole scenario")
     names = _names(parameters)
     file = read_measured(measurements, _base(base, overrides))
     start = starting_device(file.rows, device)

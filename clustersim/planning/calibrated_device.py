@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
+from textwrap import shorten
 
 from clustersim.errors import Fault, ScenarioError
 from clustersim.planning.calibration import Calibration
@@ -15,6 +16,7 @@ from clustersim.scenario.devices import Device, device_names, load_device
 from clustersim.scenario.measured import Measured, MeasuredFile
 
 _SHOWN_DIGITS = 12
+_SHOWN_CHARACTERS = 200  # of the constants' former source, which may be a calibration itself
 
 
 def starting_device(rows: Sequence[Measured], name: str | None = None) -> Device:
@@ -68,10 +70,12 @@ def calibrated_text(found: Calibration, file: MeasuredFile) -> str:
         f"with {IN_TRAINING} {found.constants.in_training} of the topology's collectives"
         if found.constants.in_training is not None
         else "",
-        f"not told by them, and left as before ({device.kernels.source}): {', '.join(left)}" if left else "",
+        f"not told by them, and left as they were: {', '.join(left)} ({shorten(device.kernels.source, _SHOWN_CHARACTERS)})"
+        if left
+        else "",
     ]
     kernels = device.kernels.model_copy(update={"source": "; ".join(part for part in parts if part)})
     heading = (
-        f"{device.name}, with constants fitted by `clustersim calibrate`; name this file under a topology's `device`."
+        f"{device.name} with constants fitted by `clustersim calibrate`; a topology names this file as its `device`"
     )
     return device_text(device.model_copy(update={"kernels": kernels}), heading)

@@ -12,7 +12,6 @@ from clustersim.report.terminal import Column, Paragraph, Table, title
 
 Row = Mapping[str, Any]
 _NUM_WORST = 10
-_STATUS = {"fitted": "", "undetermined": "the times do not tell it", "unused": "no time depends on it"}
 
 
 def calibration_report(document: Mapping[str, Any], output: str | None = None) -> RenderableType:
@@ -45,10 +44,14 @@ def _constants(constants: Sequence[Row]) -> Table:
             Column("before", [_value(constant, "start") for constant in constants]),
             Column("fitted", [_value(constant, "value") for constant in constants]),
             Column("95% interval", [_interval(constant) for constant in constants], rank=1),
-            Column("", [_STATUS[constant["status"]] for constant in constants], left=True),
+            Column("", [_status(constant) for constant in constants], left=True),
         ],
         ["" if constant["status"] == "fitted" else "dim" for constant in constants],
     )
+
+
+def _status(constant: Row) -> str:
+    return "" if constant["status"] == "fitted" else str(constant["status"])
 
 
 def _value(constant: Row, key: str) -> str:
@@ -96,14 +99,15 @@ def _error(row: Row) -> float:
 def _notes(document: Mapping[str, Any], output: str | None) -> Iterator[RenderableType]:
     constants = {constant["name"]: constant for constant in document["constants"]}
     share, num_others = constants.get("in_training"), document["measurements"]["num_other_devices"]
+    left = [name for name, constant in constants.items() if constant["status"] == "undetermined"]
+    if left:
+        yield Paragraph(f"These times do not tell {', '.join(left)}: left as before.")
     if document["errors"]["held_out"] is None:
         yield Paragraph("Nothing was held out: how good these constants are elsewhere is not known.", "yellow")
     if num_others:
         yield Paragraph(f"{counted(num_others, 'row')} on other devices left out.")
     if share and share["status"] == "fitted":
-        what = (
-            f"in_training belongs to the network: give the topology `collectives: {{in_training: {share['value']}}}`."
-        )
-        yield Paragraph(what)
+        given = f"collectives: {{in_training: {share['value']}}}"
+        yield Paragraph(f"in_training is a constant of the network, not of the device: give the topology `{given}`.")
     if output is not None:
         yield Paragraph(f"Written to {output}: name it under a topology's `device`.")

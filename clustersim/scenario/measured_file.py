@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from clustersim.scenario.units import parse_time_ps
 
 MAX_BYTES = 20 * 10**6
 MAX_FAULTS = 100
+_NUMBER = re.compile(r"[-+]?[\d.]+(?:[eE][+-]?\d+)?", re.ASCII)
 _SIZES = ("parallelism.tp", "parallelism.cp", "parallelism.dp", "parallelism.pp")
 
 
@@ -74,8 +76,7 @@ def read_measured(file: str, base: Base) -> MeasuredFile:
     """
     data = read_bytes(Path(file), file, None, MAX_BYTES)
     text, faults = decode(data, file), list[Fault]()
-    is_json = Path(file).suffix.lower() in (".jsonl", ".ndjson")
-    read = _json_rows(text, faults) if is_json else _csv_rows(text, base, faults)
+    read = _json_rows(text, faults) if is_json_lines(file) else _csv_rows(text, base, faults)
     rows = []
     for row in read:
         rows.append(row)
@@ -86,6 +87,11 @@ def read_measured(file: str, base: Base) -> MeasuredFile:
     if faults:
         raise InputError(faults[:MAX_FAULTS])
     return MeasuredFile(file, hashlib.sha256(data).hexdigest(), tuple(rows))
+
+
+def is_json_lines(file: str) -> bool:
+    """Return whether a file is one of JSON lines, and no CSV."""
+    return Path(file).suffix.lower() in (".jsonl", ".ndjson")
 
 
 def _csv_rows(text: Text, base: Base, faults: list[Fault]) -> Iterator[Measured]:
@@ -129,7 +135,7 @@ class _Line:
         for column, (text, position) in self.cells.items():
             if column.meaning in TIMES:
                 try:
-                    found[column.meaning] = _positive(parse_time_ps(f"{text} {column.unit}" if column.unit else text))
+                    found[column.meaning] = _time_ps(text, column.unit)
                 except ValueError as error:
                     faults.append(Fault(column.meaning, str(error), position))
         return found
@@ -147,9 +153,13 @@ class _Line:
         return Layer(int(number), communication == "true")
 
 
-def _positive(time_ps: int) -> int:
+def _time_ps(text: str, unit: str) -> int:
+    """Return a measured time, with its unit in the text or in `unit`. [ps]"""
+    if unit and not _NUMBER.fullmatch(text):
+        raise ValueError(f"got {text!r}; the column's name has the unit ({unit}): a cell is a number, such as 12.5")
+    time_ps = parse_time_ps(f"{text} {unit}" if unit else text)
     if not time_ps:
-        raise ValueError("a measured time is above zero")
+        raise ValueError(f"got {text!r}; a measured time is above zero")
     return time_ps
 
 
