@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from textwrap import shorten
 
 from clustersim.errors import Fault, ScenarioError
@@ -59,23 +60,25 @@ def _name_in_file(name: str) -> str:
 
 def calibrated_text(found: Calibration, file: MeasuredFile) -> str:
     """Return the device file of a calibration, in which it is told what its constants were fitted to."""
-    device, errors = found.constants.device, found.errors()
+    device = found.constants.device
     assert device.kernels is not None
-    fitted, held_out = errors["fitted"], errors["held_out"]
-    left = [constant.name for constant in found.fitted if constant.status != "fitted"]
-    parts = [
-        f"fitted by clustersim {version('clustersim')} to {fitted['num_rows']} times in {file.name} "
-        f"(sha256 {file.sha256[:_SHOWN_DIGITS]}), median error {fitted['after']['median']:.1%}",
-        f"of {held_out['num_rows']} held out {held_out['after']['median']:.1%}" if held_out else "none held out",
-        f"with {IN_TRAINING} {found.constants.in_training} of the topology's collectives"
-        if found.constants.in_training is not None
-        else "",
-        f"not told by them, and left as they were: {', '.join(left)} ({shorten(device.kernels.source, _SHOWN_CHARACTERS)})"
-        if left
-        else "",
-    ]
-    kernels = device.kernels.model_copy(update={"source": "; ".join(part for part in parts if part)})
-    heading = (
-        f"{device.name} with constants fitted by `clustersim calibrate`; a topology names this file as its `device`"
-    )
+    source = "; ".join(_source(found, file, device.kernels.source))
+    kernels = device.kernels.model_copy(update={"source": source})
+    heading = f"{device.name} with constants fitted by `clustersim calibrate`; a topology names this file as `device`."
     return device_text(device.model_copy(update={"kernels": kernels}), heading)
+
+
+def _source(found: Calibration, file: MeasuredFile, former: str) -> Iterator[str]:
+    """Yield where the constants of a calibration come from; `former` is where those before it did."""
+    errors, share = found.errors(), found.constants.in_training
+    fitted, held_out = errors["fitted"], errors["held_out"]
+    yield (
+        f"fitted by clustersim {version('clustersim')} to {fitted['num_rows']} times in {Path(file.name).name} "
+        f"(sha256 {file.sha256[:_SHOWN_DIGITS]}), median error {fitted['after']['median']:.1%}"
+    )
+    yield f"of {held_out['num_rows']} held out {held_out['after']['median']:.1%}" if held_out else "none held out"
+    if share is not None:
+        yield f"with {IN_TRAINING} {share} of the topology's collectives"
+    left = [constant.name for constant in found.fitted if constant.status != "fitted"]
+    if left:
+        yield f"not told by them, and left as they were: {', '.join(left)} ({shorten(former, _SHOWN_CHARACTERS)})"

@@ -1,10 +1,10 @@
 """A robust fit of a few positive constants to many times, and what the times do not tell of them.
 
 Errors are logarithms of ours over theirs, so that twice and half are as far off. They follow a distribution with heavy
-tails (pseudo-Huber: a few strange rows bend nothing), whose scale is taken from the errors themselves. Each constant
-has a prior, a log-normal around its start, so that times which say little of it leave it where it was. The most
-probable constants are found by Gauss-Newton steps, each the bounded solution of the linearised problem by iteratively
-reweighted least squares.
+tails (pseudo-Huber: a few strange rows bend nothing), whose scale is taken from the errors themselves, and for few of
+them from what is usual. Each constant has a prior, a log-normal around its start, so that times which say little of it
+leave it where it was. The most probable constants are found by Gauss-Newton steps, each the bounded solution of the
+linearised problem by iteratively reweighted least squares.
 
 A constant counts as determined when the times narrow its variance to half of the prior's or less. The others are put
 back to their starts, one after the other, and the fit is made again without them.
@@ -31,6 +31,7 @@ _LONGEST_STEP = 0.6  # of a logarithm; beyond it slopes say little
 _SMALLEST_STEP = 1e-3
 _NORMAL_MAD = 1.4826  # a normal distribution's standard deviation over its median absolute error
 _SMALLEST_SCALE = 0.005  # two runs of one job differ by as much
+_USUAL_SCALE, _USUAL_ROWS = 0.05, 2  # how far off a model is that was fitted, and how many rows that is worth
 _HUBER = 1.345  # scales beyond which an error counts linearly: 95% efficient where errors are normal
 _DETERMINED = 0.5  # of the prior's variance
 
@@ -109,8 +110,8 @@ class _Search:
         """Return the best logarithms with only some free, and slopes, errors and their scale there."""
         errors = self.model.errors(np.exp(logs).tolist())
         slopes = self.model.slopes(np.exp(logs).tolist(), free)
+        scale = _USUAL_SCALE  # errors before the first step tell more of the start than of the scale
         for _ in range(_MAX_STEPS):
-            scale = self.scale(errors, slopes, free)
             step = self.step(logs, errors, slopes, scale, free)
             lowest_cost = self.cost(logs, errors, scale)
             while np.abs(step).max() > _SMALLEST_STEP:
@@ -122,6 +123,7 @@ class _Search:
                 break
             logs, errors = logs + step, tried
             slopes = self.model.slopes(np.exp(logs).tolist(), free)
+            scale = self.scale(errors, slopes, free)
         return logs, slopes, errors, self.scale(errors, slopes, free)
 
     def step(self, logs: Vector, errors: Vector, slopes: Vector, scale: float, free: Sequence[int]) -> Vector:
@@ -150,11 +152,12 @@ class _Search:
         return float(self.weights @ rows + self.precisions @ (logs - self.starts) ** 2 / 2)
 
     def scale(self, errors: Vector, slopes: Vector, free: Sequence[int]) -> float:
-        """Return the scale of the errors: their median size, made larger by the constants that were fitted to them."""
+        """Return the scale of the errors: their median size, larger for what was fitted to them, and the usual one."""
         scale = max(_SMALLEST_SCALE, _NORMAL_MAD * _weighted_median(np.abs(errors), self.weights))
         data = slopes.T @ (slopes * self.row_weights(errors, scale)[:, None]) / scale**2
         num_fitted = float(np.trace(np.linalg.solve(data + np.diag(self.precisions[free]), data)))
-        return scale * float(np.sqrt(len(errors) / max(len(errors) - num_fitted, 0.5)))
+        squares = len(errors) * scale**2 + _USUAL_ROWS * _USUAL_SCALE**2
+        return float(np.sqrt(squares / (len(errors) - num_fitted + _USUAL_ROWS)))
 
     def determined(self, slopes: Vector, errors: Vector, scale: float, free: Sequence[int]) -> tuple[list[int], Vector]:
         """Return which of the free constants the times determine, and their spreads; the least known go first."""
