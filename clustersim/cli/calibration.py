@@ -65,9 +65,9 @@ def calibrate(
     cells (step_time_s; or forward_time_ms and backward_time_ms of a layer), and if you like name and source. JSON lines
     as those of the packaged measurements are read, too.
     """
+    from clustersim.planning.calibrate import HoldOut
+    from clustersim.planning.calibrate import calibrate as fit_constants
     from clustersim.planning.calibrated_device import calibrated_text, rows_on, starting_device
-    from clustersim.planning.calibration import HoldOut
-    from clustersim.planning.calibration import calibrate as fit_constants
     from clustersim.planning.timed import runner
     from clustersim.scenario.measured_file import is_json_lines, read_measured
 

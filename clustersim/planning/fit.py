@@ -12,6 +12,7 @@ back to their starts, one after the other, and the fit is made again without the
 References
 ----------
 P. J. Huber, E. M. Ronchetti, "Robust Statistics", 2nd ed., 2009, chapter 7 (regression, scale, reweighting).
+C. G. Broyden, "A class of methods for solving nonlinear simultaneous equations", Math. Comp. 19, 1965.
 W. N. Venables, B. D. Ripley, "Modern Applied Statistics with S", 4th ed., 2002, section 6.5 (median absolute error).
 """
 
@@ -26,9 +27,11 @@ import numpy.typing as npt
 
 Vector = npt.NDArray[np.float64]
 
-_MAX_STEPS = 12
+_MAX_STEPS = 15
 _LONGEST_STEP = 0.6  # of a logarithm; beyond it slopes say little
-_SMALLEST_STEP = 1e-3
+_SMALLEST_STEP = 2e-3
+_MAX_SHORTENED = 3
+_FRESH = 0.15  # as far from where they were taken, slopes still hold
 _NORMAL_MAD = 1.4826  # a normal distribution's standard deviation over its median absolute error
 _SMALLEST_SCALE = 0.005  # two runs of one job differ by as much
 _USUAL_SCALE, _USUAL_ROWS = 0.05, 2  # how far off a model is that was fitted, and how many rows that is worth
@@ -66,7 +69,7 @@ class Fit:
     scale: float  # of the errors, a standard deviation where they are normal
 
 
-def fit(model: Model, priors: Sequence[Prior], weights: Sequence[float]) -> Fit:
+def fit(model: Model, priors: Sequence[Prior], weights: Sequence[float], begin: Sequence[float] | None = None) -> Fit:
     """Return the most probable constants, those that the times do not determine at their starts.
 
     Parameters
@@ -76,11 +79,14 @@ def fit(model: Model, priors: Sequence[Prior], weights: Sequence[float]) -> Fit:
     priors
         Of each constant.
     weights
-        How much each row counts, about 1 each.
+        How much each row counts.
+    begin
+        Where the search begins; None: at the starts of the priors.
     """
     search = _Search(model, priors, np.array(weights, dtype=float))
     free = [index for index, prior in enumerate(priors) if prior.lowest < prior.highest]
-    logs, used, spreads, scale = search.starts, [False] * len(priors), np.zeros(0), _SMALLEST_SCALE
+    logs = search.starts if begin is None else np.clip(np.log(begin), search.lowest, search.highest)
+    used, spreads, scale = [False] * len(priors), np.zeros(0), _SMALLEST_SCALE
     while free:
         logs, slopes, errors, scale = search.descend(logs, free)
         for index, column in zip(free, slopes.T, strict=True):
@@ -98,33 +104,56 @@ def fit(model: Model, priors: Sequence[Prior], weights: Sequence[float]) -> Fit:
 
 
 class _Search:
-    """One problem, in logarithms."""
+    """One problem, in logarithms.
+
+    Slopes cost as many runs as there are constants: they are taken at the start, brought up to date with what each step
+    shows (Broyden's rank-one update), and taken anew where the search ends far from there or does not get on.
+    """
 
     def __init__(self, model: Model, priors: Sequence[Prior], weights: Vector) -> None:
         self.model, self.weights = model, weights / weights.mean()
         self.lowest, self.highest = (np.log([getattr(p, name) for p in priors]) for name in ("lowest", "highest"))
         self.starts = np.clip(np.log([p.start for p in priors]), self.lowest, self.highest)
         self.precisions = np.array([p.spread**-2.0 for p in priors])
+        self._slopes = np.zeros((len(weights), len(priors)))
+        self._taken_at = np.full(len(priors), np.inf)  # nowhere yet
 
     def descend(self, logs: Vector, free: Sequence[int]) -> tuple[Vector, Vector, Vector, float]:
         """Return the best logarithms with only some free, and slopes, errors and their scale there."""
         errors = self.model.errors(np.exp(logs).tolist())
-        slopes = self.model.slopes(np.exp(logs).tolist(), free)
+        if not np.isfinite(self._taken_at).all():
+            self._take_slopes(logs, free)
         scale = _USUAL_SCALE  # errors before the first step tell more of the start than of the scale
         for _ in range(_MAX_STEPS):
-            step = self.step(logs, errors, slopes, scale, free)
-            lowest_cost = self.cost(logs, errors, scale)
-            while np.abs(step).max() > _SMALLEST_STEP:
-                tried = self.model.errors(np.exp(logs + step).tolist())
-                if self.cost(logs + step, tried, scale) < lowest_cost:
-                    break
-                step = step / 3
+            found = self._better(logs, errors, scale, free)
+            if found is not None:
+                step, tried = found
+                self._slopes += np.outer(tried - errors - self._slopes @ step, step) / (step @ step)
+                logs, errors = logs + step, tried
+                scale = self.scale(errors, self._slopes[:, free], free)
+            elif np.abs(logs - self._taken_at).max() > _FRESH:
+                self._take_slopes(logs, free)
             else:
                 break
-            logs, errors = logs + step, tried
-            slopes = self.model.slopes(np.exp(logs).tolist(), free)
-            scale = self.scale(errors, slopes, free)
+        slopes = self._slopes[:, free]
         return logs, slopes, errors, self.scale(errors, slopes, free)
+
+    def _take_slopes(self, logs: Vector, free: Sequence[int]) -> None:
+        self._slopes[:, free] = self.model.slopes(np.exp(logs).tolist(), free)
+        self._taken_at = logs
+
+    def _better(self, logs: Vector, errors: Vector, scale: float, free: Sequence[int]) -> tuple[Vector, Vector] | None:
+        """Return a step to a more probable place, and the errors there; None if there is none that is worth it."""
+        step = self.step(logs, errors, self._slopes[:, free], scale, free)
+        known = self.cost(logs, errors, scale)
+        for _ in range(_MAX_SHORTENED):
+            if np.abs(step).max() < _SMALLEST_STEP:
+                return None
+            tried = self.model.errors(np.exp(logs + step).tolist())
+            if self.cost(logs + step, tried, scale) < known:
+                return step, tried
+            step = step / 4
+        return None
 
     def step(self, logs: Vector, errors: Vector, slopes: Vector, scale: float, free: Sequence[int]) -> Vector:
         """Return the step to the bounded solution of the linearised problem."""

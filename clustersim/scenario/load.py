@@ -211,6 +211,8 @@ class _Loading:
     def _collect(self, error: ValidationError, values: Mapping[str, Any]) -> None:
         """Note the faults of `error`, and those between the sections that are right by themselves."""
         known = {fault.where for fault in self.faults}
+        if any(where.partition(".")[0] == "model" for where in known):
+            known.add("stage_costs")  # they are missing only because the model, which is there, could not be read
         self.faults += [fault for fault in faults_of(error, Scenario, self.root) if fault.where not in known]
         sections = {name: self._section(name, values) for name in SECTIONS}
         given = costs_findings("model" in values, "stage_costs" in values)
