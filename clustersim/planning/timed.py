@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context
@@ -94,12 +95,19 @@ def runner(num_jobs: int) -> Iterator[Run]:
         return
     others = set(active_children())
     with ProcessPoolExecutor(num_jobs, get_context("spawn"), _leave_interrupts_to_parent) as executor:
+
+        def run(tasks: Iterable[Task]) -> Iterator[list[int] | str]:
+            for future in [executor.submit(times_ps, task) for task in tasks]:
+                yield future.result()
+
         try:
-            yield lambda tasks: executor.map(times_ps, tasks)
-        except BaseException:
-            executor.shutdown(wait=False, cancel_futures=True)
+            yield run
+        except BaseException as error:
             for process in set(active_children()) - others:  # a run can take minutes, which nobody waits for any more
                 process.terminate()
+            if isinstance(error, BrokenProcessPool):
+                what = "a process was ended from outside, perhaps for lack of memory; give fewer --jobs"
+                raise ClustersimError(what) from None
             raise
 
 

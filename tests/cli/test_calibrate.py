@@ -10,23 +10,10 @@ import pytest
 
 from clustersim.cli import main
 from clustersim.scenario.devices import load_device
+from clustersim.scenario.gallery import gallery_path
 
-# Korthikanti et al., MLSys 2023, table 4: times of a layer of 22 billion parameters on A100, tp 8.
-LAYERS = """\
-name,model,topology,tp,sequence_parallel,micro_batch_size,precision,recompute,flash_attention,forward_time_ms,backward_time_ms
-baseline,megatron-22b,dgx-a100,8,false,4,fp16,none,false,7.7,11.9
-sequence-parallel,megatron-22b,dgx-a100,8,true,4,fp16,none,false,7.2,11.8
-full,megatron-22b,dgx-a100,8,false,4,fp16,full,false,7.7,19.5
-selective,megatron-22b,dgx-a100,8,false,4,fp16,selective,false,7.7,13.2
-both,megatron-22b,dgx-a100,8,true,4,fp16,selective,false,7.2,13.1
-"""
-
-
-@pytest.fixture
-def layers(tmp_path: Path) -> str:
-    path = tmp_path / "layers.csv"
-    path.write_text(LAYERS)
-    return str(path)
+LAYERS = str(gallery_path("measurements") / "layers.csv")
+PUBLISHED = str(gallery_path("measurements") / "published.jsonl")
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int | str | None, str, str]:
@@ -37,11 +24,11 @@ def run(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int | str | Non
 
 
 def test_a_published_layer_is_told_better_also_where_the_fit_did_not_look(
-    capsys: pytest.CaptureFixture[str], layers: str, tmp_path: Path
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     output = tmp_path / "mine.yaml"
     chosen = ["--parameters", "gemm, in_training", "--jobs", "1"]
-    code, out, _ = run(capsys, layers, *chosen, "--hold-out", "0.4", "--json", "-o", str(output))
+    code, out, _ = run(capsys, LAYERS, *chosen, "--hold-out", "0.4", "--json", "-o", str(output))
     assert code == 0
     document: dict[str, Any] = json.loads(out)
     assert document["schema"] == "clustersim/calibration/1"
@@ -60,12 +47,10 @@ def test_a_published_layer_is_told_better_also_where_the_fit_did_not_look(
     assert kernels.gemm == document["constants"][0]["value"]
 
 
-def test_tables_say_what_was_fitted_and_where_it_belongs(
-    capsys: pytest.CaptureFixture[str], layers: str, tmp_path: Path
-) -> None:
+def test_tables_say_what_was_fitted_and_where_it_belongs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     output = str(tmp_path / "mine.yaml")
     options = ["--parameters", "gemm,experts,in_training", "--hold-out", "0", "--jobs", "1", "-o", output]
-    code, out, _ = run(capsys, layers, *options)
+    code, out, _ = run(capsys, LAYERS, *options)
     assert code == 0
     text = " ".join(out.split())
     assert "A100-SXM4-80GB fitted to 10 times" in text
@@ -90,18 +75,17 @@ def test_tables_say_what_was_fitted_and_where_it_belongs(
     ids=str,
 )
 def test_mistakes_on_the_command_line_are_told(
-    capsys: pytest.CaptureFixture[str], layers: str, args: list[str], message: str
+    capsys: pytest.CaptureFixture[str], args: list[str], message: str
 ) -> None:
-    code, out, err = run(capsys, layers, *args)
+    code, out, err = run(capsys, LAYERS, *args)
     assert (code, out) == (2, "")
     assert message in err
 
 
 def test_json_lines_need_no_base_and_one_device(capsys: pytest.CaptureFixture[str]) -> None:
-    published = str(Path(__file__).parents[2] / "scenarios" / "measurements" / "published.jsonl")
-    code, _, err = run(capsys, published, "--set", "steps=2")
+    code, _, err = run(capsys, PUBLISHED, "--set", "steps=2")
     assert code == 2
     assert "--base and --set are for a CSV" in err
-    code, _, err = run(capsys, published)
+    code, _, err = run(capsys, PUBLISHED)
     assert code == 2
     assert "several devices: A100-SXM4-80GB (142 rows)" in err

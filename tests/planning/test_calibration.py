@@ -5,17 +5,18 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from clustersim.errors import InputError, ScenarioError
+from clustersim.errors import ClustersimError, InputError, ScenarioError
 from clustersim.planning.calibrate import HoldOut, calibrate
 from clustersim.planning.calibrated_device import calibrated_text, rows_on, starting_device
 from clustersim.planning.calibration import Calibration
 from clustersim.planning.constants import PARAMETERS, Constants, nudged
-from clustersim.planning.timed import Task, runner, times_ps
+from clustersim.planning.timed import Runs, Task, Timed, runner, times_ps
 from clustersim.scenario.devices import load_device
 from clustersim.scenario.load import scenario_from_mapping, vary
 from clustersim.scenario.measured import Layer, Measured, MeasuredFile, Quantity
@@ -161,6 +162,55 @@ def test_processes_give_the_same_as_one() -> None:
     tasks = [Task(row, (Constants(A100), Constants(A100).with_values({"gemm": 0.5}))) for row in steps(2)]
     with runner(2) as run:
         assert list(run(tasks)) == in_process(tasks)
+
+
+def test_an_interrupt_ends_the_processes() -> None:
+    tasks = [Task(row, (Constants(A100),)) for row in steps(6) * 50]
+    before = set(active_children())
+
+    def interrupted() -> None:
+        with runner(2) as run:
+            next(iter(run(tasks)))
+            assert len(set(active_children()) - before) == 2
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert set(active_children()) <= before
+
+
+def test_a_process_that_is_ended_from_outside_is_told() -> None:
+    def ended() -> None:
+        before = set(active_children())
+        with runner(2) as run:
+            results = iter(run([Task(row, (Constants(A100),)) for row in steps(6) * 50]))
+            next(results)
+            for process in set(active_children()) - before:
+                process.kill()
+            list(results)
+
+    with pytest.raises(ClustersimError, match="fewer --jobs"):
+        ended()
+
+
+def test_one_replica_stands_for_those_that_share_a_nic() -> None:
+    changes = {
+        "cluster.topology": "dgx-1v",
+        "cluster.topology.device": A100.name,
+        "parallelism.tp": 8,
+        "parallelism.dp": 2,
+    }
+    (row, *_) = steps(1)
+    shared = replace(row, scenario=vary(BASE, {**changes, "cluster.gpus": 16}))
+    runs = Runs([shared, row], ("gemm",), Constants(A100), in_process)
+    assert runs.runnable() == {}
+    sharing = runs.sharing(runs.start)
+    assert sharing[0] > 0.05
+    assert sharing[1] == 0
+    # At the constants under which it was taken, the quick way gives what the long way gives.
+    times = runs.times_ps((0, 1), [runs.start])[:, 0]
+    errors = Timed(runs, (0, 1), sharing).errors([runs.start.value("gemm")])
+    assert errors == pytest.approx(np.log(times / np.array([shared.time_ps, row.time_ps])))
 
 
 def test_constants_that_a_row_does_not_feel_are_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
