@@ -39,8 +39,8 @@ from clustersim.result import (
     Result,
     TimeSummary,
 )
-from clustersim.scenario.devices import load_device
-from clustersim.scenario.fabrics import HostedFabric
+from clustersim.scenario.devices import Device, load_device
+from clustersim.scenario.fabrics import Fabric, HostedFabric
 from clustersim.scenario.load import load_scenario
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
@@ -91,18 +91,39 @@ def simulate(
     return measure(scenario, cluster, job, trace, started_s)
 
 
-def simulate_representatives(scenario: Scenario) -> Trace:
+def simulate_representatives(
+    scenario: Scenario, device: Device | None = None, in_training: float | None = None, alone: bool = False
+) -> Trace:
     """Return the trace of the first replicas alone, the others taken to do the same and to keep out of their way.
 
     One replica stands for all where every GPU has a NIC of its own; where several share one, as many as a node has
     GPUs. So it takes about the time of one pipeline, however many GPUs there are, and gives what :func:`simulate` gives
     on a fabric that blocks nothing, ranks placed in their usual order.
+
+    Parameters
+    ----------
+    scenario
+        What is run.
+    device
+        What the times of a model follow from; None: the topology's.
+    in_training
+        Share of the bandwidth that is left to collectives; None: the topology's.
+    alone
+        Whether one replica stands for all even where several share a NIC, which it then has to itself.
     """
     fabric = scenario.cluster.topology
-    shares_nics = isinstance(fabric, HostedFabric) and fabric.nics_per_node < fabric.gpus_per_node
-    num_simulated = fabric.gpus_per_node if isinstance(fabric, HostedFabric) and shares_nics else 1
+    if in_training is not None:
+        fabric = fabric.with_in_training(in_training)
+    num_simulated = fabric.gpus_per_node if isinstance(fabric, HostedFabric) and shares_nics(fabric) else 1
+    if alone:
+        num_simulated = 1
     cluster = build_cluster(fabric)
-    return run(build_job(scenario, cluster, num_simulated=num_simulated), cluster)
+    return run(build_job(scenario, cluster, num_simulated=num_simulated, device=device), cluster)
+
+
+def shares_nics(fabric: Fabric) -> bool:
+    """Return whether several GPUs share a NIC."""
+    return isinstance(fabric, HostedFabric) and fabric.nics_per_node < fabric.gpus_per_node
 
 
 def costed_schedules(scenario: Scenario) -> list[CostedSchedule]:

@@ -8,6 +8,7 @@ from fractions import Fraction
 from clustersim.errors import Fault, ScenarioError, TopologyError
 from clustersim.ops import CostedSchedule, Job, Pipeline, Plugin, StageCosts
 from clustersim.scenario.batch import ReplicaBatch, deal_samples
+from clustersim.scenario.devices import Device
 from clustersim.scenario.faults import with_positions
 from clustersim.scenario.spec import Scenario
 from clustersim.schedules.activation_limit import footprints
@@ -32,8 +33,9 @@ def build_job(
     cluster: Cluster,
     plugins: Mapping[str, Plugin] | None = None,
     num_simulated: int | None = None,
+    device: Device | None = None,
 ) -> Job:
-    """Return the job of `scenario` on `cluster`.
+    """Return the job of `scenario` on `cluster`; the times of a model follow from `device`, or the topology's.
 
     Every GPU is simulated, also those of a tensor- or context-parallel group, which do the same at the same time;
     unless `num_simulated` says that the first so many replicas stand for all. Then those left out are taken to do the
@@ -56,10 +58,10 @@ def build_job(
         for tp in range(parallelism.tp)
     ]
     gpus = tuple(tuple(gpu_by_rank[rank] for rank in ranks) for _, ranks in replicas)
-    costs = _costs_to_look_at(scenario, cluster, gpus[0])
-    pipeline_by_share = {share: _pipeline(scenario, share, plugins, costs) for share in dict.fromkeys(shares)}
+    costs = _costs_to_look_at(scenario, cluster, gpus[0], device)
+    pipeline_by_share = {share: _pipeline(scenario, share, plugins, costs, device) for share in dict.fromkeys(shares)}
     schedules = {share: pipeline.schedule for share, pipeline in pipeline_by_share.items()}
-    static_by_share = {share: static_bytes(s, costs_of(scenario, s)) for share, s in schedules.items()}
+    static_by_share = {share: static_bytes(s, costs_of(scenario, s, device)) for share, s in schedules.items()}
     on_gpus: dict[tuple[ReplicaBatch, tuple[Fraction, ...]], Pipeline] = {}
     pipelines: list[Pipeline] = []
     for (share, _), own_gpus in zip(replicas, gpus, strict=True):
@@ -98,20 +100,26 @@ def gpus_of_ranks(scenario: Scenario, num_ranks: int, cluster: Cluster) -> tuple
         raise type(error)(with_positions(error.faults, scenario.loaded_from.root)) from None
 
 
-def _costs_to_look_at(scenario: Scenario, cluster: Cluster, gpus: Sequence[int]) -> tuple[StageCosts, ...]:
+def _costs_to_look_at(
+    scenario: Scenario, cluster: Cluster, gpus: Sequence[int], device: Device | None
+) -> tuple[StageCosts, ...]:
     """Return the stage costs that a schedule sees, with hop times where each rank of the replica has one stage."""
-    costs = stage_costs(scenario)
+    costs = stage_costs(scenario, device)
     if not scenario.schedule.rules.takes_limit or scenario.schedule.policy is not None:
         return costs
     return with_hops(costs, range(len(costs)), [range(len(costs))], gpus, cluster)
 
 
 def _pipeline(
-    scenario: Scenario, share: ReplicaBatch, plugins: Mapping[str, Plugin] | None, costs: Sequence[StageCosts]
+    scenario: Scenario,
+    share: ReplicaBatch,
+    plugins: Mapping[str, Plugin] | None,
+    costs: Sequence[StageCosts],
+    device: Device | None,
 ) -> Pipeline:
     options = _step_options(scenario)
     schedule = schedule_of(scenario, share.num_microbatches, plugins, costs)
-    return lower(schedule, costs_of(scenario, schedule), share.last_fraction, options)
+    return lower(schedule, costs_of(scenario, schedule, device), share.last_fraction, options)
 
 
 def _require_countable(pipeline: Pipeline) -> None:

@@ -20,7 +20,7 @@ from functools import lru_cache
 from clustersim.errors import Fault, ScenarioError
 from clustersim.ops import Exchange, Kind, StageCosts
 from clustersim.scenario.batch import deal_samples
-from clustersim.scenario.devices import load_device
+from clustersim.scenario.devices import Device, load_device
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.scenario.spec import Overlap, Scenario
@@ -44,7 +44,7 @@ from clustersim.workload.model.state import optimizer_step_bytes, state_bytes
 from clustersim.workload.model.timing import DeviceTiming
 
 
-def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) -> tuple[StageCosts, ...]:
+def model_costs(scenario: Scenario, num_stages: int, device: Device | None = None) -> tuple[StageCosts, ...]:
     """Return ``costs[stage]`` of the scenario's model on `num_stages` stages.
 
     Parameters
@@ -54,7 +54,7 @@ def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) 
     num_stages
         Stages of one chain, in the order in which a micro-batch passes them.
     device
-        Name in the catalogue; None: the topology's.
+        What times follow from; None: the topology's.
 
     Raises
     ------
@@ -66,17 +66,21 @@ def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) 
 
 
 def model_stages(
-    scenario: Scenario, num_stages: int, device: str | None = None
+    scenario: Scenario, num_stages: int, device: Device | None = None
 ) -> tuple[ModelStages, tuple[ModelPart, ...]]:
     """Return what all stages of the scenario's model have in common, and the part of each; see :func:`model_costs`."""
-    name = device or scenario.cluster.topology.device
-    if name is None:
-        what = "it names no device, from whose speed the times of a model follow"
-        raise ScenarioError(Fault("cluster.topology", what))
     assert scenario.model is not None
-    parts = model_parts(scenario, num_stages)
-    timing, overlap = _timing(name, scenario.training.attention_kernel), scenario.runtime.overlap
-    return ModelStages(scenario.model, microbatch_of(scenario), scenario.parallelism, overlap, timing), parts
+    timing = timing_of(scenario, device)
+    return _stages(scenario, scenario.model, timing), model_parts(scenario, num_stages)
+
+
+def part_costs(scenario: Scenario, model: ModelSpec, part: ModelPart, timing: DeviceTiming) -> StageCosts:
+    """Return what one micro-batch of the scenario costs on a stage that holds a part of a model."""
+    return _stages(scenario, model, timing).costs(part)
+
+
+def _stages(scenario: Scenario, model: ModelSpec, timing: DeviceTiming) -> ModelStages:
+    return ModelStages(model, microbatch_of(scenario), scenario.parallelism, scenario.runtime.overlap, timing)
 
 
 def model_parts(scenario: Scenario, num_stages: int) -> tuple[ModelPart, ...]:
@@ -101,6 +105,24 @@ def microbatch_of(scenario: Scenario) -> MicroBatch:
     )
 
 
+def timing_of(scenario: Scenario, device: Device | None = None) -> DeviceTiming:
+    """Return the timing of `device`, or of the one that the scenario's topology names.
+
+    Raises
+    ------
+    ScenarioError
+        It names none, or one of which nobody knows how fast it is, or how fast it computes attention.
+    """
+    attention_kernel = scenario.training.attention_kernel
+    if device is not None:
+        return _timing_on(device, attention_kernel)
+    name = scenario.cluster.topology.device
+    if name is None:
+        what = "it names no device, from whose speed the times of a model follow"
+        raise ScenarioError(Fault("cluster.topology", what))
+    return _timing(name, attention_kernel)
+
+
 @dataclass(frozen=True, slots=True)
 class StepWork:
     """What a training step asks of all GPUs together, and what one of them could do."""
@@ -112,25 +134,27 @@ class StepWork:
 
 def step_work(scenario: Scenario, convention: Convention = "full") -> StepWork:
     """Return what a training step of the scenario's model asks for, under a convention for attention."""
-    model, training, name = scenario.model, scenario.training, scenario.cluster.topology.device
+    model, training = scenario.model, scenario.training
     assert model is not None
-    assert name is not None
     samples = sum(share.num_samples for share in deal_samples(scenario.batch, scenario.parallelism.dp))
     again = hardware_flop(
         model, samples, training.recompute or "none", flash_attention=training.flash_attention, convention=convention
     )
-    peak = _timing(name, training.attention_kernel).peak(training.precision)
+    peak = timing_of(scenario).peak(training.precision)
     return StepWork(model_flop(model, samples, convention), again, peak)
 
 
 @lru_cache(maxsize=64)
 def _timing(name: str, attention_kernel: str | None) -> DeviceTiming:
-    device = load_device(name)
+    return _timing_on(load_device(name), attention_kernel)
+
+
+def _timing_on(device: Device, attention_kernel: str | None) -> DeviceTiming:
     try:
         return DeviceTiming.of(device, attention_kernel)
     except KeyError:
         known = list(device.kernels.attention_kernels) if device.kernels else []
-        what = f"the catalogue does not say what '{attention_kernel}' reaches on {name}"
+        what = f"the catalogue does not say what '{attention_kernel}' reaches on {device.name}"
         hint = f"allowed: {', '.join(known)}; or leave it out" if known else "leave it out"
         raise ScenarioError(Fault("training.attention_kernel", what, hint=hint)) from None
     except ValueError as error:
