@@ -20,6 +20,7 @@ from clustersim.workload.group_rows import GroupOptions
 from clustersim.workload.groups import job_groups
 from clustersim.workload.hops import with_hops
 from clustersim.workload.lowering import StepOptions, lower
+from clustersim.workload.overhead import fragmentation_of, framework_bytes, logits_shares
 from clustersim.workload.slow import slowed
 from clustersim.workload.stages import costs_of, policy_of, schedule_of, stage_costs, static_bytes
 
@@ -59,7 +60,9 @@ def build_job(
     costs = _costs_to_look_at(scenario, cluster, gpus[0])
     pipeline_by_share = {share: _pipeline(scenario, share, plugins, costs) for share in dict.fromkeys(shares)}
     schedules = {share: pipeline.schedule for share, pipeline in pipeline_by_share.items()}
-    static_by_share = {share: static_bytes(s, costs_of(scenario, s)) for share, s in schedules.items()}
+    costs_by_share = {share: costs_of(scenario, schedule) for share, schedule in schedules.items()}
+    beside = framework_bytes(scenario), scenario.runtime.memory.buffers
+    static_by_share = {share: static_bytes(s, costs_by_share[share], *beside) for share, s in schedules.items()}
     on_gpus: dict[tuple[ReplicaBatch, tuple[Fraction, ...]], Pipeline] = {}
     pipelines: list[Pipeline] = []
     for (share, _), own_gpus in zip(replicas, gpus, strict=True):
@@ -79,6 +82,8 @@ def build_job(
         static_bytes=tuple(static_by_share[share] for share, _ in replicas[shown]),
         policy=policy_of(scenario),
         groups=groups,
+        fragmentation=fragmentation_of(scenario),
+        logits_shares=logits_shares(costs_by_share[shares[0]]),
     )
 
 

@@ -72,11 +72,11 @@ class OpCosts:
         return self._known[key]
 
     def recomputes_exchanges(self, stage: int) -> bool:
-        """Return whether a recomputation on a stage exchanges what a forward does."""
+        """Return whether a recomputation on a stage exchanges what a forward does, and not its own exchanges alone."""
         return self._costs[stage].recomputes_exchanges
 
     def exchanges(self, kind: Kind, stage: int, microbatch: int) -> list[Exchange]:
-        """Return what the ops of a kind (F, I or W) exchange within groups for this micro-batch."""
+        """Return what the ops of a kind (F, I, W or RECOMPUTE) exchange within groups for this micro-batch."""
         fraction = self._fraction(stage, microbatch)
         return [
             exchange if fraction is FULL else replace(exchange, size_bytes=scaled(exchange.size_bytes, fraction))

@@ -18,8 +18,9 @@ from clustersim.workload.model.activations import (
     weight_grad_bytes,
 )
 from clustersim.workload.model.layers import layer_kinds
-from clustersim.workload.model.microbatch import MicroBatch, Recompute
+from clustersim.workload.model.microbatch import MicroBatch
 from clustersim.workload.model.parameters import Parameters, part_parameters
+from clustersim.workload.model.recompute import Recompute
 from clustersim.workload.model.shard import Shard, shard_of
 from clustersim.workload.model.state import optimizer_step_bytes, state_bytes
 

@@ -1,0 +1,32 @@
+"""What a scenario says of memory that is no tensor of the model: buffers, the framework's own, fragmentation."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from clustersim.scenario.frameworks import Fragmentation
+from clustersim.scenario.units import SizeBytes
+
+
+class MemoryOptions(BaseModel):
+    """What a GPU holds beside weights, gradients, optimizer state and activations.
+
+    With explicit stage costs what is absent is nothing; with a model it is derived, or stands in the framework's file.
+
+    Examples
+    --------
+    >>> MemoryOptions(context="1 GiB").context
+    1073741824
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    framework: str = Field("pytorch", max_length=100, description="Framework of the gallery, for the values below.")
+    buffers: SizeBytes | None = Field(
+        None, description="Buffers for communication that a GPU allocates; absent: derived from the model."
+    )
+    context: SizeBytes | None = Field(None, description="What a process holds before it allocates anything.")
+    communicator: SizeBytes | None = Field(None, description="What each group that a GPU is in takes.")
+    fragmentation: Fragmentation | None = Field(
+        None, description="Reserved by the allocator and not in use, as a share of what is allocated."
+    )
