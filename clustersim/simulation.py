@@ -85,18 +85,25 @@ def simulate(
     return measure(scenario, cluster, job, trace, started_s)
 
 
-def simulate_representatives(scenario: Scenario) -> Trace:
+def simulate_representatives(
+    scenario: Scenario, limits: Limits | None = None, plugins: Mapping[str, Plugin] | None = None
+) -> Trace:
     """Return the trace of the first replicas alone, the others taken to do the same and to keep out of their way.
 
     One replica stands for all where every GPU has a NIC of its own; where several share one, as many as a node has
     GPUs. So it takes about the time of one pipeline, however many GPUs there are, and gives what :func:`simulate` gives
     on a fabric that blocks nothing, ranks placed in their usual order.
     """
+    cluster = build_cluster(scenario.cluster.topology)
+    return run(representative_job(scenario, cluster, plugins), cluster, limits)
+
+
+def representative_job(scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin] | None = None) -> Job:
+    """Return the job of the first replicas alone, as many as :func:`simulate_representatives` runs."""
     fabric = scenario.cluster.topology
     shares_nics = isinstance(fabric, HostedFabric) and fabric.nics_per_node < fabric.gpus_per_node
     num_simulated = fabric.gpus_per_node if isinstance(fabric, HostedFabric) and shares_nics else 1
-    cluster = build_cluster(fabric)
-    return run(build_job(scenario, cluster, num_simulated=num_simulated), cluster)
+    return build_job(scenario, cluster, plugins, num_simulated)
 
 
 def costed_schedules(scenario: Scenario) -> list[CostedSchedule]:
