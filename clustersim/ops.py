@@ -161,6 +161,9 @@ class StageCosts:
     logits_bytes: int = 0  # the part of the activation that logits are, which are freed with the end of I
     weight_grad_activation_bytes: int = 0
     checkpoint_bytes: int = 0
+    backward_bytes: int = (
+        0  # of the activation, not there between F and the backward; with recomputation: see kept_bytes
+    )
     message_bytes: int = 0
     weights_bytes: int = 0
     gradients_bytes: int = 0
@@ -192,7 +195,7 @@ class StageCosts:
     @property
     def kept_bytes(self) -> int:
         """What stays from the end of F to the backward: with recomputation the checkpoint alone. [bytes]"""
-        return self.checkpoint_bytes if self.recompute_ps else self.activation_bytes
+        return self.checkpoint_bytes if self.recompute_ps else self.activation_bytes - self.backward_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Training frameworks: what they take of a GPU's memory beside tensors, ``topologies/frameworks/*.yaml``."""
+"""Training frameworks: what they take of a GPU's memory, and when, ``topologies/frameworks/*.yaml``."""
 
 from __future__ import annotations
 
@@ -26,6 +26,8 @@ class Framework(BaseModel):
     context: SizeBytes = Field(description="Held by a process before it allocates anything.")
     communicator: SizeBytes = Field(description="Buffers of the collectives' library for one group of GPUs.")
     fragmentation: Fragmentation = Field(description="Reserved and not in use, as a share of what is allocated.")
+    logit: SizeBytes = Field(description="What a logit takes at the peak of the loss.")
+    selective: str = Field(description="What selective recomputation runs again unless a scenario says so.")
     source: str = Field(description="Where the figures come from.")
     notes: str = Field("", description="What else is to be known.")
 
@@ -41,7 +43,7 @@ def load_framework(name: str) -> Framework:
 
     Examples
     --------
-    >>> load_framework("pytorch").communicator
+    >>> load_framework("megatron").communicator
     201326592
     """
     path = gallery_file("frameworks", name)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from clustersim.scenario.frameworks import Fragmentation
@@ -21,12 +23,19 @@ class MemoryOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    framework: str = Field("pytorch", max_length=100, description="Framework of the gallery, for the values below.")
+    framework: str | None = Field(
+        None,
+        max_length=100,
+        description="Framework of the gallery, for what is absent below; absent: megatron, and fsdp with zero_stage 3.",
+    )
     buffers: SizeBytes | None = Field(
         None, description="Buffers for communication that a GPU allocates; absent: derived from the model."
     )
     context: SizeBytes | None = Field(None, description="What a process holds before it allocates anything.")
     communicator: SizeBytes | None = Field(None, description="What each group that a GPU is in takes.")
+    logit: Annotated[SizeBytes, Field(ge=4)] | None = Field(
+        None, description="What a logit takes at the peak of the loss, 4 B of which stay from the forward on."
+    )
     fragmentation: Fragmentation | None = Field(
         None, description="Reserved by the allocator and not in use, as a share of what is allocated."
     )

@@ -10,8 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from clustersim.scenario.findings import Finding, raise_if_any
 from clustersim.scenario.model import MAX_LAYERS, ModelSpec
 
-RecomputeModule = Literal["core_attn", "mlp", "moe", "moe_act", "shared_experts", "layernorm", "mla_up_proj"]
-"""Parts of a layer that selective recomputation can run again, as Megatron Core names them."""
+RecomputeModule = Literal[
+    "core_attn", "mlp", "moe", "moe_act", "shared_experts", "layernorm", "mla_up_proj", "every_other_matmul"
+]
+"""What selective recomputation can run again of a layer: modules of Megatron Core, and torchtitan's own policy."""
 
 _NumLayers = Annotated[int, Field(ge=1, le=MAX_LAYERS)]
 _OF_EXPERTS = ("moe", "moe_act", "shared_experts")
@@ -42,7 +44,9 @@ class Training(BaseModel):
         None, description="One layer in so many of a stage is recomputed, the last of them, as torchtitan counts."
     )
     recompute_modules: Annotated[tuple[RecomputeModule, ...], Field(min_length=1, strict=False)] | None = Field(
-        None, description="What selective recomputation runs again; absent: core_attn."
+        None,
+        description="What selective recomputation runs again; absent: what the framework does, which is core_attn, "
+        "and with zero_stage 3 every_other_matmul.",
     )
     flash_attention: bool = Field(True, description="Whether attention is computed without its score matrix.")
     optimizer: Literal["adam"] = Field("adam", description="Optimizer.")

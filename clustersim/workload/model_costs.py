@@ -45,6 +45,7 @@ from clustersim.workload.model.stage import (
 )
 from clustersim.workload.model.state import optimizer_step_bytes, state_bytes
 from clustersim.workload.model.timing import DeviceTiming
+from clustersim.workload.overhead import framework_of
 
 
 def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) -> tuple[StageCosts, ...]:
@@ -76,14 +77,15 @@ def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) 
 
 
 def _microbatch(scenario: Scenario) -> MicroBatch:
-    training = scenario.training
+    training, framework, logit = scenario.training, framework_of(scenario), scenario.runtime.memory.logit
     return MicroBatch(
         scenario.batch.micro_batch_size,
         training.precision,
         training.flash_attention,
         training.recompute or "none",
-        training.recompute_modules or ("core_attn",),
+        training.recompute_modules or (framework.selective,),
         RecomputedLayers(training.recompute_num_layers, training.recompute_method or "block", training.recompute_every),
+        framework.logit if logit is None else logit,
     )
 
 
@@ -171,6 +173,7 @@ class _Stages:
             logits_bytes=activations.logits_bytes,
             weight_grad_activation_bytes=activations.weight_grad_bytes,
             checkpoint_bytes=activations.checkpoint_bytes if recompute_ps else 0,
+            backward_bytes=0 if recompute_ps else activations.whole_bytes - activations.checkpoint_bytes,
             message_bytes=message_bytes(model, microbatch, shard),
             weights_bytes=held.weights_bytes,
             gradients_bytes=held.gradients_bytes,

@@ -29,7 +29,8 @@ class OpCosts:
     In a stream of several steps that one counts from the start of its step, of `microbatches_per_step`.
 
     Memory rules (bytes of one micro-batch on one stage): F takes the activation at its start; a fused B frees it at its
-    end; I frees at its end what W does not need, and W the rest. With recomputation only the checkpoint stays from the
+    end; I frees at its end what W does not need, and W the rest. What the loss makes is taken for F and again for the
+    backward. With recomputation only the checkpoint stays from the
     end of F until the recomputation starts, which takes the whole activation again.
     """
 
@@ -121,4 +122,6 @@ class OpCosts:
             kept = scaled(cost.kept_bytes, fraction)
             return activation, kept - activation
         freed = {Kind.B: activation, Kind.I: activation - for_weight_grad, Kind.W: for_weight_grad}[kind]
-        return 0, -freed
+        # a recomputation has taken it already
+        is_taken = kind is Kind.W or cost.recompute_ps > 0
+        return 0 if is_taken else activation - scaled(cost.kept_bytes, fraction), -freed

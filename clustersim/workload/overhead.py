@@ -9,15 +9,21 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from clustersim.ops import StageCosts
-from clustersim.scenario.frameworks import load_framework
+from clustersim.scenario.frameworks import Framework, load_framework
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.scenario.spec import Scenario
+
+
+def framework_of(scenario: Scenario) -> Framework:
+    """Return the framework that a scenario names, or the one that shards as it says."""
+    name = scenario.runtime.memory.framework
+    return load_framework(name or ("fsdp" if scenario.parallelism.zero_stage == 3 else "megatron"))
 
 
 def framework_bytes(scenario: Scenario) -> int:
     """Return what the framework takes of each GPU beside its allocator: its process, and a communicator a group."""
     given = scenario.runtime.memory
-    framework = load_framework(given.framework) if scenario.model else None
+    framework = framework_of(scenario) if scenario.model else None
     context, communicator = given.context, given.communicator
     if context is None:
         context = framework.context if framework else 0
@@ -48,7 +54,7 @@ def fragmentation_of(scenario: Scenario) -> Fraction:
     given = scenario.runtime.memory
     share = given.fragmentation
     if share is None:
-        share = load_framework(given.framework).fragmentation if scenario.model else 0.0
+        share = framework_of(scenario).fragmentation if scenario.model else 0.0
     return Fraction(str(share))
 
 

@@ -68,14 +68,14 @@ def test_categories_add_up_to_peaks() -> None:
 
 
 def test_what_a_scenario_does_not_say_stands_in_the_frameworks_file() -> None:
-    framework = load_framework("pytorch")
+    framework = load_framework("megatron")
     rank = simulated().memory.ranks[0]
     assert rank.framework_bytes == framework.context + framework.communicator
     assert framework.source
     named = simulated(runtime={"memory": {"buffers": "3 MiB", "communicator": "0 B", "context": "0 B"}}).memory.ranks
     assert [(rank.buffers_bytes, rank.framework_bytes) for rank in named] == [(3 * 2**20, 0)] * 2
-    with pytest.raises(cs.ClustersimError, match="no framework is called 'pytorhc'"):
-        simulated(runtime={"memory": {"framework": "pytorhc"}})
+    with pytest.raises(cs.ClustersimError, match="no framework is called 'megatrno'"):
+        simulated(runtime={"memory": {"framework": "megatrno"}})
 
 
 COSTS = {"forward": "1 ms", "backward": "2 ms", "activation": "1 GiB", "weights": "2 GiB"}

@@ -19,7 +19,7 @@ from typing import Literal
 from clustersim.scenario.model import ModelSpec
 from clustersim.workload.model.layers import LayerKind, layer_kinds, mtp_kinds
 from clustersim.workload.model.linears import layer_linears, mtp_linear, output_linear, rows_of
-from clustersim.workload.model.recompute import Recompute, runs_again
+from clustersim.workload.model.recompute import Recompute, again_share
 from clustersim.workload.model.shard import WHOLE
 
 Convention = Literal["full", "causal"]
@@ -82,9 +82,10 @@ def hardware_flop(
     for kind, count in everywhere.items():
         for name, flop in layer_forward_flop(model, kind, convention).items():
             is_core = name in ("scores", "values")
-            is_selected = runs_again(modules, name, is_core) and not (is_core and flash_attention)
-            if recompute == "full" or (recompute == "selective" and is_selected):
-                again[name] += recomputed[kind] * flop
+            share = Fraction(recompute == "full")
+            if recompute == "selective" and not (is_core and flash_attention):
+                share = again_share(modules, name, is_core, model.gated_mlp)
+            again[name] += recomputed[kind] * int(flop * share)
             if flash_attention and name == "scores":
                 again[name] += count * flop
     return model_flop(model, num_samples, convention) + num_samples * again.total()

@@ -18,6 +18,7 @@ class MicroBatch:
     recompute: Recompute = "none"
     recomputed_modules: tuple[str, ...] = ("core_attn",)  # of selective recomputation
     recomputed_layers: RecomputedLayers = RecomputedLayers()  # noqa: RUF009 - frozen; of full recomputation
+    logit_bytes: int = 4  # at the peak of the loss; 4 stay from the forward on
 
     @property
     def sizes(self) -> Precision:

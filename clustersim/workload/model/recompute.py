@@ -9,10 +9,11 @@ Megatron Core, ``TransformerConfig``: ``recompute_granularity``, ``recompute_met
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Literal
 
-from clustersim.workload.model.work import Operator
+from clustersim.workload.model.work import Operator, Work
 
 Recompute = Literal["none", "selective", "full"]
 
@@ -54,10 +55,12 @@ class RecomputedLayers:
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A part of a layer that selective recomputation runs again."""
+    """A part of a layer that selective recomputation runs again; each named by the starts of names."""
 
-    tensors: tuple[str, ...]  # that are not kept, by the start of their name
-    operators: tuple[str, ...]  # that run again, by the start of their name
+    tensors: tuple[str, ...]  # that are not kept
+    operators: tuple[str, ...]  # that run again
+    halved: tuple[str, ...] = ()  # of which, in a gated MLP, only the gate is kept, and the other half runs again
+    if_gated: tuple[str, ...] = ()  # operators and tensors that neither go nor run again in a gated MLP
 
 
 MODULES: dict[str, Module] = {
@@ -72,35 +75,77 @@ MODULES: dict[str, Module] = {
     "shared_experts": Module(("shared_fc",), ("shared_fc",)),
     "layernorm": Module(("attention input", "mlp input"), ("norm0", "norm1")),
     "mla_up_proj": Module(("queries", "keys", "values"), ("q_up", "kv_up", "rotary positions")),
-}
-"""By Megatron Core's names. What enters a module is kept; ``layernorm`` keeps what enters the norms.
+    # q, v, gate and the second matrix of a gated MLP keep what they give (as large as what enters the MLP)
+    "every_other_matmul": Module(
+        ("norm1 input", "attention input", "keys", "fc2 input", "expert_fc2 input", "shared_fc2 input", "mlp input"),
+        (
+            "norm0", "norm1", "rotary positions", "projection", "fc2", "expert_fc2", "shared_fc2",
+            "fc activation", "expert_fc activation", "shared_fc activation",
+        ),
+        (
+            "fc activation input", "expert_fc activation input", "shared_fc activation input",
+            "fc1", "expert_fc1", "shared_fc1",
+        ),
+        ("mlp input", "fc2", "expert_fc2", "shared_fc2"),
+    ),
+}  # fmt: skip
+"""By Megatron Core's names, and torchtitan's policy for single operations. What enters a module is kept; ``layernorm``
+keeps what enters the norms.
 
-With ``layernorm`` a module that is recomputed and whose input is a norm's output starts from the norm.
+With ``layernorm`` a module that is recomputed and whose input is a norm's output starts from the norm. The product that
+gives keys, which ``every_other_matmul`` runs again, is left out.
 """
 
 
-def drops(modules: Collection[str], name: str, is_core: bool) -> bool:
-    """Return whether selective recomputation of `modules` does without a tensor.
+def kept_share(modules: Collection[str], name: str, is_core: bool, is_gated: bool) -> Fraction:
+    """Return which part of a tensor stays where `modules` are recomputed.
 
     Examples
     --------
-    >>> drops(["mlp"], "fc2 input", False), drops(["core_attn"], "softmax", True), drops(["mlp"], "mlp input", False)
-    (True, True, False)
+    >>> [kept_share(["mlp"], name, False, False) for name in ("fc2 input", "mlp input")]
+    [Fraction(0, 1), Fraction(1, 1)]
+    >>> kept_share(["every_other_matmul"], "fc activation input", False, True)
+    Fraction(1, 2)
     """
     if is_core:
-        return "core_attn" in modules
-    return any(name.startswith(start) for module in modules for start in MODULES[module].tensors)
+        return Fraction("core_attn" not in modules)
+    return min((_kept_share(MODULES[module], name, is_gated) for module in modules), default=Fraction(1))
 
 
-def runs_again(modules: Collection[str], name: str, is_core: bool) -> bool:
-    """Return whether selective recomputation of `modules` runs an operator's forward again."""
+def _kept_share(module: Module, name: str, is_gated: bool) -> Fraction:
+    if is_gated and name in module.halved:
+        return Fraction(1, 2)
+    is_spared = is_gated and name in module.if_gated
+    return Fraction(is_spared or not name.startswith(module.tensors))
+
+
+def again_share(modules: Collection[str], name: str, is_core: bool, is_gated: bool) -> Fraction:
+    """Return which part of an operator's forward runs again where `modules` are recomputed.
+
+    Examples
+    --------
+    >>> [again_share(["mlp"], name, False, False) for name in ("fc2", "projection")]
+    [Fraction(1, 1), Fraction(0, 1)]
+    >>> again_share(["every_other_matmul"], "fc1", False, True)
+    Fraction(1, 2)
+    """
     if is_core:
-        return "core_attn" in modules
-    return any(name.startswith(start) for module in modules for start in MODULES[module].operators)
+        return Fraction("core_attn" in modules)
+    return max((_again_share(MODULES[module], name, is_gated) for module in modules), default=Fraction(0))
+
+
+def _again_share(module: Module, name: str, is_gated: bool) -> Fraction:
+    if is_gated and name in module.halved:
+        return Fraction(1, 2)
+    is_spared = is_gated and name in module.if_gated
+    return Fraction(name.startswith(module.operators) and not is_spared)
 
 
 def recomputed(
-    operators: Sequence[Operator], recompute: Recompute, modules: Collection[str] = ("core_attn",)
+    operators: Sequence[Operator],
+    recompute: Recompute,
+    modules: Collection[str] = ("core_attn",),
+    is_gated: bool = False,
 ) -> tuple[Operator, ...]:
     """Return which of a layer's operators run their forward once more before the backward.
 
@@ -110,4 +155,12 @@ def recomputed(
         return tuple(operators)
     if recompute == "none":
         return ()
-    return tuple(operator for operator in operators if runs_again(modules, operator.name, operator.is_core))
+    shares = ((operator, again_share(modules, operator.name, operator.is_core, is_gated)) for operator in operators)
+    return tuple(operator if share == 1 else _half(operator) for operator, share in shares if share)
+
+
+def _half(operator: Operator) -> Operator:
+    """Return an operator of half the outputs, whose forward alone means anything."""
+    flop, moved_bytes = operator.forward
+    gemm = operator.gemm and operator.gemm._replace(outputs=operator.gemm.outputs // 2)
+    return replace(operator, forward=Work(flop // 2, moved_bytes // 2), gemm=gemm)

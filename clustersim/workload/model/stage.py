@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from clustersim.scenario.model import ModelSpec
 from clustersim.workload.model.activations import (
+    LOGIT_BYTES,
     embedding_activation_bytes,
     layer_activation_bytes,
     logits_bytes,
@@ -78,7 +79,7 @@ def stage_recomputed(model: ModelSpec, part: ModelPart, microbatch: MicroBatch, 
     operators = Repeated()
     for kind, count in Counter(recomputed_kinds(part, microbatch)).items():
         layer = layer_operators(model, kind, microbatch, shard)
-        _add(operators, recomputed(layer, microbatch.recompute, microbatch.recomputed_modules), count)
+        _add(operators, recomputed(layer, microbatch.recompute, microbatch.recomputed_modules, model.gated_mlp), count)
     return operators
 
 
@@ -115,7 +116,7 @@ def stage_activations(model: ModelSpec, part: ModelPart, microbatch: MicroBatch,
     Notes
     -----
     With full recomputation a stage keeps the input of each layer or chunk that is recomputed, and makes the activations
-    of one at a time.
+    of one at a time. The loss comes before any of that.
     """
     layers = part.kinds + part.mtp_kinds
     kept, unfolded = _kept_and_unfolded(model, layers, microbatch, shard)
@@ -123,7 +124,9 @@ def stage_activations(model: ModelSpec, part: ModelPart, microbatch: MicroBatch,
     ends += len(part.mtp_kinds) * mtp_activation_bytes(model, microbatch, shard)
     num_outputs = part.has_output + len(part.mtp_kinds)
     ends += num_outputs * output_activation_bytes(model, microbatch, shard)
-    whole = kept + ends + unfolded
+    extra = microbatch.logit_bytes - LOGIT_BYTES
+    in_loss = num_outputs * extra * logits_bytes(model, microbatch, shard) // LOGIT_BYTES
+    whole = kept + ends + max(unfolded, in_loss)
     for_weights = sum(
         count * weight_grad_bytes(model, kind, microbatch, shard) for kind, count in Counter(layers).items()
     )
