@@ -42,6 +42,7 @@ from clustersim.topology.table import build_cluster
 from clustersim.trace import Trace
 from clustersim.workload.job import build_job, costed_replicas, num_samples
 from clustersim.workload.model_costs import step_work
+from clustersim.workload.peaks import program_peaks
 
 BUSIEST_LINKS = 10
 
@@ -94,16 +95,21 @@ def simulate_representatives(
     GPUs. So it takes about the time of one pipeline, however many GPUs there are, and gives what :func:`simulate` gives
     on a fabric that blocks nothing, ranks placed in their usual order.
     """
-    cluster = build_cluster(scenario.cluster.topology)
-    return run(representative_job(scenario, cluster, plugins), cluster, limits)
-
-
-def representative_job(scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin] | None = None) -> Job:
-    """Return the job of the first replicas alone, as many as :func:`simulate_representatives` runs."""
     fabric = scenario.cluster.topology
     shares_nics = isinstance(fabric, HostedFabric) and fabric.nics_per_node < fabric.gpus_per_node
     num_simulated = fabric.gpus_per_node if isinstance(fabric, HostedFabric) and shares_nics else 1
-    return build_job(scenario, cluster, plugins, num_simulated)
+    cluster = build_cluster(fabric)
+    return run(build_job(scenario, cluster, plugins, num_simulated), cluster, limits)
+
+
+def peak_bytes_by_rank(scenario: Scenario, plugins: Mapping[str, Plugin] | None = None) -> tuple[int, ...]:
+    """Return the peak of memory of each pp_rank as a run would give it, which is not run unless a policy orders it."""
+    if scenario.schedule.policy is None:
+        return program_peaks(scenario, build_cluster(scenario.cluster.topology), plugins)
+    trace = simulate_representatives(scenario, plugins=plugins)
+    peaks = np.zeros(scenario.parallelism.pp, dtype=np.int64)
+    np.maximum.at(peaks, trace.ranks.pp_rank, measure_memory(trace).peak_bytes)
+    return tuple(peaks.tolist())
 
 
 def costed_schedules(scenario: Scenario) -> list[CostedSchedule]:

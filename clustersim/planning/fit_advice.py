@@ -9,7 +9,6 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from clustersim.analysis.memory import measure_memory
 from clustersim.errors import ClustersimError, InvariantError
 from clustersim.limits import Limits
 from clustersim.ops import Plugin
@@ -18,16 +17,13 @@ from clustersim.result import FitAdvice, Result
 from clustersim.scenario.load import vary
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
-from clustersim.simulation import representative_job, simulate_representatives
-from clustersim.topology.cluster import Cluster
-from clustersim.topology.table import build_cluster
-from clustersim.workload.peaks import program_peaks
+from clustersim.simulation import peak_bytes_by_rank, simulate_representatives
 
 NUM_ADVICE = 3
-_MOST_COMBINED = 8  # families whose changes are tried together, those that save most
+_MOST_COMBINED = 6  # families whose changes are tried together, those that save most
 _MOST_TOGETHER = 3  # changes of one combination
-_MOST_OF_FAMILIES = 64  # combinations of the changes of given families
-_MOST_TIMED = 12  # changes or combinations of each size that are simulated
+_MOST_OF_FAMILIES = 16  # combinations of the changes of given families
+_MOST_TIMED = 8  # changes or combinations of each size that are simulated
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +100,6 @@ class _Search:
     ) -> None:
         self._scenario, self._capacity_bytes = scenario, capacity_bytes
         self._limits, self._plugins = limits, plugins
-        self._cluster: Cluster = build_cluster(scenario.cluster.topology)
 
     def fitting(self) -> Iterator[list[_Tried]]:
         """Yield the changes that fit: single ones, then combinations of two, of three."""
@@ -125,12 +120,13 @@ class _Search:
 
     def _together(self, families: Sequence[Sequence[Change]]) -> list[_Tried]:
         """Return what fits of one change of each family; nothing if the leanest of all do not."""
-        combinations = itertools.product(*families)
-        leanest = self._try(next(combinations))
-        if leanest is None or not self._fits(leanest):
+        leanest, *others = itertools.product(*families)
+        first = self._try(leanest)
+        if first is None or not self._fits(first):
             return []
-        others = (self._try(changes) for changes in itertools.islice(combinations, _MOST_OF_FAMILIES))
-        return [leanest, *(one for one in others if one and self._fits(one))]
+        chosen = others[:: max(1, -(-len(others) // _MOST_OF_FAMILIES))]
+        tried = (self._try(changes) for changes in chosen)
+        return [first, *(one for one in tried if one and self._fits(one))]
 
     def step_time_s(self, changes: Sequence[Change]) -> float | None:
         """Return how long a step takes with `changes`, None if it can't be run. [s]"""
@@ -154,13 +150,8 @@ class _Search:
     def _try(self, changes: tuple[Change, ...]) -> _Tried | None:
         """Return `changes` with the peak that they lead to; None where the job can't be so."""
         try:
-            scenario = self._varied(changes)
-            if scenario.schedule.policy is not None:  # the order, and with it the peak, is known after a run only
-                trace = simulate_representatives(scenario, self._limits, self._plugins)
-                return _Tried(changes, int(measure_memory(trace).peak_bytes.max()))
-            job = representative_job(scenario, self._cluster, self._plugins)
+            return _Tried(changes, max(peak_bytes_by_rank(self._varied(changes), self._plugins)))
         except InvariantError:
             raise
         except ClustersimError:
             return None
-        return _Tried(changes, max(program_peaks(job).values()))

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from clustersim.ops import Job, Program
+from collections.abc import Mapping
+
+from clustersim.ops import Plugin, Program
+from clustersim.scenario.spec import Scenario
+from clustersim.topology.cluster import Cluster
+from clustersim.workload.job import lowered_replicas
+from clustersim.workload.overhead import fragmentation_of
 
 
-def program_peaks(job: Job) -> dict[int, int]:
-    """Return the peak of each pp_rank of a job, the largest over its replicas. [bytes]
+def program_peaks(scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin] | None = None) -> tuple[int, ...]:
+    """Return the peak of each pp_rank of the scenario's job, the largest over its replicas. [bytes]
 
-    It is what a run of the job gives, where no policy orders the ops while they run.
+    It is what a run gives, where no policy orders the ops while they run.
+
+    Raises
+    ------
+    ScenarioError
+        As `build_job` does.
     """
-    peaks: dict[int, int] = {}
-    by_program: dict[int, int] = {}  # replicas that are equal share their programs
-    for pipeline, static in zip(job.pipelines, job.static_bytes, strict=True):
-        for pp_rank, (program, held) in enumerate(zip(pipeline.programs, static, strict=True)):
-            if id(program) not in by_program:
-                by_program[id(program)] = _activations_peak(program)
-            allocated = sum(held) - held.framework_bytes + by_program[id(program)]
-            reserved = -(-allocated * job.fragmentation.numerator // job.fragmentation.denominator)
-            peaks[pp_rank] = max(peaks.get(pp_rank, 0), allocated + reserved + held.framework_bytes)
-    return peaks
+    fragmentation = fragmentation_of(scenario)
+    peaks = [0] * scenario.parallelism.pp
+    for replica in lowered_replicas(scenario, cluster, plugins):
+        for pp_rank, (program, held) in enumerate(zip(replica.pipeline.programs, replica.static_bytes, strict=True)):
+            allocated = sum(held) - held.framework_bytes + _activations_peak(program)
+            reserved = -(-allocated * fragmentation.numerator // fragmentation.denominator)
+            peaks[pp_rank] = max(peaks[pp_rank], allocated + reserved + held.framework_bytes)
+    return tuple(peaks)
 
 
 def _activations_peak(program: Program) -> int:

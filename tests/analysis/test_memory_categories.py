@@ -14,9 +14,7 @@ from clustersim.result import Result
 from clustersim.scenario.frameworks import load_framework
 from clustersim.scenario.load import scenario_from_mapping
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES
-from clustersim.topology.table import build_cluster
-from clustersim.workload.job import build_job
-from clustersim.workload.peaks import program_peaks
+from clustersim.simulation import peak_bytes_by_rank
 
 S, H, V, LAYERS = 64, 128, 1000, 4
 MODEL = {
@@ -114,12 +112,13 @@ def test_buffers_of_each_axis(parallelism: dict[str, Any], bytes_held: int) -> N
     assert rank.buffers_bytes == bytes_held
 
 
-SCHEDULES = [name for name, rules in SCHEDULE_RULES.items() if name != "hanayo"]
+SCHEDULES: list[Any] = [name for name in SCHEDULE_RULES if name != "hanayo"]
+SCHEDULES.append({"policy": "backward-first"})
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", SCHEDULES, ids=str)
 @pytest.mark.parametrize("training", [{}, {"recompute": "full", "recompute_num_layers": 1}], ids=["plain", "recompute"])
-def test_programs_give_the_peaks_of_a_run(name: str, training: dict[str, Any]) -> None:
+def test_programs_give_the_peaks_of_a_run(name: Any, training: dict[str, Any]) -> None:
     vpp = 2 if name in ("interleaved-1f1b", "looped-bfs", "interleaved-zb") else 1
     scenario = scenario_from_mapping(
         document(
@@ -127,8 +126,7 @@ def test_programs_give_the_peaks_of_a_run(name: str, training: dict[str, Any]) -
         )
     )
     result = cs.simulate(scenario)
-    job = build_job(scenario, build_cluster(scenario.cluster.topology))
-    assert program_peaks(job) == {rank.pp_rank: rank.peak_bytes for rank in result.memory.ranks}
+    assert peak_bytes_by_rank(scenario) == tuple(rank.peak_bytes for rank in result.memory.ranks)
     curve, logits = activation_curve(result.trace), logits_curve(result.trace)
     assert np.array_equal(curve.time_ps, logits.time_ps)
     assert (logits.value >= 0).all()
