@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -233,3 +234,73 @@ def test_experts_are_recomputed_whole_or_in_parts() -> None:
 def test_stages_recompute_their_own_first_layers() -> None:
     microbatch = MicroBatch(recompute="full", recomputed_layers=RecomputedLayers(1))
     assert [len(recomputed_kinds(part, microbatch)) for part in parts_of(MODEL, (3, 4, 1))] == [1, 1, 1]
+
+
+LLAMA = gpt(gated_mlp=True, num_query_groups=2, ffn_hidden_size=96, tied_embeddings=False)
+
+
+def test_every_other_matrix_product_is_kept() -> None:
+    """By hand, of a gated layer, in values a token.
+
+    Kept: what enters the layer, attention's output, the products of q, v, gate and the MLP's second matrix. Run again:
+    norms, rotation, the products of k (left out), projection and half of the MLP's first matrix, activation.
+    """
+    h, kv, ffn = LLAMA.hidden_size, LLAMA.kv_heads * LLAMA.head_size, LLAMA.ffn_size
+    modules = ("every_other_matmul",)
+    microbatch = MicroBatch(recompute="selective", recomputed_modules=modules)
+    kind = layer_kinds(LLAMA)[0]
+    assert layer_activation_bytes(LLAMA, kind, microbatch) == 2 * LLAMA.seq_length * (h + h + h + kv + ffn + h)
+    part = ModelPart((kind,))
+    again = {operator.name: operator for operator in stage_recomputed(LLAMA, part, microbatch, Shard())}
+    assert set(again) == {"norm0", "norm1", "rotary positions", "projection", "fc1", "fc activation"}
+    assert again["fc1"].forward.flop == 2 * LLAMA.seq_length * h * ffn
+    assert again["fc1"].gemm
+    assert again["fc1"].gemm.outputs == ffn
+    flop = hardware_flop(LLAMA, 1, "selective", flash_attention=False, modules=modules) - model_flop(LLAMA, 1)
+    assert flop == LLAMA.num_layers * 2 * LLAMA.seq_length * (h * h + h * ffn)
+
+
+def test_without_a_gate_the_second_matrix_runs_again_and_what_enters_the_mlp_goes() -> None:
+    microbatch = MicroBatch(recompute="selective", recomputed_modules=("every_other_matmul",))
+    model = gpt(dropout=False)
+    # layer input, attention's output, q, v; and the four times as wide product of the MLP's first matrix
+    assert layer_activation_bytes(model, layer_kinds(model)[0], microbatch) == (2 * 4 + 8) * SBH
+    again = stage_recomputed(model, ModelPart(layer_kinds(model)[:1]), microbatch, Shard())
+    assert {"projection", "fc2"} == {operator.name for operator in again if operator.kind == "linear"}
+
+
+def test_what_selective_means_follows_from_how_a_job_is_sharded() -> None:
+    training = {"recompute": "selective"}
+    megatron, fsdp, named = (
+        model_costs(scenario_from_mapping(document(parallelism=parallelism, runtime=runtime, training=training)), 1)[0]
+        for parallelism, runtime in (
+            ({"dp": 8, "zero_stage": 2}, {}),
+            ({"dp": 8, "zero_stage": 3}, {}),
+            ({"dp": 8, "zero_stage": 3}, {"memory": {"framework": "megatron"}}),
+        )
+    )
+    assert (megatron.recompute_ps, named.recompute_ps) == (0, 0)  # FlashAttention runs its core again anyhow
+    assert fsdp.recompute_ps > 0
+
+
+@pytest.mark.parametrize("schedule", ["gpipe", "1f1b", "zb-h1"])
+def test_what_the_loss_makes_is_there_in_forward_and_backward_and_not_between(schedule: str) -> None:
+    """14 bytes a logit, 4 of them from the forward to the backward: GPipe's last rank holds four times 4, and 10."""
+    given = document(schedule=schedule, parallelism={"pp": 2}, cluster={"topology": "dgx-a100", "gpus": 2})
+
+    def last(logit: str) -> int:
+        changed = given | {"runtime": {"memory": {"logit": logit}}}
+        return cs.simulate(scenario_from_mapping(changed)).memory.ranks[-1].activations_peak_bytes
+
+    assert last("14 B") - last("4 B") == 10 * 1024 * 51200
+
+
+def test_a_recomputation_and_a_loss_do_not_add_up() -> None:
+    full = MicroBatch(recompute="full")
+    part = ModelPart(layer_kinds(MODEL)[:2], has_output=True)
+    logits = MODEL.seq_length * MODEL.vocab_size
+    for logit_bytes in (4, 8, 400):
+        found = stage_activations(MODEL, part, replace(full, logit_bytes=logit_bytes), Shard())
+        kept = 2 * INPUT + 2 * INPUT + 4 * logits
+        assert found.checkpoint_bytes == kept
+        assert found.whole_bytes == kept + max(PLAIN - INPUT, (logit_bytes - 4) * logits)
