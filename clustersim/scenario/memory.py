@@ -39,3 +39,13 @@ class MemoryOptions(BaseModel):
     fragmentation: Fragmentation | None = Field(
         None, description="Reserved by the allocator and not in use, as a share of what is allocated."
     )
+
+    def framework_name(self, zero_stage: int) -> str:
+        """Return the framework of the gallery: as given, or the one that shards so.
+
+        Examples
+        --------
+        >>> MemoryOptions().framework_name(1), MemoryOptions().framework_name(3)
+        ('megatron', 'fsdp')
+        """
+        return self.framework or ("fsdp" if zero_stage == 3 else "megatron")

@@ -16,8 +16,7 @@ from clustersim.scenario.spec import Scenario
 
 def framework_of(scenario: Scenario) -> Framework:
     """Return the framework that a scenario names, or the one that shards as it says."""
-    name = scenario.runtime.memory.framework
-    return load_framework(name or ("fsdp" if scenario.parallelism.zero_stage == 3 else "megatron"))
+    return load_framework(scenario.runtime.memory.framework_name(scenario.parallelism.zero_stage))
 
 
 def framework_bytes(scenario: Scenario) -> int:
