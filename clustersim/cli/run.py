@@ -26,6 +26,8 @@ UNFIT = 3
 @set_option
 @plugin_option
 @click.option("--tables", metavar="DIR", help="Write ops, transfers, links, memory and ranks as CSV files to a folder.")
+@click.option("--trace", metavar="FILE", help="Write a trace for Perfetto: FILE.pftrace, or FILE.json.gz or .json.")
+@click.option("--kineto", metavar="DIR", help="Write a profile as PyTorch's to a folder, a file for each rank.")
 @what_if_option
 @click.option("--check", is_flag=True, help="Check the laws that every run keeps.")
 @click.option("--no-fold", is_flag=True, help="Simulate every GPU; this version always does.")
@@ -38,6 +40,8 @@ def run(
     overrides: tuple[str, ...],
     bindings: tuple[str, ...],
     tables: str | None,
+    trace: str | None,
+    kineto: str | None,
     changes: dict[str, Fraction],
     check: bool,
     no_fold: bool,  # noqa: ARG001 - nothing is folded yet
@@ -54,6 +58,10 @@ def run(
     from clustersim.simulation import simulate
 
     plugins, limits = load_plugins(bindings), limits_of(max_events, max_wall, max_rss)
+    if trace is not None:
+        from clustersim.report.trace_files import check_trace_name
+
+        check_trace_name(trace)  # before the run, which may be long
     with progress(f"simulating {scenario}"):
         result = simulate(scenario, overrides, limits, plugins)
         if check:
@@ -62,8 +70,7 @@ def run(
             from clustersim.changed_costs import what_if
 
             result = what_if(result, changes, limits, plugins)
-    if tables is not None:
-        _write_tables(result, tables)
+        _write_files(result, tables, trace, kineto)
     if as_json or (output or "").lower().endswith(".json"):
         emit_text(result.to_json(), output)
     else:
@@ -79,7 +86,15 @@ def _check(result: Result) -> None:
     check_invariants(result.trace)
 
 
-def _write_tables(result: Result, folder: str) -> None:
-    from clustersim.report.tables import write_tables
+def _write_files(result: Result, tables: str | None, trace: str | None, kineto: str | None) -> None:
+    if tables is not None:
+        from clustersim.report.tables import write_tables
 
-    write_tables(result.trace, Path(folder))
+        write_tables(result.trace, Path(tables))
+    if trace is not None or kineto is not None:
+        from clustersim.report.trace_files import write_kineto_folder, write_trace
+
+        if trace is not None:
+            write_trace(result.trace, Path(trace), result.name)
+        if kineto is not None:
+            write_kineto_folder(result.trace, Path(kineto), result.name)
