@@ -25,7 +25,10 @@ UNFIT = 3
 @output_option
 @set_option
 @plugin_option
-@click.option("--tables", metavar="DIR", help="Write ops, transfers, links, memory and ranks as CSV files to a folder.")
+@click.option("--tables", metavar="DIR", help="Write ops, transfers, links, memory and ranks as files to a folder.")
+@click.option(
+    "--table-format", type=click.Choice(["csv", "parquet"]), default="csv", help="Of --tables; CSV if absent."
+)
 @click.option("--trace", metavar="FILE", help="Write a trace for Perfetto: FILE.pftrace, or FILE.json.gz or .json.")
 @click.option("--kineto", metavar="DIR", help="Write a profile as PyTorch's to a folder, a file for each rank.")
 @what_if_option
@@ -40,6 +43,7 @@ def run(
     overrides: tuple[str, ...],
     bindings: tuple[str, ...],
     tables: str | None,
+    table_format: str,
     trace: str | None,
     kineto: str | None,
     changes: dict[str, Fraction],
@@ -70,7 +74,9 @@ def run(
             from clustersim.changed_costs import what_if
 
             result = what_if(result, changes, limits, plugins)
-        _write_files(result, tables, trace, kineto)
+        if tables is not None:
+            _write_tables(result, Path(tables), table_format)
+        _write_traces(result, trace, kineto)
     if as_json or (output or "").lower().endswith(".json"):
         emit_text(result.to_json(), output)
     else:
@@ -86,15 +92,23 @@ def _check(result: Result) -> None:
     check_invariants(result.trace)
 
 
-def _write_files(result: Result, tables: str | None, trace: str | None, kineto: str | None) -> None:
-    if tables is not None:
-        from clustersim.report.tables import write_tables
+def _write_tables(result: Result, folder: Path, table_format: str) -> None:
+    if table_format == "parquet":
+        from clustersim.report.frames import write_parquet
 
-        write_tables(result.trace, Path(tables))
-    if trace is not None or kineto is not None:
-        from clustersim.report.trace_files import write_kineto_folder, write_trace
+        write_parquet(result.trace, folder)
+        return
+    from clustersim.report.tables import write_tables
 
-        if trace is not None:
-            write_trace(result.trace, Path(trace), result.name)
-        if kineto is not None:
-            write_kineto_folder(result.trace, Path(kineto), result.name)
+    write_tables(result.trace, folder)
+
+
+def _write_traces(result: Result, trace: str | None, kineto: str | None) -> None:
+    if trace is None and kineto is None:
+        return
+    from clustersim.report.trace_files import write_kineto_folder, write_trace
+
+    if trace is not None:
+        write_trace(result.trace, Path(trace), result.name)
+    if kineto is not None:
+        write_kineto_folder(result.trace, Path(kineto), result.name)
