@@ -31,6 +31,7 @@ UNFIT = 3
 )
 @click.option("--trace", metavar="FILE", help="Write a trace for Perfetto: FILE.pftrace, or FILE.json.gz or .json.")
 @click.option("--kineto", metavar="DIR", help="Write a profile as PyTorch's to a folder, a file for each rank.")
+@click.option("--plot", metavar="FILE", help="Draw Gantt and memory to FILE.png, .svg or .pdf (extra plots).")
 @what_if_option
 @click.option("--check", is_flag=True, help="Check the laws that every run keeps.")
 @click.option("--no-fold", is_flag=True, help="Simulate every GPU; this version always does.")
@@ -46,6 +47,7 @@ def run(
     table_format: str,
     trace: str | None,
     kineto: str | None,
+    plot: str | None,
     changes: dict[str, Fraction],
     check: bool,
     no_fold: bool,  # noqa: ARG001 - nothing is folded yet
@@ -62,10 +64,7 @@ def run(
     from clustersim.simulation import simulate
 
     plugins, limits = load_plugins(bindings), limits_of(max_events, max_wall, max_rss)
-    if trace is not None:
-        from clustersim.report.trace_files import check_trace_name
-
-        check_trace_name(trace)  # before the run, which may be long
+    _check_names(trace, plot)
     with progress(f"simulating {scenario}"):
         result = simulate(scenario, overrides, limits, plugins)
         if check:
@@ -77,6 +76,10 @@ def run(
         if tables is not None:
             _write_tables(result, Path(tables), table_format)
         _write_traces(result, trace, kineto)
+        if plot is not None:
+            from clustersim.report.plots import plot_run
+
+            plot_run(result, Path(plot))
     if as_json or (output or "").lower().endswith(".json"):
         emit_text(result.to_json(), output)
     else:
@@ -84,6 +87,18 @@ def run(
 
         emit_report(run_report(result), output)
     return UNFIT if result.memory.fits is False else 0
+
+
+def _check_names(trace: str | None, plot: str | None) -> None:
+    """Refuse what can't be written before the run, which may be long."""
+    if trace is not None:
+        from clustersim.report.trace_files import check_trace_name
+
+        check_trace_name(trace)
+    if plot is not None:
+        from clustersim.report.plots import check_plot_name
+
+        check_plot_name(plot)
 
 
 def _check(result: Result) -> None:
