@@ -18,7 +18,7 @@ from typing import IO
 import numpy as np
 
 from clustersim.report.byte_rows import Bytes, chunks, decimals, microseconds, side_by_side, texts
-from clustersim.report.timeline import ARROW_FROM, Counter, Slices, Timeline
+from clustersim.report.timeline import ARROW_FROM, Counter, Part, Timeline
 
 _LEVEL = 1  # of compression; higher ones take several times as long for a tenth less
 _GZIP = 31  # zlib's window bits that ask for gzip's header; without name and time, so that equal runs give equal files
@@ -55,13 +55,14 @@ def json_text(text: str) -> bytes:
 def _document(timeline: Timeline) -> Iterator[bytes | memoryview]:
     yield b'{"displayTimeUnit":"ns","otherData":{"name":' + json_text(timeline.name) + b'},"traceEvents":[\n'
     # Each event ends with a comma, so that what comes last must be one that is always there: the name of a process.
-    first, *others = _process_names(timeline)
-    for row in (*others, *_thread_names(timeline)):
+    first, *others = [_metadata("process_name", number, 0, name) for number, name in enumerate(timeline.processes)]
+    for row in others:
         yield row + b",\n"
-    opening = _openings(timeline)
-    for slices in timeline.slices:
-        yield from _slices(slices, opening)
-    yield from _counter(timeline.counter)
+    for part in timeline.parts():
+        for number, thread in enumerate(part.threads, part.first_thread + 1):
+            yield _metadata("thread_name", thread.process, number, thread.name) + b",\n"
+        yield from _slices(part)
+    yield from _counter(timeline.counter())
     yield first + b"\n]}\n"
 
 
@@ -75,31 +76,19 @@ def _metadata(what: str, process: int, thread: int, name: str) -> bytes:
     )
 
 
-def _process_names(timeline: Timeline) -> list[bytes]:
-    return [_metadata("process_name", number, 0, name) for number, name in enumerate(timeline.processes)]
-
-
-def _thread_names(timeline: Timeline) -> list[bytes]:
-    return [
-        _metadata("thread_name", thread.process, number + 1, thread.name)
-        for number, thread in enumerate(timeline.threads)
-    ]
-
-
-def _openings(timeline: Timeline) -> Bytes:
-    """Return for each thread how its events go on: where they are, up to when."""
-    places = [
-        b'"pid":%d,"tid":%d,"ts":' % (thread.process + 1, number + 1) for number, thread in enumerate(timeline.threads)
-    ]
-    return texts(places)
-
-
-def _slices(slices: Slices, opening: Bytes) -> Iterator[memoryview]:
+def _slices(part: Part) -> Iterator[memoryview]:
+    slices = part.slices
+    # How the events of each thread go on: where they are, up to when.
+    places = (
+        b'"pid":%d,"tid":%d,"ts":' % (thread.process + 1, number)
+        for number, thread in enumerate(part.threads, part.first_thread + 1)
+    )
+    opening = texts(list(places))
     names = texts([json_text(name) + b"," for name in slices.names])
     phase = b'{"ph":"X","cat":%s,' % json_text(slices.kind)
     argument = b'"args":{%s:' % json_text(slices.number_name)
     for rows in chunks(len(slices)):
-        where, start_ps = opening[slices.thread[rows]], slices.start_ps[rows]
+        where, start_ps = opening[slices.thread[rows] - part.first_thread], slices.start_ps[rows]
         starts = microseconds(start_ps)
         parts: list[bytes | Bytes] = [phase, where, *starts, b',"dur":']
         parts += [*microseconds(slices.end_ps[rows] - start_ps), b',"name":', names[slices.name[rows]]]

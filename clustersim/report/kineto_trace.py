@@ -37,13 +37,15 @@ _HOST = 1000  # process and thread that launch; any number that is no device's
 def write_kineto(trace: Trace, timeline: Timeline, folder: Path) -> list[Path]:
     """Return the files written to `folder`, one a rank."""
     folder.mkdir(parents=True, exist_ok=True)
-    process_of_thread = np.array([thread.process for thread in timeline.threads], dtype=np.int64)
+    parts = [part for part in timeline.parts() if part.slices.kind in (COMPUTES, MESSAGES, COLLECTIVES)]
+    threads = [thread for part in parts for thread in part.threads]
+    process_of_thread = np.array([thread.process for thread in threads], dtype=np.int64)
     paths = []
     for index, rank in enumerate(trace.ranks.rank.tolist()):
         path = folder / f"rank{rank}.json.gz"
-        threads = np.flatnonzero(process_of_thread == index).tolist()
-        stream_by_thread = {thread: _FIRST_STREAM + number for number, thread in enumerate(threads)}
-        own = [_of_process(slices, process_of_thread, index) for slices in timeline.slices]
+        mine = np.flatnonzero(process_of_thread == index).tolist()
+        stream_by_thread = {thread: _FIRST_STREAM + number for number, thread in enumerate(mine)}
+        own = [_of_process(part.slices, process_of_thread, index) for part in parts]
         with path.open("wb") as file:
             write_compressed(file, _document(trace, timeline.name, index, own, stream_by_thread))
         paths.append(path)
@@ -66,9 +68,8 @@ def _document(
     yield from _steps(trace, index)
     correlation = 1
     for slices in own:
-        if slices.kind in (COMPUTES, MESSAGES, COLLECTIVES):
-            yield from _kernels(slices, correlation, stream_by_thread)
-            correlation += len(slices)
+        yield from _kernels(slices, correlation, stream_by_thread)
+        correlation += len(slices)
     yield b'{"ph":"M","name":"process_name","pid":%d,"tid":0,"args":{"name":"host"}}\n]}\n' % _HOST
 
 

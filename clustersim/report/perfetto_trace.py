@@ -11,13 +11,13 @@ InternedData and EventName of perfetto/protos.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from clustersim.report.byte_rows import Bytes, chunks, side_by_side, varints
-from clustersim.report.timeline import ARROW_FROM, Counter, Slices, Timeline, names_used
+from clustersim.report.timeline import ARROW_FROM, Counter, Slices, Thread, Timeline
 from clustersim.trace import Ints
 
 _PS_PER_NS = 1000
@@ -36,15 +36,30 @@ def write_perfetto(timeline: Timeline, path: Path) -> None:
 
 
 def _document(timeline: Timeline) -> Iterator[bytes | memoryview]:
-    names = {name: iid for iid, name in enumerate(names_used(timeline.slices), 1)}
-    arguments = tuple(dict.fromkeys(slices.number_name for slices in timeline.slices))
-    yield _interned(tuple(names), arguments)
-    yield from _descriptors(timeline)
-    first_thread = len(timeline.processes) + 1
-    for slices in timeline.slices:
+    num_processes = len(timeline.processes)
+    names: dict[str, int] = {}
+    arguments: dict[str, int] = {}
+    yield _packet(_number(13, _STATE_CLEARED))
+    for pid, name in enumerate(timeline.processes, 1):
+        yield _process(pid, name)
+    for part in timeline.parts():
+        slices = part.slices
+        yield _interned(_numbered(slices.names, names), _numbered([slices.number_name], arguments))
+        # Tracks are numbered: processes, then the counter of each, then threads.
+        first_thread = 2 * num_processes + 1
+        for number, thread in enumerate(part.threads, part.first_thread):
+            yield _thread(first_thread + number, thread, number)
         name_iids = np.array([names[name] for name in slices.names], dtype=np.int64)
-        yield from _slices(slices, first_thread, name_iids, arguments.index(slices.number_name) + 1)
-    yield from _counter(timeline.counter, first_thread + len(timeline.threads))
+        yield from _slices(slices, first_thread, name_iids, arguments[slices.number_name])
+    yield from _counter(timeline.counter(), num_processes + 1)
+
+
+def _numbered(names: Sequence[str], iid_by_name: dict[str, int]) -> dict[str, int]:
+    """Return the names that have no number yet, each with the next one, which `iid_by_name` then has too."""
+    new = [name for name in dict.fromkeys(names) if name not in iid_by_name]
+    numbered = {name: iid for iid, name in enumerate(new, len(iid_by_name) + 1)}
+    iid_by_name |= numbered
+    return numbered
 
 
 def _field(number: int, wire_type: int) -> bytes:
@@ -72,34 +87,27 @@ def _packet(body: bytes) -> bytes:
     return _message(1, _number(10, _SEQUENCE) + body)
 
 
-def _interned(names: tuple[str, ...], arguments: tuple[str, ...]) -> bytes:
+def _interned(names: dict[str, int], arguments: dict[str, int]) -> bytes:
     """Return the packet that gives names numbers: those of slices, and of what they tell."""
     body = b"".join(
         _message(field, _number(1, iid) + _message(2, name.encode()))
-        for field, texts in ((2, names), (3, arguments))
-        for iid, name in enumerate(texts, 1)
+        for field, iid_by_name in ((2, names), (3, arguments))
+        for name, iid in iid_by_name.items()
     )
-    return _packet(_number(13, _STATE_CLEARED) + _message(12, body))
+    return _packet(_number(13, _NEEDS_STATE) + _message(12, body))
 
 
-def _descriptors(timeline: Timeline) -> Iterator[bytes]:
-    """Yield the packets that describe tracks: processes, then threads, then the counter of each process.
+def _process(pid: int, name: str) -> bytes:
+    """Return the packet that describes a process, whose track has its id for uuid."""
+    process = _number(1, pid) + _message(6, name.encode())
+    return _packet(_message(60, _number(1, pid) + _message(3, process) + _number(11, _IN_ORDER_GIVEN)))
 
-    Tracks have these numbers, counted from 1, for uuids; a process has its number for pid, a thread for tid.
-    """
-    for pid, name in enumerate(timeline.processes, 1):
-        process = _number(1, pid) + _message(6, name.encode())
-        yield _packet(_message(60, _number(1, pid) + _message(3, process) + _number(11, _IN_ORDER_GIVEN)))
-    first_thread = len(timeline.processes) + 1
-    for number, thread in enumerate(timeline.threads):
-        uuid, pid = first_thread + number, thread.process + 1
-        body = _number(1, pid) + _number(2, uuid) + _message(5, thread.name.encode())
-        yield _packet(_message(60, _number(1, uuid) + _number(5, pid) + _message(4, body) + _number(12, number)))
-    first_counter = first_thread + len(timeline.threads)
-    for process in np.unique(timeline.counter.process).tolist():
-        body = _number(1, first_counter + process) + _number(5, process + 1)
-        body += _message(2, timeline.counter.name.encode()) + _message(8, _number(3, _UNIT_SIZE_BYTES))
-        yield _packet(_message(60, body))
+
+def _thread(uuid: int, thread: Thread, place: int) -> bytes:
+    """Return the packet that describes a thread, which stands below those of lower places."""
+    pid = thread.process + 1
+    body = _number(1, pid) + _number(2, uuid) + _message(5, thread.name.encode())
+    return _packet(_message(60, _number(1, uuid) + _number(5, pid) + _message(4, body) + _number(12, place)))
 
 
 def _event(time_ps: Ints, kind: int, parts: list[bytes | Bytes]) -> list[bytes | Bytes]:
@@ -136,7 +144,11 @@ def _slices(slices: Slices, first_thread: int, name_iids: Ints, argument_iid: in
         yield side_by_side(both, rows.stop - rows.start).data
 
 
-def _counter(counter: Counter, first_track: int) -> Iterator[memoryview]:
+def _counter(counter: Counter, first_track: int) -> Iterator[bytes | memoryview]:
+    for process in np.unique(counter.process).tolist():
+        track = _number(1, first_track + process) + _number(5, process + 1)
+        track += _message(2, counter.name.encode()) + _message(8, _number(3, _UNIT_SIZE_BYTES))
+        yield _packet(_message(60, track))
     for rows in chunks(len(counter.process)):
         parts: list[bytes | Bytes] = [_field(11, _VARINT), varints(counter.process[rows] + first_track)]
         parts += [_field(30, _VARINT), varints(np.maximum(counter.value[rows], 0))]

@@ -6,12 +6,13 @@ thread follow one another. The critical path has a process of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
-from clustersim.analysis.critical_path import Cause, CriticalPath, critical_path
+from clustersim.analysis.critical_path import Cause, critical_path
 from clustersim.analysis.memory import activation_curve
 from clustersim.analysis.waits import is_one_of
 from clustersim.ops import COMPUTE, Kind
@@ -35,7 +36,7 @@ class Slices:
     """What happened on some threads, one row each; on one thread they follow one another, in order."""
 
     kind: str  # COMPUTES, MESSAGES, COLLECTIVES or PATH
-    thread: Ints  # index into Timeline.threads, in rising order, and so by process
+    thread: Ints  # number over all parts, in rising order, and so by process
     name: Ints  # index into names
     names: tuple[str, ...]
     start_ps: Ints
@@ -60,14 +61,22 @@ class Counter:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Some slices, and the threads that they are on, which no other part has."""
+
+    first_thread: int  # over all parts, from 0
+    threads: tuple[Thread, ...]
+    slices: Slices
+
+
+@dataclass(frozen=True, slots=True)
 class Timeline:
-    """All that a viewer shows; thread numbers count from 0 over all processes."""
+    """All that a viewer shows, in parts that are made when asked for, so that no two are in memory at one time."""
 
     name: str
     processes: tuple[str, ...]
-    threads: tuple[Thread, ...]
-    slices: tuple[Slices, ...]
-    counter: Counter
+    parts: Callable[[], Iterator[Part]]
+    counter: Callable[[], Counter]
 
 
 class _Threads:
@@ -90,24 +99,29 @@ class _Threads:
 
 def timeline_of(trace: Trace, name: str = "") -> Timeline:
     """Return the timeline of a run; `name` is that of the job."""
-    ranks, threads = trace.ranks, _Threads()
+    ranks = trace.ranks
     columns = zip(*(c.tolist() for c in (ranks.rank, ranks.replica, ranks.pp_rank, ranks.gpu)), strict=True)
     processes = [f"rank {rank} (replica {replica}, pp {pp}, GPU {gpu})" for rank, replica, pp, gpu in columns]
-    slices = (
-        _ops(trace, threads),
-        *_messages(trace, threads),
-        *_collectives(trace, threads),
-        _path(trace, critical_path(trace), threads),
-    )
-    curve = activation_curve(trace)
+    processes.append(f"critical path of {name}" if name else "critical path")
+    return Timeline(name, tuple(processes), partial(_parts, trace), partial(_memory, trace))
+
+
+def _parts(trace: Trace) -> Iterator[Part]:
+    threads = _Threads()
+    messages = [partial(_messages, is_sent=is_sent) for is_sent in (True, False)]
+    collectives = [partial(_collectives, axis=axis) for axis in range(len(AXES))]
+    makers: list[Callable[[Trace, _Threads], Slices]] = [_ops, *messages, *collectives, _path]
+    for slices_of in makers:
+        first_thread = len(threads.threads)
+        slices = slices_of(trace, threads)
+        if len(slices):
+            yield Part(first_thread, tuple(threads.threads[first_thread:]), slices)
+
+
+def _memory(trace: Trace) -> Counter:
+    curve, ranks = activation_curve(trace), trace.ranks
     static_bytes = ranks.weights_bytes + ranks.gradients_bytes + ranks.optimizer_bytes
-    return Timeline(
-        name,
-        (*processes, f"critical path{f' of {name}' if name else ''}"),
-        tuple(threads.threads),
-        tuple(part for part in slices if len(part)),
-        Counter("memory", curve.rank_index, curve.time_ps, curve.value + static_bytes[curve.rank_index]),
-    )
+    return Counter("memory", curve.rank_index, curve.time_ps, curve.value + static_bytes[curve.rank_index])
 
 
 def op_names(trace: Trace, rows: Ints) -> tuple[Ints, tuple[str, ...]]:
@@ -141,37 +155,25 @@ def _ops(trace: Trace, threads: _Threads) -> Slices:
     return Slices(COMPUTES, thread, name, names, ops.start_ps[rows], ops.end_ps[rows], "stage", stage)
 
 
-def _messages(trace: Trace, threads: _Threads) -> tuple[Slices, Slices]:
-    """Return the messages as their senders and their receivers have them, an arrow from the one to the other."""
+def _messages(trace: Trace, threads: _Threads, is_sent: bool) -> Slices:
+    """Return the messages as their senders or their receivers have them, an arrow from the one to the other."""
     sent = trace.transfers
-    first, last = Kind.F, Kind.B
-    most = int(sent.microbatch.max(initial=0)) + 1
-    kinds = {first: "F", last: "B"}
-    names = tuple(f"{kinds[kind]}{microbatch}" for kind in (first, last) for microbatch in range(most))
-    name = np.where(sent.kind == first, 0, most) + sent.microbatch
-    parts = []
-    for verb, own, end in (("send", sent.source, ARROW_FROM), ("receive", sent.destination, ARROW_TO)):
-        # Where a message takes no time at all there is nothing to see, but the arrow.
-        order = np.lexsort((sent.end_ps, sent.start_ps, own))
-        thread = threads.add(own[order], lanes(own[order], sent.start_ps[order], sent.end_ps[order]), verb)
-        by_thread = np.argsort(thread, kind="stable")
-        order, thread = order[by_thread], thread[by_thread]
-        named = tuple(f"{verb} {name}" for name in names)
-        parts.append(
-            Slices(
-                MESSAGES,
-                thread,
-                name[order],
-                named,
-                sent.start_ps[order],
-                sent.end_ps[order],
-                "bytes",
-                sent.size_bytes[order],
-                order.astype(np.int64),
-                end,
-            )
-        )
-    return parts[0], parts[1]
+    own, verb = (sent.source, "send") if is_sent else (sent.destination, "receive")
+    order, thread = _in_lanes(own, sent.start_ps, sent.end_ps, threads, verb)
+    num_names = int(sent.microbatch.max(initial=0)) + 1
+    names = tuple(f"{verb} {kind}{microbatch}" for kind in "FB" for microbatch in range(num_names))
+    name = np.where(sent.kind[order] == Kind.F, 0, num_names) + sent.microbatch[order]
+    end = ARROW_FROM if is_sent else ARROW_TO
+    times = sent.start_ps[order], sent.end_ps[order]
+    return Slices(MESSAGES, thread, name, names, *times, "bytes", sent.size_bytes[order], order, end)
+
+
+def _in_lanes(process: Ints, start_ps: Ints, end_ps: Ints, threads: _Threads, name: str) -> tuple[Ints, Ints]:
+    """Return the order in which intervals stand thread by thread, and the thread of each in that order."""
+    order = np.lexsort((end_ps, start_ps, process))
+    thread = threads.add(process[order], lanes(process[order], start_ps[order], end_ps[order]), name)
+    by_thread = np.argsort(thread, kind="stable")
+    return order[by_thread].astype(np.int64), thread[by_thread]
 
 
 def lanes(group: Ints, start_ps: Ints, end_ps: Ints) -> Ints:
@@ -201,42 +203,27 @@ def lanes(group: Ints, start_ps: Ints, end_ps: Ints) -> Ints:
     return place % most[group]
 
 
-def _collectives(trace: Trace, threads: _Threads) -> list[Slices]:
-    """Return the collectives as each of their members has them, an axis a thread."""
+def _collectives(trace: Trace, threads: _Threads, axis: int) -> Slices:
+    """Return the collectives of an axis as each of their members has them."""
     collectives = trace.collectives
     members = [np.array(group, dtype=np.int64) for group in trace.groups]
+    rows = np.flatnonzero(collectives.axis == axis)
+    groups = collectives.group[rows].tolist()
+    row = np.repeat(rows, [len(members[group]) for group in groups])
+    rank_index = np.concatenate([np.zeros(0, dtype=np.int64), *(members[group] for group in groups)])
+    times = collectives.start_ps[row], collectives.end_ps[row]
+    order, thread = _in_lanes(rank_index, *times, threads, f"{AXES[axis]} collectives")
+    row = row[order]
     kinds = sorted({*collectives.operation})
-    operation = np.array([kinds.index(name) for name in collectives.operation], dtype=np.int64)
-    parts = []
-    for number, axis in enumerate(AXES):
-        rows = np.flatnonzero(collectives.axis == number)
-        groups = collectives.group[rows]
-        sizes = np.array([len(members[group]) for group in groups.tolist()], dtype=np.int64)
-        row = np.repeat(rows, sizes)
-        rank = np.concatenate([np.zeros(0, dtype=np.int64), *(members[group] for group in groups.tolist())])
-        order = np.lexsort((collectives.end_ps[row], collectives.start_ps[row], rank))
-        row, rank = row[order], rank[order]
-        lane = lanes(rank, collectives.start_ps[row], collectives.end_ps[row])
-        thread = threads.add(rank, lane, f"{axis} collectives")
-        by_thread = np.argsort(thread, kind="stable")
-        row = row[by_thread]
-        parts.append(
-            Slices(
-                COLLECTIVES,
-                thread[by_thread],
-                operation[row],
-                tuple(f"{axis} {kind}" for kind in kinds),
-                collectives.start_ps[row],
-                collectives.end_ps[row],
-                "bytes",
-                collectives.size_bytes[row],
-            )
-        )
-    return parts
+    kind_of_row = np.array([kinds.index(operation) for operation in collectives.operation], dtype=np.int64)
+    names = tuple(f"{AXES[axis]} {kind}" for kind in kinds)
+    times = collectives.start_ps[row], collectives.end_ps[row]
+    return Slices(COLLECTIVES, thread, kind_of_row[row], names, *times, "bytes", collectives.size_bytes[row])
 
 
-def _path(trace: Trace, path: CriticalPath, threads: _Threads) -> Slices:
+def _path(trace: Trace, threads: _Threads) -> Slices:
     """Return the critical path as a process of its own, after all ranks."""
+    path = critical_path(trace)
     zeros = np.zeros(len(path), dtype=np.int64)
     thread = threads.add(zeros + len(trace.ranks), zeros, "what the run waits for")
     op, names = op_names(trace, np.maximum(path.op, 0))
@@ -244,8 +231,3 @@ def _path(trace: Trace, path: CriticalPath, threads: _Threads) -> Slices:
     name = np.where(path.op >= 0, op + len(causes), path.cause)
     ranks = trace.ranks.rank[path.rank_index]
     return Slices(PATH, thread, name, (*causes, *names), path.start_ps, path.end_ps, "rank", ranks)
-
-
-def names_used(parts: Sequence[Slices]) -> tuple[str, ...]:
-    """Return the names of all slices, each once."""
-    return tuple(dict.fromkeys(name for part in parts for name in part.names))

@@ -11,7 +11,7 @@ import pytest
 from clustersim.report.byte_rows import ROWS_AT_ONCE
 from clustersim.report.chrome_trace import write_chrome
 from clustersim.report.perfetto_trace import write_perfetto
-from clustersim.report.timeline import COMPUTES, Counter, Slices, Thread, Timeline
+from clustersim.report.timeline import COMPUTES, Counter, Part, Slices, Thread, Timeline
 
 
 def timeline(num_slices: int) -> Timeline:
@@ -19,7 +19,9 @@ def timeline(num_slices: int) -> Timeline:
     rows = np.arange(num_slices)
     nothing = np.zeros(num_slices, dtype=np.int64)
     slices = Slices(COMPUTES, nothing, rows % 2, ("F0", "B0"), rows * 1000, rows * 1000 + 1000, "stage", nothing)
-    return Timeline("", ("rank 0",), (Thread(0, "compute"),), (slices,), Counter("memory", nothing, rows * 1000, rows))
+    counter = Counter("memory", nothing, rows * 1000, rows)
+    part = Part(0, (Thread(0, "compute"),), slices)
+    return Timeline("", ("rank 0",), lambda: iter([part]), lambda: counter)
 
 
 @pytest.mark.parametrize(("write", "name"), [(write_chrome, "t.json.gz"), (write_perfetto, "t.pftrace")])

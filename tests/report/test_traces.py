@@ -172,18 +172,25 @@ def fields(message: bytes) -> list[tuple[int, Any]]:
 def test_protobuf_holds_what_the_timeline_has(tmp_path: Path, job: str) -> None:
     trace = result_of(**JOBS[job]).trace
     write_trace(trace, tmp_path / "trace.pftrace")
-    timeline = timeline_of(trace)
+    parts = [part.slices for part in timeline_of(trace).parts()]
     packets = [dict(fields(body)) for _, body in fields((tmp_path / "trace.pftrace").read_bytes())]
     events = [(packet[8], dict(fields(packet[11]))) for packet in packets if 11 in packet]
-    num_slices = sum(map(len, timeline.slices))
+    num_slices = sum(map(len, parts))
     begins = [(time, event) for time, event in events if event[9] == 1]
     assert [event[9] for _, event in events].count(2) == len(begins) == num_slices
-    starts = np.concatenate([part.start_ps for part in timeline.slices]) // 1000
+    starts = np.concatenate([part.start_ps for part in parts]) // 1000
     assert [time for time, _ in begins] == starts.tolist()
-    interned = fields(packets[0][12])
+    interned = [field for packet in packets if 12 in packet for field in fields(packet[12])]
     names = {dict(fields(body))[1]: dict(fields(body))[2].decode() for number, body in interned if number == 2}
-    expected = [part.names[name] for part in timeline.slices for name in part.name.tolist()]
+    expected = [part.names[name] for part in parts for name in part.name.tolist()]
     assert [names[event[10]] for _, event in begins] == expected
+    told = {dict(fields(body))[1]: dict(fields(body))[2].decode() for number, body in interned if number == 3}
+    assert len(set(told.values())) == len(told)  # no number is given twice
+    assert len(set(names.values())) == len(names)
+    numbers = [dict(fields(event[4])) for _, event in begins]
+    assert [(told[number[1]], number[3]) for number in numbers] == [
+        (part.number_name, number) for part in parts for number in part.number.tolist()
+    ]
     # On each track what has begun ends before the next begins.
     open_on: dict[int, int] = {}
     for time, event in events:
