@@ -93,7 +93,7 @@ def _axes(trace: Trace) -> set[str]:
 def _costs(scenario: Scenario) -> Iterator[str]:
     """Yield where the costs of stages come from: given, or derived from a model."""
     if scenario.model is None:
-        yield "stage costs are as given in the scenario (assumed), the same for every full micro-batch"
+        yield "stage costs are as given in the scenario, the same for every full micro-batch"
         return
     name = scenario.cluster.topology.device
     kernels = load_device(name).kernels if name else None
@@ -101,7 +101,10 @@ def _costs(scenario: Scenario) -> Iterator[str]:
         f"stage costs are derived from the model: operators one after the other on {name}, each the longer of its FLOP "
         "and its bytes, at the shares of the device's peaks in its file" + (f" ({kernels.source})" if kernels else "")
     )
-    yield "MFU and HFU count full attention and take the peak of the number format of the linear layers"
+    yield (
+        "MFU and HFU count full attention, with causal attention beside it, and take the peak of the number format of "
+        "the linear layers"
+    )
 
 
 def _sharing(trace: Trace) -> Iterator[str]:

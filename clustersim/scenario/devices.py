@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,6 +14,23 @@ from clustersim.scenario.node import Place, plain
 from clustersim.scenario.units import BandwidthBytesPerS, FlopPerS, SizeBytes, TimePs, Watt
 
 Share = Annotated[float, Field(gt=0, le=1)]
+Origin = Literal["measured", "derived", "assumed", "given"]
+"""Where a cost comes from: measured by itself, derived from measurements by a fit, assumed, or given in a scenario."""
+ConstantName = Literal["gemm", "gemm_fp8", "experts", "attention_forward", "attention_backward", "memory", "launch"]
+ShapeName = Literal["gemm", "gemm_fp8", "experts", "experts_fp8", "attention", "unfused_attention"]
+DimensionName = Literal["rows", "inputs", "outputs", "seq_length", "head_size"]
+Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+"""The smallest and the largest."""
+
+
+class AttentionKernel(BaseModel):
+    """What one implementation of FlashAttention reaches of a peak."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    forward: Share = Field(description="Share of the peak that its forward reaches.")
+    backward: Share = Field(description="Share of the peak that its backward reaches.")
+    source: str = Field(description="Where these come from.")
 
 
 class Kernels(BaseModel):
@@ -30,13 +47,34 @@ class Kernels(BaseModel):
     experts: Share = Field(description="Share of the peak that the experts' grouped products reach.")
     attention_forward: Share = Field(description="Share of the peak that FlashAttention's forward reaches.")
     attention_backward: Share = Field(description="Share of the peak that its backward reaches.")
+    attention_kernels: dict[str, AttentionKernel] = Field(
+        {}, description="The same of further implementations, by the name that `training.attention_kernel` gives."
+    )
     memory: Share = Field(description="Share of the memory's bandwidth that element-wise kernels reach.")
     launch: TimePs = Field(description="What each kernel takes beside its work.")
     multiprocessors: int = Field(ge=1, description="Tiles that are computed at once.")
     tile_rows: int = Field(ge=1, description="Rows of a tile.")
     tile_columns: int = Field(ge=1, description="Columns of a tile.")
     tile_fill: int = Field(ge=0, description="Length of the inner dimension that a tile loses.")
+    measured: tuple[ConstantName, ...] = Field((), description="Constants that were measured, each by itself.")
+    fitted: tuple[ConstantName, ...] = Field(
+        (), description="Constants fitted to measured step times; what is in neither list is assumed."
+    )
+    fitted_on: str | None = Field(
+        None, description="Device whose measurements they were fitted to, if it is not this one but has the same die."
+    )
+    measured_over: dict[ShapeName, dict[DimensionName, Range]] = Field(
+        {},
+        description="Smallest and largest of each dimension in the measurements on that device, by class of operators: "
+        "rows, inputs and outputs of one product of matrices on one GPU, length and head size of attention.",
+    )
     source: str = Field(description="Where these come from, and what they were fitted to.")
+
+    def origin(self, constant: ConstantName) -> Origin:
+        """Return where a constant comes from."""
+        if constant in self.measured:
+            return "measured"
+        return "derived" if constant in self.fitted else "assumed"
 
 
 class Device(BaseModel):

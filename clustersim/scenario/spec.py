@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema, model_validator
 
-from clustersim.scenario.batch import Batch
+from clustersim.scenario.batch import MAX_BATCH_SIZE, Batch
 from clustersim.scenario.costs import CostsByStage, RankCosts, StageCosts
 from clustersim.scenario.fabrics import Topology
 from clustersim.scenario.findings import Finding, raise_if_any
@@ -27,7 +27,7 @@ from clustersim.scenario.rules import Parts, costs_findings, scenario_findings
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES, ScheduleChoice
 from clustersim.scenario.shorthand import OrText
 from clustersim.scenario.topology_file import TopologySource
-from clustersim.scenario.units import SizeBytes
+from clustersim.scenario.units import SizeBytes, Tokens
 
 SPEC_VERSION = 1
 MAX_STEPS = 10_000
@@ -69,7 +69,21 @@ class Training(BaseModel):
     precision: Literal["bf16", "fp16", "fp8", "fp32"] = Field("bf16", description="Number format of the linear layers.")
     recompute: Literal["none", "selective", "full"] | None = Field("none", description="Activation recomputation.")
     flash_attention: bool = Field(True, description="Whether attention is computed without its score matrix.")
+    attention_kernel: str | None = Field(
+        None,
+        max_length=100,
+        description="FlashAttention's implementation, one that the device's file lists, as flash-2; absent: its usual.",
+    )
     optimizer: Literal["adam"] = Field("adam", description="Optimizer.")
+    token_budget: Tokens | None = Field(
+        None, description="Tokens of the whole training, of which time, GPU-hours and energy are told; needs a `model`."
+    )
+    reference_global_batch_size: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_BATCH_SIZE,
+        description="Samples of a step for which the learning rate was chosen; what another batch asks of it is told.",
+    )
 
 
 class Overlap(BaseModel):
@@ -81,6 +95,12 @@ class Overlap(BaseModel):
     param_gather: bool = Field(True, description="Gathering of parameters over dp beside the forward.")
     tp: bool = Field(False, description="Tensor-parallel communication beside its layer's compute.")
     cp: bool = Field(False, description="Context-parallel communication beside its layer's compute.")
+    fsdp_forward: bool = Field(True, description="ZeRO 3: gathering of a layer's weights beside the forward before.")
+    fsdp_backward: bool = Field(
+        True,
+        description="ZeRO 3: the same beside the backward, as FSDP's BACKWARD_PRE; false: its BACKWARD_POST. Gradients "
+        "are scattered beside the backward always.",
+    )
 
 
 class Runtime(BaseModel):
@@ -205,4 +225,4 @@ def cross_findings(sections: Mapping[str, Any]) -> Iterator[Finding]:
         yield from axis_findings(Scenario, sections["sweep"].axes)
 
 
-__all__ = ["ClusterSpec", "CostsByStage", "RankCosts", "Runtime", "Scenario", "Training"]
+__all__ = ["ClusterSpec", "CostsByStage", "Overlap", "RankCosts", "Runtime", "Scenario", "Training"]

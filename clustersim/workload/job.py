@@ -135,7 +135,7 @@ def _step_options(scenario: Scenario) -> StepOptions:
         runtime.p2p == "blocking",
         GroupOptions(
             frozenset(axis for axis, size in groups.items() if size > 1),
-            frozenset(axis for axis in ("tp", "cp") if getattr(runtime.overlap, axis)) | {"dp"},
+            frozenset(axis for axis in ("tp", "cp") if getattr(runtime.overlap, axis)),
             parallelism.tp if runtime.scatter_gather else 1,
         ),
         DataParallel(

@@ -23,15 +23,16 @@ from clustersim.scenario.batch import deal_samples
 from clustersim.scenario.devices import load_device
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.parallelism import Parallelism
-from clustersim.scenario.spec import Scenario
+from clustersim.scenario.spec import Overlap, Scenario
 from clustersim.scenario.split import Split
-from clustersim.workload.model.flop import hardware_flop, model_flop
+from clustersim.workload.model.flop import Convention, hardware_flop, model_flop
 from clustersim.workload.model.linears import output_linear
 from clustersim.workload.model.microbatch import MicroBatch
 from clustersim.workload.model.precision import PRECISIONS
 from clustersim.workload.model.shard import Shard, shard_of
 from clustersim.workload.model.stage import (
     ModelPart,
+    Repeated,
     message_bytes,
     parts_of,
     stage_activations,
@@ -60,77 +61,113 @@ def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) 
     ScenarioError
         The topology names no device, the catalogue does not say how fast it is, or layers can't be dealt so.
     """
-    assert scenario.model is not None
+    stages, parts = model_stages(scenario, num_stages, device)
+    return tuple(stages.costs(part) for part in parts)
+
+
+def model_stages(
+    scenario: Scenario, num_stages: int, device: str | None = None
+) -> tuple[ModelStages, tuple[ModelPart, ...]]:
+    """Return what all stages of the scenario's model have in common, and the part of each; see :func:`model_costs`."""
     name = device or scenario.cluster.topology.device
     if name is None:
         what = "it names no device, from whose speed the times of a model follow"
         raise ScenarioError(Fault("cluster.topology", what))
+    assert scenario.model is not None
+    parts = model_parts(scenario, num_stages)
+    timing, overlap = _timing(name, scenario.training.attention_kernel), scenario.runtime.overlap
+    return ModelStages(scenario.model, microbatch_of(scenario), scenario.parallelism, overlap, timing), parts
+
+
+def model_parts(scenario: Scenario, num_stages: int) -> tuple[ModelPart, ...]:
+    """Return the layers of each stage; a ScenarioError if they can't be dealt so."""
+    assert scenario.model is not None
     split = scenario.parallelism.split or Split()
     try:
         counts = split.layers_by_stage(scenario.model.num_layers, num_stages)
     except ValueError as error:
         raise ScenarioError(Fault("parallelism.split", str(error))) from None
+    return parts_of(scenario.model, counts)
+
+
+def microbatch_of(scenario: Scenario) -> MicroBatch:
+    """Return a full micro-batch of the scenario."""
     training = scenario.training
-    microbatch = MicroBatch(
+    return MicroBatch(
         scenario.batch.micro_batch_size,
         training.precision,
         training.flash_attention,
         training.recompute or "none",
     )
-    stages = _Stages(scenario.model, microbatch, scenario.parallelism, _timing(name))
-    return tuple(stages.costs(part) for part in parts_of(scenario.model, counts))
 
 
 @dataclass(frozen=True, slots=True)
 class StepWork:
     """What a training step asks of all GPUs together, and what one of them could do."""
 
-    model_flop: int  # full attention, without recomputation
+    model_flop: int  # without recomputation
     hardware_flop: int  # the same with recomputation
     peak_flop_per_s: float  # of one GPU, in the number format of the linear layers
 
 
-def step_work(scenario: Scenario) -> StepWork:
-    """Return what a training step of the scenario's model asks for, under the convention of full attention."""
+def step_work(scenario: Scenario, convention: Convention = "full") -> StepWork:
+    """Return what a training step of the scenario's model asks for, under a convention for attention."""
     model, training, name = scenario.model, scenario.training, scenario.cluster.topology.device
     assert model is not None
     assert name is not None
     samples = sum(share.num_samples for share in deal_samples(scenario.batch, scenario.parallelism.dp))
     again = hardware_flop(
-        model, samples, training.recompute or "none", flash_attention=training.flash_attention, convention="full"
+        model, samples, training.recompute or "none", flash_attention=training.flash_attention, convention=convention
     )
-    return StepWork(model_flop(model, samples), again, _timing(name).peak(training.precision))
+    peak = _timing(name, training.attention_kernel).peak(training.precision)
+    return StepWork(model_flop(model, samples, convention), again, peak)
 
 
 @lru_cache(maxsize=64)
-def _timing(name: str) -> DeviceTiming:
+def _timing(name: str, attention_kernel: str | None) -> DeviceTiming:
+    device = load_device(name)
     try:
-        return DeviceTiming.of(load_device(name))
+        return DeviceTiming.of(device, attention_kernel)
+    except KeyError:
+        known = list(device.kernels.attention_kernels) if device.kernels else []
+        what = f"the catalogue does not say what '{attention_kernel}' reaches on {name}"
+        hint = f"allowed: {', '.join(known)}; or leave it out" if known else "leave it out"
+        raise ScenarioError(Fault("training.attention_kernel", what, hint=hint)) from None
     except ValueError as error:
         hint = "give `stage_costs`, or a `device` whose file in the catalogue has `kernels`"
         raise ScenarioError(Fault("cluster.topology.device", str(error), hint=hint)) from None
 
 
 @dataclass(frozen=True, slots=True)
-class _Stages:
+class ModelStages:
     """What all stages of a job have in common."""
 
     model: ModelSpec
     microbatch: MicroBatch
     parallelism: Parallelism
+    overlap: Overlap
     timing: DeviceTiming
 
     @property
     def shard(self) -> Shard:
+        """How the GPUs of a stage split its layers."""
         return shard_of(self.parallelism)
+
+    def operators(self, part: ModelPart) -> Repeated:
+        """Return what one GPU of a stage runs for a micro-batch, without recomputation."""
+        return stage_operators(self.model, part, self.microbatch, self.shard)
+
+    def recomputed(self, part: ModelPart) -> Repeated:
+        """Return the operators whose forward it runs once more."""
+        return stage_recomputed(self.model, part, self.microbatch, self.shard)
 
     def costs(self, part: ModelPart) -> StageCosts:
         """Return what one micro-batch costs on a stage."""
         model, microbatch, shard, timing = self.model, self.microbatch, self.shard, self.timing
-        operators = stage_operators(model, part, microbatch, shard)
+        operators = self.operators(part)
         forward_ps = timing.forward_ps(operators)
         input_grad_ps, weight_grad_ps = timing.input_grad_ps(operators), timing.weight_grad_ps(operators)
-        recompute_ps = timing.forward_ps(stage_recomputed(model, part, microbatch, shard))
+        recompute_ps = timing.forward_ps(self.recomputed(part))
         activations = stage_activations(model, part, microbatch, shard)
         parameters = stage_parameters(model, part, shard)
         precision = microbatch.precision
@@ -152,7 +189,7 @@ class _Stages:
             weights_bytes=held.weights_bytes,
             gradients_bytes=held.gradients_bytes,
             optimizer_bytes=held.optimizer_bytes,
-            exchanges=tuple(_exchanges(model, part, microbatch, self.parallelism)),
+            exchanges=tuple(_exchanges(model, part, microbatch, self.parallelism, self.overlap)),
             recomputes_exchanges=microbatch.recompute == "full",
             tied_gradients_bytes=self._tied_bytes(part),
             reduced_bytes=sizes.gradient_bytes * shared,
@@ -173,7 +210,7 @@ class _Stages:
 
 
 def _exchanges(
-    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism
+    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism, overlap: Overlap
 ) -> Iterator[Exchange]:
     """Yield what the groups of a stage exchange for one micro-batch."""
     layers = Counter(kind.has_experts for kind in (*part.kinds, *part.mtp_kinds))
@@ -184,20 +221,29 @@ def _exchanges(
     if parallelism.ep > 1 and layers[True]:
         yield from _expert_parallel(model, microbatch, parallelism, layers[True])
     if parallelism.zero_stage == 3:
-        yield from _fully_sharded(model, part, microbatch, parallelism)
+        yield from _fully_sharded(model, part, microbatch, parallelism, overlap)
 
 
 def _fully_sharded(
-    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism
+    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism, overlap: Overlap
 ) -> Iterator[Exchange]:
-    """ZeRO 3: layer by layer, weights are gathered for a forward and a backward, and gradients scattered after it."""
+    """ZeRO 3: layer by layer, weights are gathered for a forward and a backward, and gradients scattered after it.
+
+    The first gather and the last scatter of an op have nothing to run beside.
+    """
     num_layers = max(1, len(part.kinds))
     total = stage_parameters(model, part, shard_of(parallelism)).total
-    sizes = microbatch.sizes
-    weights_bytes = sizes.weight_bytes * total // num_layers
-    yield from _calls("dp", Kind.F, ("all-gather",), weights_bytes, num_layers)
-    yield from _calls("dp", Kind.I, ("all-gather",), weights_bytes, num_layers)
-    yield from _calls("dp", Kind.W, ("reduce-scatter",), weights_bytes, num_layers)
+    size_bytes = microbatch.sizes.weight_bytes * total // num_layers
+    calls = (
+        (Kind.F, "all-gather", overlap.fsdp_forward),
+        (Kind.I, "all-gather", overlap.fsdp_backward),
+        (Kind.W, "reduce-scatter", True),
+    )
+    for kind, operation, is_beside in calls:
+        num_beside = num_layers - 1 if is_beside else 0
+        if num_beside:
+            yield Exchange("dp", kind, operation, size_bytes, num_beside, is_beside=True)
+        yield Exchange("dp", kind, operation, size_bytes, num_layers - num_beside, is_beside=False)
 
 
 def _tensor_parallel(

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from clustersim.scenario.fabrics.library import Library
-from clustersim.scenario.units import BandwidthBytesPerS, TimePs
+from clustersim.scenario.units import BandwidthBytesPerS, TimePs, Watt
 
 MAX_GPUS = 1_000_000
 
@@ -39,6 +39,22 @@ class LinkSpec(BaseModel):
     )
 
 
+class PowerSpec(BaseModel):
+    """What a cluster draws."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    node: Watt | None = Field(
+        None, description="A node at the most, GPUs included; absent: the GPUs' design power alone is counted."
+    )
+    pue: float = Field(
+        1.0,
+        ge=1,
+        le=10,
+        description="Power usage effectiveness: what the site draws over what nodes draw; absent: cooling is left out.",
+    )
+
+
 class Fabric(BaseModel):
     """What all fabric families have in common.
 
@@ -56,6 +72,7 @@ class Fabric(BaseModel):
     collectives: Library | None = Field(
         None, description="How the communication library behaves; absent: only the wires count."
     )
+    power: PowerSpec = Field(default_factory=PowerSpec, description="What the cluster draws, for energies.")
 
     @property
     def num_gpus(self) -> int | None:
