@@ -37,14 +37,16 @@ _HOUR_S = 3600
 _MILLION = 10**6
 
 
-def throughput_of(scenario: Scenario, step_time_s: float) -> Throughput:
+def throughput_of(scenario: Scenario, step_time_s: float, num_stages: int) -> Throughput:
     """Return the work per second of steps that take so long, and utilisations under both conventions."""
     samples = num_samples(scenario)
     samples_per_s = samples / step_time_s if step_time_s else None
     if scenario.model is None or not step_time_s:
         return Throughput(samples_per_s, None, None, None, None, None, None, {})
     num_gpus, tokens_per_s = scenario.parallelism.num_gpus, samples * scenario.model.seq_length / step_time_s
-    rates: dict[str, FlopRates] = {name: _flop_rates(scenario, name, step_time_s * num_gpus) for name in _CONVENTIONS}
+    rates: dict[str, FlopRates] = {
+        name: _flop_rates(scenario, num_stages, name, step_time_s * num_gpus) for name in _CONVENTIONS
+    }
     full = rates["full"]
     return Throughput(
         samples_per_s,
@@ -53,13 +55,13 @@ def throughput_of(scenario: Scenario, step_time_s: float) -> Throughput:
         full.model_flop_per_s_per_gpu,
         full.mfu,
         full.hfu,
-        step_work(scenario).peak_flop_per_s,
+        step_work(scenario, num_stages).peak_flop_per_s,
         rates,
     )
 
 
-def _flop_rates(scenario: Scenario, convention: Convention, gpu_seconds: float) -> FlopRates:
-    work = step_work(scenario, convention)
+def _flop_rates(scenario: Scenario, num_stages: int, convention: Convention, gpu_seconds: float) -> FlopRates:
+    work = step_work(scenario, num_stages, convention)
     model_rate, hardware_rate = work.model_flop / gpu_seconds, work.hardware_flop / gpu_seconds
     peak = work.peak_flop_per_s
     return FlopRates(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path as FilePath
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clustersim.errors import Fault, ScenarioError, nearest
-from clustersim.scenario.document import read_document
+from clustersim.scenario.document import READERS, read_document
 from clustersim.scenario.faults import faults_of
 from clustersim.scenario.gallery import gallery_file, gallery_names
 from clustersim.scenario.node import Place, plain
@@ -102,15 +103,26 @@ def device_names() -> tuple[str, ...]:
     return gallery_names("devices")
 
 
+def is_device_file(name: str) -> bool:
+    """Return whether `name` is the path of a device file, and no name in the catalogue.
+
+    Examples
+    --------
+    >>> is_device_file("H100-SXM5-80GB"), is_device_file("./mine.yaml")
+    (False, True)
+    """
+    return FilePath(name).suffix.lower() in READERS
+
+
 def load_device(name: str) -> Device:
-    """Return the device called `name`.
+    """Return the device called `name` in the catalogue, or in the file at that path.
 
     Raises
     ------
     ScenarioError
-        No such device, or a catalogue file with mistakes.
+        No such device, or a file with mistakes.
     """
-    path = gallery_file("devices", name)
+    path = FilePath(name) if is_device_file(name) else gallery_file("devices", name)
     if path is None:
         raise ScenarioError(unknown_device(name, Place("device", None, None, False)))
     root = read_document(path).root

@@ -13,11 +13,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, WithJsonSchema, model_validator
 
-from clustersim.scenario.batch import MAX_BATCH_SIZE, Batch
+from clustersim.scenario.batch import Batch
 from clustersim.scenario.costs import CostsByStage, RankCosts, StageCosts
 from clustersim.scenario.fabrics import Topology
 from clustersim.scenario.findings import Finding, raise_if_any
 from clustersim.scenario.keys import axis_findings
+from clustersim.scenario.memory import MemoryOptions
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.node import Node
 from clustersim.scenario.order_file import OrderFile
@@ -27,7 +28,8 @@ from clustersim.scenario.rules import Parts, costs_findings, scenario_findings
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES, ScheduleChoice
 from clustersim.scenario.shorthand import OrText
 from clustersim.scenario.topology_file import TopologySource
-from clustersim.scenario.units import SizeBytes, Tokens
+from clustersim.scenario.training import Training
+from clustersim.scenario.units import SizeBytes
 
 SPEC_VERSION = 1
 MAX_STEPS = 10_000
@@ -58,31 +60,6 @@ class ClusterSpec(BaseModel):
     )
     placement: Annotated[Placement, OrText("the placement's name", PLACEMENT_NAMES)] = Field(
         default_factory=Placement, description="Which hosts the job gets, and which GPU each rank."
-    )
-
-
-class Training(BaseModel):
-    """How the model is trained; with explicit stage costs most of it is in the costs already."""
-
-    model_config = _STRICT
-
-    precision: Literal["bf16", "fp16", "fp8", "fp32"] = Field("bf16", description="Number format of the linear layers.")
-    recompute: Literal["none", "selective", "full"] | None = Field("none", description="Activation recomputation.")
-    flash_attention: bool = Field(True, description="Whether attention is computed without its score matrix.")
-    attention_kernel: str | None = Field(
-        None,
-        max_length=100,
-        description="FlashAttention's implementation, one that the device's file lists, as flash-2; absent: its usual.",
-    )
-    optimizer: Literal["adam"] = Field("adam", description="Optimizer.")
-    token_budget: Tokens | None = Field(
-        None, description="Tokens of the whole training, of which time, GPU-hours and energy are told; needs a `model`."
-    )
-    reference_global_batch_size: int | None = Field(
-        None,
-        ge=1,
-        le=MAX_BATCH_SIZE,
-        description="Samples of a step for which the learning rate was chosen; what another batch asks of it is told.",
     )
 
 
@@ -123,6 +100,9 @@ class Runtime(BaseModel):
     scatter_gather: bool = Field(
         False,
         description="Whether each rank of a tp group sends its part of a message, and the receivers gather the parts.",
+    )
+    memory: MemoryOptions = Field(
+        default_factory=MemoryOptions, description="What a GPU holds beside the model's tensors."
     )
 
 

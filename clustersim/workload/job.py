@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 from clustersim.errors import Fault, ScenarioError, TopologyError
-from clustersim.ops import CostedSchedule, Job, Pipeline, Plugin, StageCosts
+from clustersim.ops import CostedSchedule, Job, Pipeline, Plugin, StageCosts, StaticBytes
 from clustersim.scenario.batch import ReplicaBatch, deal_samples
+from clustersim.scenario.devices import Device
 from clustersim.scenario.faults import with_positions
 from clustersim.scenario.spec import Scenario
 from clustersim.schedules.activation_limit import footprints
@@ -20,6 +22,7 @@ from clustersim.workload.group_rows import GroupOptions
 from clustersim.workload.groups import job_groups
 from clustersim.workload.hops import with_hops
 from clustersim.workload.lowering import StepOptions, lower
+from clustersim.workload.overhead import fragmentation_of, framework_bytes, logits_shares
 from clustersim.workload.slow import slowed
 from clustersim.workload.stages import costs_of, policy_of, schedule_of, stage_costs, static_bytes
 
@@ -32,8 +35,9 @@ def build_job(
     cluster: Cluster,
     plugins: Mapping[str, Plugin] | None = None,
     num_simulated: int | None = None,
+    device: Device | None = None,
 ) -> Job:
-    """Return the job of `scenario` on `cluster`.
+    """Return the job of `scenario` on `cluster`; the times of a model follow from `device`, or the topology's.
 
     Every GPU is simulated, also those of a tensor- or context-parallel group, which do the same at the same time;
     unless `num_simulated` says that the first so many replicas stand for all. Then those left out are taken to do the
@@ -56,16 +60,13 @@ def build_job(
         for tp in range(parallelism.tp)
     ]
     gpus = tuple(tuple(gpu_by_rank[rank] for rank in ranks) for _, ranks in replicas)
-    costs = _costs_to_look_at(scenario, cluster, gpus[0])
-    pipeline_by_share = {share: _pipeline(scenario, share, plugins, costs) for share in dict.fromkeys(shares)}
-    schedules = {share: pipeline.schedule for share, pipeline in pipeline_by_share.items()}
-    static_by_share = {share: static_bytes(s, costs_of(scenario, s)) for share, s in schedules.items()}
+    lowered = _lowered(scenario, _costs_to_look_at(scenario, cluster, gpus[0], device), plugins, device)
     on_gpus: dict[tuple[ReplicaBatch, tuple[Fraction, ...]], Pipeline] = {}
     pipelines: list[Pipeline] = []
     for (share, _), own_gpus in zip(replicas, gpus, strict=True):
         key = (share, tuple(cluster.slowdown(gpu) for gpu in own_gpus))
         if key not in on_gpus:
-            on_gpus[key] = slowed(pipeline_by_share[share], key[1])
+            on_gpus[key] = slowed(lowered[share].pipeline, key[1])
             _require_countable(on_gpus[key])
         pipelines.append(on_gpus[key])
     groups = job_groups(parallelism, layout, pipelines, gpus, cluster, num_simulated)
@@ -76,10 +77,48 @@ def build_job(
         gpus=gpus[shown],
         blocking=scenario.runtime.p2p == "blocking",
         num_steps=scenario.steps,
-        static_bytes=tuple(static_by_share[share] for share, _ in replicas[shown]),
+        static_bytes=tuple(lowered[share].static_bytes for share, _ in replicas[shown]),
         policy=policy_of(scenario),
         groups=groups,
+        fragmentation=fragmentation_of(scenario),
+        logits_shares=logits_shares(lowered[shares[0]].costs),
     )
+
+
+class LoweredReplica(NamedTuple):
+    """What all replicas with one share of the batch have in common."""
+
+    pipeline: Pipeline
+    costs: tuple[StageCosts, ...]
+    static_bytes: tuple[StaticBytes, ...]  # by pp_rank
+
+
+def lowered_replicas(
+    scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin] | None = None
+) -> list[LoweredReplica]:
+    """Return one lowered replica of each kind, placed nowhere: what a job holds, but not what it exchanges."""
+    if scenario.schedule.rules.takes_limit:  # its order depends on where its first replica is
+        parallelism = scenario.parallelism
+        layout = RankLayout(parallelism.tp, parallelism.cp, parallelism.dp, parallelism.pp, parallelism.order)
+        gpu_by_rank = gpus_of_ranks(scenario, layout.num_ranks, cluster)
+        gpus = [gpu_by_rank[layout.rank(RankCoordinates(0, 0, 0, pp))] for pp in range(parallelism.pp)]
+        costs = _costs_to_look_at(scenario, cluster, gpus, None)
+    else:
+        costs = stage_costs(scenario)
+    return list(_lowered(scenario, costs, plugins, None).values())
+
+
+def _lowered(
+    scenario: Scenario, costs: Sequence[StageCosts], plugins: Mapping[str, Plugin] | None, device: Device | None
+) -> dict[ReplicaBatch, LoweredReplica]:
+    beside = framework_bytes(scenario), scenario.runtime.memory.buffers
+    lowered = {}
+    for share in dict.fromkeys(deal_samples(scenario.batch, scenario.parallelism.dp)):
+        pipeline = _pipeline(scenario, share, plugins, costs, device)
+        own_costs = costs_of(scenario, pipeline.schedule, device)
+        static = static_bytes(pipeline.schedule, own_costs, *beside)
+        lowered[share] = LoweredReplica(pipeline, own_costs, static)
+    return lowered
 
 
 def gpus_of_ranks(scenario: Scenario, num_ranks: int, cluster: Cluster) -> tuple[int, ...]:
@@ -98,20 +137,26 @@ def gpus_of_ranks(scenario: Scenario, num_ranks: int, cluster: Cluster) -> tuple
         raise type(error)(with_positions(error.faults, scenario.loaded_from.root)) from None
 
 
-def _costs_to_look_at(scenario: Scenario, cluster: Cluster, gpus: Sequence[int]) -> tuple[StageCosts, ...]:
+def _costs_to_look_at(
+    scenario: Scenario, cluster: Cluster, gpus: Sequence[int], device: Device | None
+) -> tuple[StageCosts, ...]:
     """Return the stage costs that a schedule sees, with hop times where each rank of the replica has one stage."""
-    costs = stage_costs(scenario)
+    costs = stage_costs(scenario, device)
     if not scenario.schedule.rules.takes_limit or scenario.schedule.policy is not None:
         return costs
     return with_hops(costs, range(len(costs)), [range(len(costs))], gpus, cluster)
 
 
 def _pipeline(
-    scenario: Scenario, share: ReplicaBatch, plugins: Mapping[str, Plugin] | None, costs: Sequence[StageCosts]
+    scenario: Scenario,
+    share: ReplicaBatch,
+    plugins: Mapping[str, Plugin] | None,
+    costs: Sequence[StageCosts],
+    device: Device | None,
 ) -> Pipeline:
     options = _step_options(scenario)
     schedule = schedule_of(scenario, share.num_microbatches, plugins, costs)
-    return lower(schedule, costs_of(scenario, schedule), share.last_fraction, options)
+    return lower(schedule, costs_of(scenario, schedule, device), share.last_fraction, options)
 
 
 def _require_countable(pipeline: Pipeline) -> None:

@@ -14,27 +14,31 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from clustersim.errors import Fault, ScenarioError
 from clustersim.ops import Exchange, Kind, StageCosts
 from clustersim.scenario.batch import deal_samples
-from clustersim.scenario.devices import load_device
+from clustersim.scenario.devices import Device, load_device
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.scenario.spec import Overlap, Scenario
 from clustersim.scenario.split import Split
+from clustersim.workload.model.buffers import buffer_bytes
 from clustersim.workload.model.flop import Convention, hardware_flop, model_flop
+from clustersim.workload.model.layers import LayerKind
 from clustersim.workload.model.linears import output_linear
 from clustersim.workload.model.microbatch import MicroBatch
 from clustersim.workload.model.precision import PRECISIONS
+from clustersim.workload.model.recompute import RecomputedLayers
 from clustersim.workload.model.shard import Shard, shard_of
 from clustersim.workload.model.stage import (
     ModelPart,
     Repeated,
     message_bytes,
     parts_of,
+    recomputed_kinds,
     stage_activations,
     stage_operators,
     stage_parameters,
@@ -42,9 +46,10 @@ from clustersim.workload.model.stage import (
 )
 from clustersim.workload.model.state import optimizer_step_bytes, state_bytes
 from clustersim.workload.model.timing import DeviceTiming
+from clustersim.workload.overhead import framework_of
 
 
-def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) -> tuple[StageCosts, ...]:
+def model_costs(scenario: Scenario, num_stages: int, device: Device | None = None) -> tuple[StageCosts, ...]:
     """Return ``costs[stage]`` of the scenario's model on `num_stages` stages.
 
     Parameters
@@ -54,7 +59,7 @@ def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) 
     num_stages
         Stages of one chain, in the order in which a micro-batch passes them.
     device
-        Name in the catalogue; None: the topology's.
+        What times follow from; None: the topology's.
 
     Raises
     ------
@@ -66,17 +71,23 @@ def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) 
 
 
 def model_stages(
-    scenario: Scenario, num_stages: int, device: str | None = None
+    scenario: Scenario, num_stages: int, device: Device | None = None
 ) -> tuple[ModelStages, tuple[ModelPart, ...]]:
     """Return what all stages of the scenario's model have in common, and the part of each; see :func:`model_costs`."""
-    name = device or scenario.cluster.topology.device
-    if name is None:
-        what = "it names no device, from whose speed the times of a model follow"
-        raise ScenarioError(Fault("cluster.topology", what))
     assert scenario.model is not None
-    parts = model_parts(scenario, num_stages)
-    timing, overlap = _timing(name, scenario.training.attention_kernel), scenario.runtime.overlap
-    return ModelStages(scenario.model, microbatch_of(scenario), scenario.parallelism, overlap, timing), parts
+    timing = timing_of(scenario, device)
+    return _stages(scenario, scenario.model, timing), model_parts(scenario, num_stages)
+
+
+def part_costs(scenario: Scenario, model: ModelSpec, part: ModelPart, timing: DeviceTiming) -> StageCosts:
+    """Return what one micro-batch of the scenario costs on a stage that holds a part of a model."""
+    return _stages(scenario, model, timing).costs(part)
+
+
+def _stages(scenario: Scenario, model: ModelSpec, timing: DeviceTiming) -> ModelStages:
+    runtime = scenario.runtime
+    microbatch = microbatch_of(scenario)
+    return ModelStages(model, microbatch, scenario.parallelism, runtime.overlap, timing, runtime.gradient_bucket)
 
 
 def model_parts(scenario: Scenario, num_stages: int) -> tuple[ModelPart, ...]:
@@ -92,13 +103,34 @@ def model_parts(scenario: Scenario, num_stages: int) -> tuple[ModelPart, ...]:
 
 def microbatch_of(scenario: Scenario) -> MicroBatch:
     """Return a full micro-batch of the scenario."""
-    training = scenario.training
+    training, framework, logit = scenario.training, framework_of(scenario), scenario.runtime.memory.logit
     return MicroBatch(
         scenario.batch.micro_batch_size,
         training.precision,
         training.flash_attention,
         training.recompute or "none",
+        training.recompute_modules or (framework.selective,),
+        RecomputedLayers(training.recompute_num_layers, training.recompute_method or "block", training.recompute_every),
+        framework.logit if logit is None else logit,
     )
+
+
+def timing_of(scenario: Scenario, device: Device | None = None) -> DeviceTiming:
+    """Return the timing of `device`, or of the one that the scenario's topology names.
+
+    Raises
+    ------
+    ScenarioError
+        It names none, or one of which nobody knows how fast it is, or how fast it computes attention.
+    """
+    attention_kernel = scenario.training.attention_kernel
+    if device is not None:
+        return _timing_on(device, attention_kernel)
+    name = scenario.cluster.topology.device
+    if name is None:
+        what = "it names no device, from whose speed the times of a model follow"
+        raise ScenarioError(Fault("cluster.topology", what))
+    return _timing(name, attention_kernel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,27 +142,37 @@ class StepWork:
     peak_flop_per_s: float  # of one GPU, in the number format of the linear layers
 
 
-def step_work(scenario: Scenario, convention: Convention = "full") -> StepWork:
-    """Return what a training step of the scenario's model asks for, under a convention for attention."""
-    model, training, name = scenario.model, scenario.training, scenario.cluster.topology.device
+def step_work(scenario: Scenario, num_stages: int, convention: Convention = "full") -> StepWork:
+    """Return what a training step of the model asks for on `num_stages` stages, under a convention for attention."""
+    model, training = scenario.model, scenario.training
     assert model is not None
-    assert name is not None
     samples = sum(share.num_samples for share in deal_samples(scenario.batch, scenario.parallelism.dp))
+    microbatch = microbatch_of(scenario)
+    parts = model_parts(scenario, num_stages)
     again = hardware_flop(
-        model, samples, training.recompute or "none", flash_attention=training.flash_attention, convention=convention
+        model,
+        samples,
+        microbatch.recompute,
+        flash_attention=training.flash_attention,
+        modules=microbatch.recomputed_modules,
+        convention=convention,
+        layers=[kind for part in parts for kind in recomputed_kinds(part, microbatch)],
     )
-    peak = _timing(name, training.attention_kernel).peak(training.precision)
+    peak = timing_of(scenario).peak(training.precision)
     return StepWork(model_flop(model, samples, convention), again, peak)
 
 
 @lru_cache(maxsize=64)
 def _timing(name: str, attention_kernel: str | None) -> DeviceTiming:
-    device = load_device(name)
+    return _timing_on(load_device(name), attention_kernel)
+
+
+def _timing_on(device: Device, attention_kernel: str | None) -> DeviceTiming:
     try:
         return DeviceTiming.of(device, attention_kernel)
     except KeyError:
         known = list(device.kernels.attention_kernels) if device.kernels else []
-        what = f"the catalogue does not say what '{attention_kernel}' reaches on {name}"
+        what = f"the catalogue does not say what '{attention_kernel}' reaches on {device.name}"
         hint = f"allowed: {', '.join(known)}; or leave it out" if known else "leave it out"
         raise ScenarioError(Fault("training.attention_kernel", what, hint=hint)) from None
     except ValueError as error:
@@ -147,6 +189,7 @@ class ModelStages:
     parallelism: Parallelism
     overlap: Overlap
     timing: DeviceTiming
+    bucket_bytes: int  # of gradients that are reduced at once
 
     @property
     def shard(self) -> Shard:
@@ -183,18 +226,38 @@ class ModelStages:
             recompute_ps=recompute_ps,
             optimizer_ps=timing.memory_ps(optimizer_step_bytes(parameters, precision, self.parallelism)),
             activation_bytes=activations.whole_bytes,
+            logits_bytes=activations.logits_bytes,
             weight_grad_activation_bytes=activations.weight_grad_bytes,
             checkpoint_bytes=activations.checkpoint_bytes if recompute_ps else 0,
+            backward_bytes=0 if recompute_ps else activations.whole_bytes - activations.checkpoint_bytes,
             message_bytes=message_bytes(model, microbatch, shard),
             weights_bytes=held.weights_bytes,
             gradients_bytes=held.gradients_bytes,
             optimizer_bytes=held.optimizer_bytes,
-            exchanges=tuple(_exchanges(model, part, microbatch, self.parallelism, self.overlap)),
-            recomputes_exchanges=microbatch.recompute == "full",
+            buffers_bytes=buffer_bytes(model, part, microbatch, self.parallelism, self.bucket_bytes),
+            exchanges=(*self._exchanges(part), *self._exchanged_again(part)),
+            recomputes_exchanges=False,
             tied_gradients_bytes=self._tied_bytes(part),
             reduced_bytes=sizes.gradient_bytes * shared,
             gathered_bytes=sizes.weight_bytes * shared,
         )
+
+    def _exchanges(self, part: ModelPart) -> tuple[Exchange, ...]:
+        return tuple(_exchanges(self.model, part, self.microbatch, self.parallelism, self.overlap))
+
+    def _exchanged_again(self, part: ModelPart) -> Iterator[Exchange]:
+        """Yield what a recomputation exchanges: whole layers what a forward does, and parts of layers what they do.
+
+        Sharded weights are not gathered for it: they are there for the backward already.
+        """
+        again = recomputed_kinds(part, self.microbatch)
+        if self.microbatch.recompute == "full":
+            forward = iter(self._exchanges(ModelPart(again)))
+        else:
+            forward = _exchanges_of_modules(self.model, again, self.microbatch, self.parallelism)
+        for exchange in forward:
+            if exchange.kind is Kind.F and exchange.axis != "dp":
+                yield replace(exchange, kind=Kind.RECOMPUTE)
 
     def _reduced(self, dense: int, experts: int) -> int:
         """Return the parameters that several GPUs hold, and so reduce: experts only where they have copies."""
@@ -224,6 +287,20 @@ def _exchanges(
         yield from _fully_sharded(model, part, microbatch, parallelism, overlap)
 
 
+def _exchanges_of_modules(
+    model: ModelSpec, kinds: tuple[LayerKind, ...], microbatch: MicroBatch, parallelism: Parallelism
+) -> Iterator[Exchange]:
+    """Yield what the forwards of the recomputed modules of some layers exchange; the other modules exchange nothing."""
+    modules = microbatch.recomputed_modules
+    num_mlps = sum(not kind.has_experts for kind in kinds) if "mlp" in modules else 0
+    num_experts = sum(kind.has_experts for kind in kinds) if "moe" in modules else 0
+    if parallelism.tp > 1:
+        regions = num_mlps + (num_experts if parallelism.expert_tp > 1 else 0)
+        yield from _tensor_parallel_calls(model, microbatch, parallelism, Kind.F, regions)
+    if parallelism.ep > 1:
+        yield from _expert_parallel(model, microbatch, parallelism, num_experts)
+
+
 def _fully_sharded(
     model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism, overlap: Overlap
 ) -> Iterator[Exchange]:
@@ -249,16 +326,20 @@ def _fully_sharded(
 def _tensor_parallel(
     model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism, layers: Counter[bool]
 ) -> Iterator[Exchange]:
-    tokens = shard_of(parallelism).tokens(microbatch.num_samples * model.seq_length)
-    size_bytes = microbatch.sizes.activation_bytes * tokens * model.hidden_size
     # An attention block and an MLP each; experts that are not split among tp exchange tokens over ep instead.
     regions = 2 * layers[False] + (2 if parallelism.expert_tp > 1 else 1) * layers[True]
     ends = {Kind.F: part.has_embedding + 0, Kind.I: part.has_output + len(part.mtp_kinds)}
     for kind, extra in ends.items():
-        if parallelism.sequence_parallel:
-            yield from _calls("tp", kind, ("all-gather", "reduce-scatter"), size_bytes, regions + extra)
-        else:
-            yield from _calls("tp", kind, ("all-reduce",), size_bytes, regions + extra)
+        yield from _tensor_parallel_calls(model, microbatch, parallelism, kind, regions + extra)
+
+
+def _tensor_parallel_calls(
+    model: ModelSpec, microbatch: MicroBatch, parallelism: Parallelism, kind: Kind, num_regions: int
+) -> Iterator[Exchange]:
+    tokens = shard_of(parallelism).tokens(microbatch.num_samples * model.seq_length)
+    size_bytes = microbatch.sizes.activation_bytes * tokens * model.hidden_size
+    operations = ("all-gather", "reduce-scatter") if parallelism.sequence_parallel else ("all-reduce",)
+    yield from _calls("tp", kind, operations, size_bytes, num_regions)
 
 
 def _context_parallel(

@@ -67,7 +67,8 @@ class Fabric(BaseModel):
     device: str | None = Field(
         None,
         min_length=1,
-        description="Accelerator of every GPU: a name from the device catalogue, such as H100-SXM5-80GB.",
+        description="Accelerator of every GPU: a name from the device catalogue, such as H100-SXM5-80GB, or the path "
+        "of a device file.",
     )
     collectives: Library | None = Field(
         None, description="How the communication library behaves; absent: only the wires count."
@@ -122,6 +123,11 @@ class Fabric(BaseModel):
     def resolved(self, base: Path) -> Self:  # noqa: ARG002
         """Return this fabric with the files that it names looked up from the folder `base`."""
         return self
+
+    def with_in_training(self, share: float) -> Self:
+        """Return this fabric with another share of the bandwidth left to collectives while GPUs compute."""
+        library = (self.collectives or Library()).model_copy(update={"in_training": share})
+        return self.model_copy(update={"collectives": library})
 
     def _with(self, **changes: object) -> Self:
         """Return a copy with `changes`, validated again (a plain copy would skip the bounds)."""
