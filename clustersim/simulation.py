@@ -20,7 +20,9 @@ from clustersim.analysis.bubble import Bubble, RankTimes, measure_bubble, rank_t
 from clustersim.analysis.busiest import busiest_rank
 from clustersim.analysis.collisions import collisions
 from clustersim.analysis.communication import busiest_links, traffic_by_axis
+from clustersim.analysis.critical_path import critical_path
 from clustersim.analysis.memory import Memory, measure_memory
+from clustersim.analysis.sensitivity import blame, resource_times_ps
 from clustersim.analysis.waits import Waits, find_waits, is_one_of
 from clustersim.engine.run import run
 from clustersim.limits import Limits
@@ -28,10 +30,12 @@ from clustersim.ops import COMPUTE, CostedSchedule, Job, Plugin
 from clustersim.provenance import constraints_of, provenance_of, warnings_of
 from clustersim.result import (
     AxisSummary,
+    BlameSummary,
     BoundSummary,
     BubbleSummary,
     CollisionSummary,
     CommunicationSummary,
+    CriticalPathSummary,
     LinkSummary,
     MemorySummary,
     RankMemory,
@@ -176,6 +180,7 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
         throughput=throughput_of(scenario, step_time_s, len(job.pipelines[0].schedule.chains[0])),
         memory=memory,
         communication=communication,
+        critical_path=_critical_path_summary(trace, waits),
         token_cost=token_cost_of(scenario, cluster, trace, steady_step_time_s or step_time_s),
         cost_origins=origins,
         batch_change=batch_change_of(scenario),
@@ -306,3 +311,12 @@ def _communication_summary(trace: Trace, waits: Waits) -> CommunicationSummary:
         for entry in collisions(trace)
     )
     return CommunicationSummary(axes, lost, links, int(trace.links.is_contended.sum()))
+
+
+def _critical_path_summary(trace: Trace, waits: Waits) -> CriticalPathSummary:
+    path = critical_path(trace, waits)
+    parts = tuple(
+        BlameSummary(part.cause.name.lower(), part.axis, part.resource, part.time_ps, part.time_ps / trace.makespan_ps)
+        for part in blame(trace, waits, path)
+    )
+    return CriticalPathSummary(trace.makespan_ps, len(path), parts, resource_times_ps(trace, path))
