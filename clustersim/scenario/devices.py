@@ -11,6 +11,7 @@ from clustersim.scenario.document import read_document
 from clustersim.scenario.faults import faults_of
 from clustersim.scenario.gallery import gallery_file, gallery_names
 from clustersim.scenario.node import Place, plain
+from clustersim.scenario.precision import PrecisionName, allowed_formats
 from clustersim.scenario.units import BandwidthBytesPerS, FlopPerS, SizeBytes, TimePs, Watt
 
 Share = Annotated[float, Field(gt=0, le=1)]
@@ -27,6 +28,7 @@ class Kernels(BaseModel):
 
     gemm: Share = Field(description="Share of the peak that a large product of matrices reaches.")
     gemm_fp8: Share | None = Field(None, description="The same in fp8; absent: as gemm.")
+    gemm_fp4: Share | None = Field(None, description="The same in fp4; absent: as in fp8.")
     experts: Share = Field(description="Share of the peak that the experts' grouped products reach.")
     attention_forward: Share = Field(description="Share of the peak that FlashAttention's forward reaches.")
     attention_backward: Share = Field(description="Share of the peak that its backward reaches.")
@@ -80,6 +82,18 @@ def load_device(name: str) -> Device:
         return Device.model_validate(plain(root))
     except ValidationError as error:
         raise ScenarioError(faults_of(error, Device, root)) from None
+
+
+def format_fault(name: str, precision: PrecisionName) -> str:
+    """Return what is wrong with training in a number format on the device called `name`; nothing if it has it.
+
+    Examples
+    --------
+    >>> format_fault("H100-SXM5-80GB", "nvfp4")
+    'H100-SXM5-80GB computes nothing in nvfp4; allowed: bf16, fp16, fp8, mxfp8, fp32'
+    """
+    allowed = allowed_formats(load_device(name).peak_flop_per_s)
+    return "" if precision in allowed else f"{name} computes nothing in {precision}; allowed: {', '.join(allowed)}"
 
 
 def unknown_device(name: str, place: Place) -> Fault:

@@ -6,7 +6,7 @@ the topology that it names is put in its place; then the values are validated, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path as FilePath
@@ -24,6 +24,7 @@ from clustersim.scenario.model_source import model_node
 from clustersim.scenario.node import Entry, Node, Path, child, node_of, plain, with_child
 from clustersim.scenario.order_file import OrderFile, order_faults, read_order
 from clustersim.scenario.override import option_position, split_key, with_override, with_value
+from clustersim.scenario.profile_file import profile_node
 from clustersim.scenario.rules import costs_findings
 from clustersim.scenario.spec import SECTIONS, LoadedFrom, Scenario, cross_findings
 from clustersim.scenario.topology_file import (
@@ -159,7 +160,8 @@ class _Loading:
                 self.root = self._with_topology(node)
             except ScenarioError as error:
                 self.faults += error.faults
-        self._put_model()
+        self._put_named("model", model_node)
+        self._put_named("profile", profile_node)
         values = plain(self.root)
         if not isinstance(values, dict):
             return {}
@@ -206,17 +208,16 @@ class _Loading:
         topology = replace(cluster.node.entries["topology"], node=node)
         return with_child(self.root, "cluster", replace(cluster, node=with_child(cluster.node, "topology", topology)))
 
-    def _put_model(self) -> None:
-        """Put the model that the document names in the place of its name."""
-        entry = child(self.root, "model")
+    def _put_named(self, key: str, node_of_name: Callable[[Node, FilePath], Node]) -> None:
+        """Put what the document names under `key` in the place of its name."""
+        entry = child(self.root, key)
         if entry is not None:
             try:
-                node = model_node(entry.node, self._folder_of(entry.node))
-                self.root = with_child(self.root, "model", replace(entry, node=node))
+                node = node_of_name(entry.node, self._folder_of(entry.node))
+                self.root = with_child(self.root, key, replace(entry, node=node))
             except ScenarioError as error:
                 self.faults += error.faults
-                without = {key: other for key, other in self.root.entries.items() if key != "model"}
-                self.root = replace(self.root, value={**without, "model": replace(entry, node=Node(None))})
+                self.root = with_child(self.root, key, replace(entry, node=Node(None)))
 
     def _topology_by_name(self, node: Node) -> Node:
         if not isinstance(node.value, str):

@@ -23,6 +23,8 @@ from clustersim.scenario.node import Node
 from clustersim.scenario.order_file import OrderFile
 from clustersim.scenario.parallelism import MAX_GPUS, Parallelism
 from clustersim.scenario.placement import PLACEMENT_NAMES, Placement
+from clustersim.scenario.precision import PrecisionName
+from clustersim.scenario.profile import PartName, Profile, ProfileRow, chosen_rows, configuration_of
 from clustersim.scenario.rules import Parts, costs_findings, scenario_findings
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES, ScheduleChoice
 from clustersim.scenario.shorthand import OrText
@@ -66,7 +68,7 @@ class Training(BaseModel):
 
     model_config = _STRICT
 
-    precision: Literal["bf16", "fp16", "fp8", "fp32"] = Field("bf16", description="Number format of the linear layers.")
+    precision: PrecisionName = Field("bf16", description="Number format of the linear layers.")
     recompute: Literal["none", "selective", "full"] | None = Field("none", description="Activation recomputation.")
     flash_attention: bool = Field(True, description="Whether attention is computed without its score matrix.")
     optimizer: Literal["adam"] = Field("adam", description="Optimizer.")
@@ -145,6 +147,9 @@ class Scenario(BaseModel):
     stage_costs: StageCosts | None = Field(
         None, description="Explicit costs of one micro-batch in place of a model: per rank, or {stages: [...]}."
     )
+    profile: Annotated[Profile, OrText("the path of a CSV file, relative to this one")] | None = Field(
+        None, description="Measured times of the model's parts: a CSV file, or its rows. Absent: all are derived."
+    )
     cluster: ClusterSpec = Field(description="The cluster that the job runs on.")
     parallelism: Parallelism = Field(default_factory=Parallelism, description="Sizes of the parallelism axes.")
     batch: Batch = Field(description="Samples of one training step.")
@@ -170,8 +175,26 @@ class Scenario(BaseModel):
         """Whether the two halves of the backward are known apart."""
         given = self.stage_costs
         if given is None:
-            return True
+            return all(row.has_split_backward for row in self.measured_rows().values())
         return all(cost.has_split_backward for cost in ((given,) if isinstance(given, RankCosts) else given.stages))
+
+    def measured_rows(self, device: str | None = None) -> dict[PartName, ProfileRow]:
+        """Return the rows of the profile for this scenario's configuration, by part; those that are not are derived.
+
+        Parameters
+        ----------
+        device
+            Name of a GPU's device; None: the topology's.
+
+        Raises
+        ------
+        ValueError
+            The profile has rows of a part, but none for this configuration.
+        """
+        if self.model is None or self.profile is None:
+            return {}
+        asked = configuration_of(self.model, self.cluster, self.parallelism, self.batch, self.training, device)
+        return chosen_rows(self.profile, self.model, asked)
 
     @property
     def loaded_from(self) -> LoadedFrom | None:
@@ -188,6 +211,7 @@ class Scenario(BaseModel):
 SECTIONS: Mapping[str, Any] = {
     "model": ModelSpec,
     "stage_costs": StageCosts,
+    "profile": Profile,
     "cluster": ClusterSpec,
     "parallelism": Parallelism,
     "batch": Batch,

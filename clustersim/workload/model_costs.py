@@ -1,7 +1,8 @@
 """Costs of stages derived from a model: times on a device, bytes, memory, and what groups exchange.
 
 A stage's op is its layers' operators one after the other; what tensor-, context- and expert-parallel groups exchange is
-counted beside that, layer by layer, and runs as the collectives of the stage.
+counted beside that, layer by layer, and runs as the collectives of the stage. Times that a profile holds take the place
+of derived ones.
 
 References
 ----------
@@ -13,18 +14,20 @@ Korthikanti et al., MLSys 2023, section 4.2.2 (where tensor and sequence paralle
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
 from clustersim.errors import Fault, ScenarioError
 from clustersim.ops import Exchange, Kind, StageCosts
 from clustersim.scenario.batch import deal_samples
-from clustersim.scenario.devices import load_device
+from clustersim.scenario.devices import format_fault, load_device
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.parallelism import Parallelism
+from clustersim.scenario.profile import PartName, ProfileRow
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.split import Split
+from clustersim.workload.measured import Measured, OpTimes
 from clustersim.workload.model.flop import hardware_flop, model_flop
 from clustersim.workload.model.linears import output_linear
 from clustersim.workload.model.microbatch import MicroBatch
@@ -40,7 +43,7 @@ from clustersim.workload.model.stage import (
     stage_recomputed,
 )
 from clustersim.workload.model.state import optimizer_step_bytes, state_bytes
-from clustersim.workload.model.timing import DeviceTiming
+from clustersim.workload.model.timing import DeviceTiming, peak_rate
 
 
 def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) -> tuple[StageCosts, ...]:
@@ -58,27 +61,43 @@ def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) 
     Raises
     ------
     ScenarioError
-        The topology names no device, the catalogue does not say how fast it is, or layers can't be dealt so.
+        The topology names no device, the catalogue does not say how fast it is though something has to be derived, the
+        profile lacks the configuration, or layers can't be dealt so.
     """
     assert scenario.model is not None
     name = device or scenario.cluster.topology.device
     if name is None:
         what = "it names no device, from whose speed the times of a model follow"
         raise ScenarioError(Fault("cluster.topology", what))
+    training = scenario.training
+    if what := format_fault(name, training.precision):
+        raise ScenarioError(Fault("training.precision", what))
     split = scenario.parallelism.split or Split()
     try:
         counts = split.layers_by_stage(scenario.model.num_layers, num_stages)
     except ValueError as error:
         raise ScenarioError(Fault("parallelism.split", str(error))) from None
-    training = scenario.training
     microbatch = MicroBatch(
         scenario.batch.micro_batch_size,
         training.precision,
         training.flash_attention,
         training.recompute or "none",
     )
-    stages = _Stages(scenario.model, microbatch, scenario.parallelism, _timing(name))
-    return tuple(stages.costs(part) for part in parts_of(scenario.model, counts))
+    measured = Measured(_measured_rows(scenario, name), microbatch.recompute)
+    stages = _Stages(scenario.model, microbatch, scenario.parallelism, name, measured)
+    pp = scenario.parallelism.pp
+    num_chunks = max(1, num_stages // pp)
+    return tuple(
+        stages.costs(part, measured.optimizer_ps(stage // pp, num_chunks))
+        for stage, part in enumerate(parts_of(scenario.model, counts))
+    )
+
+
+def _measured_rows(scenario: Scenario, device: str) -> Mapping[PartName, ProfileRow]:
+    try:
+        return scenario.measured_rows(device)
+    except ValueError as error:
+        raise ScenarioError(Fault("profile", str(error))) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +118,7 @@ def step_work(scenario: Scenario) -> StepWork:
     again = hardware_flop(
         model, samples, training.recompute or "none", flash_attention=training.flash_attention, convention="full"
     )
-    return StepWork(model_flop(model, samples), again, _timing(name).peak(training.precision))
+    return StepWork(model_flop(model, samples), again, peak_rate(load_device(name).peak_flop_per_s, training.precision))
 
 
 @lru_cache(maxsize=64)
@@ -107,7 +126,7 @@ def _timing(name: str) -> DeviceTiming:
     try:
         return DeviceTiming.of(load_device(name))
     except ValueError as error:
-        hint = "give `stage_costs`, or a `device` whose file in the catalogue has `kernels`"
+        hint = "give `stage_costs`, a full `profile`, or a `device` whose file in the catalogue has `kernels`"
         raise ScenarioError(Fault("cluster.topology.device", str(error), hint=hint)) from None
 
 
@@ -118,19 +137,17 @@ class _Stages:
     model: ModelSpec
     microbatch: MicroBatch
     parallelism: Parallelism
-    timing: DeviceTiming
+    device: str
+    measured: Measured
 
     @property
     def shard(self) -> Shard:
         return shard_of(self.parallelism)
 
-    def costs(self, part: ModelPart) -> StageCosts:
-        """Return what one micro-batch costs on a stage."""
-        model, microbatch, shard, timing = self.model, self.microbatch, self.shard, self.timing
-        operators = stage_operators(model, part, microbatch, shard)
-        forward_ps = timing.forward_ps(operators)
-        input_grad_ps, weight_grad_ps = timing.input_grad_ps(operators), timing.weight_grad_ps(operators)
-        recompute_ps = timing.forward_ps(stage_recomputed(model, part, microbatch, shard))
+    def costs(self, part: ModelPart, optimizer_ps: int | None = None) -> StageCosts:
+        """Return what one micro-batch costs on a stage, whose optimizer step is measured or, if None, derived."""
+        model, microbatch, shard = self.model, self.microbatch, self.shard
+        times = self.measured.times(part).plus(self._derived_times(part))
         activations = stage_activations(model, part, microbatch, shard)
         parameters = stage_parameters(model, part, shard)
         precision = microbatch.precision
@@ -138,26 +155,40 @@ class _Stages:
         is_sharded = self.parallelism.zero_stage == 3  # what replicas share, they then share micro-batch by micro-batch
         shared = 0 if is_sharded else self._reduced(parameters.dense, parameters.experts)
         sizes = PRECISIONS[precision]
+        if optimizer_ps is None:
+            moved_bytes = optimizer_step_bytes(parameters, precision, self.parallelism)
+            optimizer_ps = _timing(self.device).memory_ps(moved_bytes)
         return StageCosts(
-            forward_ps=forward_ps,
-            input_grad_ps=input_grad_ps,
-            weight_grad_ps=weight_grad_ps,
-            forward_backward_ps=forward_ps + input_grad_ps + weight_grad_ps,
-            recompute_ps=recompute_ps,
-            optimizer_ps=timing.memory_ps(optimizer_step_bytes(parameters, precision, self.parallelism)),
+            forward_ps=times.forward_ps,
+            input_grad_ps=times.input_grad_ps,
+            weight_grad_ps=times.weight_grad_ps,
+            forward_backward_ps=times.forward_ps + times.input_grad_ps + times.weight_grad_ps,
+            recompute_ps=times.recompute_ps,
+            optimizer_ps=optimizer_ps,
             activation_bytes=activations.whole_bytes,
             weight_grad_activation_bytes=activations.weight_grad_bytes,
-            checkpoint_bytes=activations.checkpoint_bytes if recompute_ps else 0,
+            checkpoint_bytes=activations.checkpoint_bytes if times.recompute_ps else 0,
             message_bytes=message_bytes(model, microbatch, shard),
             weights_bytes=held.weights_bytes,
             gradients_bytes=held.gradients_bytes,
             optimizer_bytes=held.optimizer_bytes,
-            exchanges=tuple(_exchanges(model, part, microbatch, self.parallelism)),
+            exchanges=tuple(_exchanges(model, part, microbatch, self.parallelism, self.measured)),
             recomputes_exchanges=microbatch.recompute == "full",
             tied_gradients_bytes=self._tied_bytes(part),
             reduced_bytes=sizes.gradient_bytes * shared,
             gathered_bytes=sizes.weight_bytes * shared,
         )
+
+    def _derived_times(self, part: ModelPart) -> OpTimes:
+        """Return what a stage takes beside what is measured of it; of a device nothing is asked if that is all."""
+        run = stage_operators(self.model, self.measured.unmeasured(part), self.microbatch, self.shard)
+        rest = self.measured.unmeasured_recomputation(part)
+        again = stage_recomputed(self.model, rest, self.microbatch, self.shard)
+        if not run and not again:
+            return OpTimes()
+        timing = _timing(self.device)
+        forward_ps, recompute_ps = timing.forward_ps(run), timing.forward_ps(again)
+        return OpTimes(forward_ps, timing.input_grad_ps(run), timing.weight_grad_ps(run), recompute_ps)
 
     def _reduced(self, dense: int, experts: int) -> int:
         """Return the parameters that several GPUs hold, and so reduce: experts only where they have copies."""
@@ -173,18 +204,24 @@ class _Stages:
 
 
 def _exchanges(
-    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism
+    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism, measured: Measured
 ) -> Iterator[Exchange]:
-    """Yield what the groups of a stage exchange for one micro-batch."""
-    layers = Counter(kind.has_experts for kind in (*part.kinds, *part.mtp_kinds))
+    """Yield what the groups of a stage exchange for one micro-batch, but for what measured times hold."""
     if parallelism.tp > 1:
-        yield from _tensor_parallel(model, part, microbatch, parallelism, layers)
+        yield from _tensor_parallel(model, measured.exchanging(part, "tp"), microbatch, parallelism)
     if parallelism.cp > 1:
+        layers = _layers(measured.exchanging(part, "cp"))
         yield from _context_parallel(model, microbatch, parallelism, layers.total())
-    if parallelism.ep > 1 and layers[True]:
+    if parallelism.ep > 1:
+        layers = _layers(measured.exchanging(part, "ep"))
         yield from _expert_parallel(model, microbatch, parallelism, layers[True])
     if parallelism.zero_stage == 3:
         yield from _fully_sharded(model, part, microbatch, parallelism)
+
+
+def _layers(part: ModelPart) -> Counter[bool]:
+    """Return how many layers of a stage have no experts, and how many have."""
+    return Counter(kind.has_experts for kind in (*part.kinds, *part.mtp_kinds))
 
 
 def _fully_sharded(
@@ -201,8 +238,9 @@ def _fully_sharded(
 
 
 def _tensor_parallel(
-    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism, layers: Counter[bool]
+    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism
 ) -> Iterator[Exchange]:
+    layers = _layers(part)
     tokens = shard_of(parallelism).tokens(microbatch.num_samples * model.seq_length)
     size_bytes = microbatch.sizes.activation_bytes * tokens * model.hidden_size
     # An attention block and an MLP each; experts that are not split among tp exchange tokens over ep instead.
@@ -228,7 +266,8 @@ def _context_parallel(
 def _expert_parallel(
     model: ModelSpec, microbatch: MicroBatch, parallelism: Parallelism, num_layers: int
 ) -> Iterator[Exchange]:
-    assert model.moe is not None
+    if model.moe is None:
+        return
     rows = shard_of(parallelism).routed_rows(microbatch.num_samples * model.seq_length, model.moe.top_k)
     size_bytes = microbatch.sizes.activation_bytes * rows * model.hidden_size
     for kind in (Kind.F, Kind.I):

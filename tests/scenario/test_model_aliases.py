@@ -1,4 +1,4 @@
-"""Other tools' names of a model's fields: the same model as under our own, and errors in the names that were written."""
+"""Other tools' names of a model's fields: the same model as under our own, errors in the written ones."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_value_is_given_once_and_mistakes_have_the_written_name() -> None:
     text = str(caught.value)
     assert "model.num_hidden_layers: the same value as 'num_layers', given twice" in text
     assert "model.n_kv_heads: the same value as 'num_query_groups', given twice" in text
-    with pytest.raises(ScenarioError, match="model.num_key_value_heads: 3 does not divide"):
+    with pytest.raises(ScenarioError, match=r"model.num_key_value_heads: 3 does not divide"):
         scenario_from_mapping(document(HUGGING_FACE | {"num_key_value_heads": 3}))
 
 

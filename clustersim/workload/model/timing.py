@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from clustersim.scenario.devices import Device, Kernels
+from clustersim.scenario.precision import NARROW, PrecisionName
 from clustersim.scenario.units import PS_PER_S
-from clustersim.workload.model.precision import PrecisionName
 from clustersim.workload.model.stage import Repeated
 from clustersim.workload.model.work import Gemm, Operator, Work
 
@@ -85,12 +85,17 @@ class DeviceTiming:
         if operator.kind == "experts":
             share = self.kernels.experts
         elif operator.kind == "linear" or gemm is not None:
-            fp8 = self.kernels.gemm_fp8 if operator.precision == "fp8" else None
-            share = fp8 or self.kernels.gemm
+            share = self._gemm(operator.precision)
         if gemm is not None:
             share *= self._filled(gemm)
-        compute_s = work.flop / (self.peak(operator.precision) * share) if work.flop else 0.0
+        compute_s = work.flop / (peak_rate(self.peak_flop_per_s, operator.precision) * share) if work.flop else 0.0
         return max(compute_s, self._memory_s(work.moved_bytes)) + self.kernels.launch / PS_PER_S
+
+    def _gemm(self, precision: PrecisionName) -> float:
+        """Return the share of the peak that products reach in a format; fp4 is as fp8 where it is not known."""
+        kernels, family = self.kernels, NARROW.get(precision)
+        fp8 = kernels.gemm_fp8 or kernels.gemm
+        return kernels.gemm if family is None else (kernels.gemm_fp4 or fp8) if family == "fp4" else fp8
 
     def _filled(self, gemm: Gemm) -> float:
         """Return which share of the tiles' time a product of matrices uses."""
@@ -104,9 +109,10 @@ class DeviceTiming:
     def _memory_s(self, num_bytes: int) -> float:
         return num_bytes / (float(self.memory_bytes_per_s) * self.kernels.memory)
 
-    def peak(self, precision: PrecisionName) -> float:
-        """Return the peak rate in a number format; 16-bit formats share one, and others that lack one do, too."""
-        for name in (precision, _SAME_PEAK.get(precision, "bf16"), "bf16"):
-            if name in self.peak_flop_per_s:
-                return float(self.peak_flop_per_s[name])
-        return float(next(iter(self.peak_flop_per_s.values())))
+
+def peak_rate(peaks: Mapping[str, Fraction], precision: PrecisionName) -> float:
+    """Return the peak rate in a number format; 16-bit formats share one, and others that lack one do, too. [FLOP/s]"""
+    for name in (NARROW.get(precision, precision), _SAME_PEAK.get(precision, "bf16"), "bf16"):
+        if name in peaks:
+            return float(peaks[name])
+    return float(next(iter(peaks.values())))
