@@ -13,6 +13,7 @@ import numpy as np
 from clustersim.result import CommunicationSummary, MemorySummary
 from clustersim.scenario.batch import deal_samples
 from clustersim.scenario.devices import load_device
+from clustersim.scenario.profile import parts_in
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
 from clustersim.topology.cluster import Cluster
@@ -37,6 +38,7 @@ def provenance_of(scenario: Scenario, trace: Trace, constraints: list[str], star
             "name": origin.topology_name if origin else scenario.cluster.topology.fabric,
             "sha256": origin.topology_sha256 if origin else None,
         },
+        "profile": {"path": scenario.profile.file, "sha256": scenario.profile.sha256} if scenario.profile else None,
         "schedule": {
             "name": scenario.schedule.label,
             "sha256": origin.order.sha256 if origin and origin.order else None,
@@ -95,13 +97,24 @@ def _costs(scenario: Scenario) -> Iterator[str]:
     if scenario.model is None:
         yield "stage costs are as given in the scenario (assumed), the same for every full micro-batch"
         return
-    name = scenario.cluster.topology.device
-    kernels = load_device(name).kernels if name else None
-    yield (
-        f"stage costs are derived from the model: operators one after the other on {name}, each the longer of its FLOP "
-        "and its bytes, at the shares of the device's peaks in its file" + (f" ({kernels.source})" if kernels else "")
-    )
+    measured = scenario.measured_rows()
+    derived = [part for part in parts_in(scenario.model) if part not in measured]
+    if measured:
+        rest = f"those of {', '.join(derived)} are derived" if derived else "none is derived"
+        source = f" ({scenario.profile.file})" if scenario.profile and scenario.profile.file else ""
+        yield f"times of {', '.join(measured)} are measured{source}; {rest}"
+    if derived:
+        yield _derivation(scenario.cluster.topology.device)
     yield "MFU and HFU count full attention and take the peak of the number format of the linear layers"
+
+
+def _derivation(device: str | None) -> str:
+    kernels = load_device(device).kernels if device else None
+    return (
+        f"stage costs are derived from the model: operators one after the other on {device}, each the longer of its "
+        "FLOP and its bytes, at the shares of the device's peaks in its file"
+        + (f" ({kernels.source})" if kernels else "")
+    )
 
 
 def _sharing(trace: Trace) -> Iterator[str]:

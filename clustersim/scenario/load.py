@@ -6,7 +6,7 @@ the topology that it names is put in its place; then the values are validated, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path as FilePath
@@ -23,7 +23,7 @@ from clustersim.scenario.include import with_includes
 from clustersim.scenario.model_source import model_node
 from clustersim.scenario.node import Entry, Node, Path, child, node_of, plain, with_child
 from clustersim.scenario.order_file import OrderFile, order_faults, read_order
-from clustersim.scenario.override import option_position, split_key, with_override, with_value
+from clustersim.scenario.override import Expander, option_position, split_key, with_override, with_value
 from clustersim.scenario.profile_file import profile_node
 from clustersim.scenario.rules import costs_findings
 from clustersim.scenario.spec import SECTIONS, LoadedFrom, Scenario, cross_findings
@@ -122,7 +122,12 @@ class _Loading:
         self.sha256 = sha256
         self.faults = list(faults)
         self.source: TopologySource | None = None
-        self.expanders = {**dict.fromkeys(NAMED, _name_alone), _TOPOLOGY: self._topology_by_name}
+        self.expanders: dict[Path, Expander] = {
+            **dict.fromkeys(NAMED, _name_alone),
+            _TOPOLOGY: self._topology_by_name,
+            ("model",): lambda node: model_node(node, self._folder_of(node)),
+            ("profile",): lambda node: profile_node(node, self._folder_of(node)),
+        }
 
     def scenario(self, overrides: Sequence[str]) -> Scenario:
         for text in overrides:
@@ -160,8 +165,8 @@ class _Loading:
                 self.root = self._with_topology(node)
             except ScenarioError as error:
                 self.faults += error.faults
-        self._put_named("model", model_node)
-        self._put_named("profile", profile_node)
+        for key in ("model", "profile"):
+            self._put_named(key)
         values = plain(self.root)
         if not isinstance(values, dict):
             return {}
@@ -208,12 +213,12 @@ class _Loading:
         topology = replace(cluster.node.entries["topology"], node=node)
         return with_child(self.root, "cluster", replace(cluster, node=with_child(cluster.node, "topology", topology)))
 
-    def _put_named(self, key: str, node_of_name: Callable[[Node, FilePath], Node]) -> None:
+    def _put_named(self, key: str) -> None:
         """Put what the document names under `key` in the place of its name."""
         entry = child(self.root, key)
         if entry is not None:
             try:
-                node = node_of_name(entry.node, self._folder_of(entry.node))
+                node = self.expanders[(key,)](entry.node)
                 self.root = with_child(self.root, key, replace(entry, node=node))
             except ScenarioError as error:
                 self.faults += error.faults

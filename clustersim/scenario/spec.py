@@ -147,9 +147,6 @@ class Scenario(BaseModel):
     stage_costs: StageCosts | None = Field(
         None, description="Explicit costs of one micro-batch in place of a model: per rank, or {stages: [...]}."
     )
-    profile: Annotated[Profile, OrText("the path of a CSV file, relative to this one")] | None = Field(
-        None, description="Measured times of the model's parts: a CSV file, or its rows. Absent: all are derived."
-    )
     cluster: ClusterSpec = Field(description="The cluster that the job runs on.")
     parallelism: Parallelism = Field(default_factory=Parallelism, description="Sizes of the parallelism axes.")
     batch: Batch = Field(description="Samples of one training step.")
@@ -158,6 +155,9 @@ class Scenario(BaseModel):
     )
     training: Training = Field(default_factory=Training, description="How the model is trained.")
     runtime: Runtime = Field(default_factory=Runtime, description="How the training framework behaves.")
+    profile: Annotated[Profile, OrText("the path of a CSV file, relative to this one")] | None = Field(
+        None, description="Measured times of the model's parts: a CSV file, or its rows. Absent: all are derived."
+    )
     steps: int = Field(1, ge=1, le=MAX_STEPS, description="Training steps in a row.")
     seed: int = Field(0, ge=0, le=2**63 - 1, description="Seed of everything random.")
     sweep: Sweep | None = Field(None, description="Values to vary.")

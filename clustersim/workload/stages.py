@@ -17,11 +17,17 @@ from clustersim.workload.explicit import both_replicas, listed_stage_costs, plac
 from clustersim.workload.model_costs import model_costs
 
 
-def stage_costs(scenario: Scenario) -> tuple[StageCosts, ...]:
-    """Return ``costs[stage]`` of a scenario; with a plugin, which has yet to place its stages, as in a loop."""
+def stage_costs(scenario: Scenario, device: str | None = None) -> tuple[StageCosts, ...]:
+    """Return ``costs[stage]`` of a scenario; with a plugin, which has yet to place its stages, as in a loop.
+
+    Parameters
+    ----------
+    device
+        Name of the device that computes a model; None: the topology's.
+    """
     given, parallelism, rules = scenario.stage_costs, scenario.parallelism, scenario.schedule.rules
     if given is None:
-        costs = model_costs(scenario, rules.num_listed_stages(parallelism.pp, parallelism.vpp))
+        costs = model_costs(scenario, rules.num_listed_stages(parallelism.pp, parallelism.vpp), device)
     elif isinstance(given, RankCosts):
         num_chunks = 1 if rules.is_bidirectional else rules.chunks.num_chunks(parallelism.vpp)
         costs = uniform_stage_costs(given, parallelism.pp, num_chunks)
@@ -30,8 +36,10 @@ def stage_costs(scenario: Scenario) -> tuple[StageCosts, ...]:
     return both_replicas(costs) if rules.is_bidirectional else costs
 
 
-def costs_of(scenario: Scenario, schedule: Schedule) -> tuple[StageCosts, ...]:
+def costs_of(scenario: Scenario, schedule: Schedule, device: str | None = None) -> tuple[StageCosts, ...]:
     """Return ``costs[stage]`` of a scenario under `schedule`, which says where its stages live.
+
+    `device` computes a model on every rank; None: the topology's.
 
     Raises
     ------
@@ -39,10 +47,14 @@ def costs_of(scenario: Scenario, schedule: Schedule) -> tuple[StageCosts, ...]:
         An order that a user brought has other stages than those that have costs, or parts I from W without costs.
     """
     if scenario.schedule.name is not None:
-        return stage_costs(scenario)
+        return stage_costs(scenario, device)
     given, num_listed = scenario.stage_costs, len(schedule.chains[0])
+    if not scenario.has_split_backward and _parts_backward(schedule):
+        where = "profile" if given is None else "stage_costs.backward"
+        what = f"{schedule.name} runs the two halves of the backward apart, and this gives only their sum"
+        raise ScenarioError(Fault(where, what, hint="give `input_grad` and `weight_grad` in its place"))
     if given is None:
-        return model_costs(scenario, num_listed) * len(schedule.chains)
+        return model_costs(scenario, num_listed, device) * len(schedule.chains)
     if isinstance(given, RankCosts):
         costs = placed_stage_costs(given, schedule.rank_by_stage, schedule.chains)
     elif len(given.stages) == num_listed:
@@ -50,11 +62,6 @@ def costs_of(scenario: Scenario, schedule: Schedule) -> tuple[StageCosts, ...]:
     else:
         what = f"{len(given.stages)} stages; {schedule.name} has {num_listed} in a chain"
         raise ScenarioError(Fault("stage_costs.stages", what))
-    listed = [given] if isinstance(given, RankCosts) else given.stages
-    if _parts_backward(schedule) and not all(cost.has_split_backward for cost in listed):
-        what = f"{schedule.name} runs the two halves of the backward apart, and this gives only their sum"
-        hint = "give `input_grad` and `weight_grad` in its place"
-        raise ScenarioError(Fault("stage_costs.backward", what, hint=hint))
     return costs
 
 

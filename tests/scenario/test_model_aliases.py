@@ -85,6 +85,9 @@ def test_a_sweep_may_use_them() -> None:
     scenario = vary(scenario_from_mapping(document(OURS)), {"model.num_hidden_layers": 6})
     assert scenario.model is not None
     assert scenario.model.num_layers == 6
+    named = vary(scenario_from_mapping(document({}) | {"model": "gpt-2"}), {"model.max_position_embeddings": 512})
+    assert named.model is not None
+    assert (named.model.num_layers, named.model.seq_length) == (12, 512)
 
 
 def test_every_alias_stands_for_a_key_and_is_none_itself() -> None:
