@@ -13,9 +13,10 @@ import numpy as np
 from clustersim.result import CommunicationSummary, MemorySummary
 from clustersim.scenario.batch import deal_samples
 from clustersim.scenario.devices import load_device
+from clustersim.scenario.fabrics import HostedFabric, Topology
 from clustersim.scenario.profile import parts_in
 from clustersim.scenario.spec import Scenario
-from clustersim.scenario.units import PS_PER_S
+from clustersim.scenario.units import PS_PER_S, format_time
 from clustersim.topology.cluster import Cluster
 from clustersim.trace import AXES, Trace
 
@@ -59,6 +60,7 @@ def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:
         barrier = f"{scenario.schedule.label} never flushes: no barrier, whatever the scenario says, before"
     constraints = [
         *_costs(scenario),
+        *_host_gap(scenario),
         f"point-to-point is {runtime.p2p}; {barrier} the optimizer step",
         *_sharing(trace),
         f"every GPU is simulated: {len(trace.ranks)} of them, no folding",
@@ -104,17 +106,34 @@ def _costs(scenario: Scenario) -> Iterator[str]:
         source = f" ({scenario.profile.file})" if scenario.profile and scenario.profile.file else ""
         yield f"times of {', '.join(measured)} are measured{source}; {rest}"
     if derived:
-        yield _derivation(scenario.cluster.topology.device)
+        yield from _derivations(scenario.cluster.topology)
     yield "MFU and HFU count full attention and take the peak of the number format of the linear layers"
 
 
-def _derivation(device: str | None) -> str:
-    kernels = load_device(device).kernels if device else None
-    return (
-        f"stage costs are derived from the model: operators one after the other on {device}, each the longer of its "
-        "FLOP and its bytes, at the shares of the device's peaks in its file"
-        + (f" ({kernels.source})" if kernels else "")
+def _derivations(topology: Topology) -> Iterator[str]:
+    """Yield how times are derived, and for each device where its efficiencies come from."""
+    others = topology.hosts if isinstance(topology, HostedFabric) else ()
+    names = dict.fromkeys([topology.device, *(host.device for host in others)])
+    known = {name: load_device(name).kernels for name in names if name}
+    yield (
+        f"stage costs are derived from the model: operators one after the other on {' and '.join(known)}, each the "
+        "longer of its FLOP and its bytes, at the shares of the device's peaks in its file"
+        + "".join(f" ({kernels.source})" for kernels in known.values() if kernels)
     )
+
+
+def _host_gap(scenario: Scenario) -> Iterator[str]:
+    """Yield what the host takes beside each op, if that is anything."""
+    device, given = scenario.cluster.topology.device, scenario.runtime.host_gap
+    kernels = load_device(device).kernels if device and scenario.model else None
+    gap_ps, source = given, "runtime.host_gap, assumed"
+    if gap_ps is None:
+        gap_ps, source = (kernels.host_gap if kernels else 0), f"as in the file of {device}"
+    if gap_ps:
+        yield (
+            f"each forward and backward op holds {format_time(gap_ps)} of the host's beside its kernels ({source}), "
+            "counted as compute"
+        )
 
 
 def _sharing(trace: Trace) -> Iterator[str]:

@@ -125,7 +125,7 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
         bubble=_bubble_summary(trace, bubble),
         time_s=TimeSummary(*(_mean_s(trace, int(column.sum())) for column in _columns(times))),
         ranks=_rank_rows(trace, times),
-        throughput=_throughput(scenario, step_time_s),
+        throughput=_throughput(scenario, step_time_s, _devices(cluster, trace)),
         memory=memory,
         communication=communication,
         warnings=tuple(warnings_of(scenario, cluster, trace, memory, communication)),
@@ -147,12 +147,18 @@ def _per_second(amount: int, seconds: float) -> float | None:
     return amount / seconds if seconds else None
 
 
-def _throughput(scenario: Scenario, step_time_s: float) -> Throughput:
+def _devices(cluster: Cluster, trace: Trace) -> list[str | None]:
+    """Return the name of the device of each GPU that was simulated."""
+    by_gpu = cluster.devices
+    return [by_gpu[gpu] for gpu in trace.ranks.gpu.tolist()]
+
+
+def _throughput(scenario: Scenario, step_time_s: float, devices: Sequence[str | None]) -> Throughput:
     samples = num_samples(scenario)
     samples_per_s = _per_second(samples, step_time_s)
     if scenario.model is None or not step_time_s:
         return Throughput(samples_per_s, None, None, None, None, None)
-    work = step_work(scenario)
+    work = step_work(scenario, devices)
     num_gpus, tokens_per_s = scenario.parallelism.num_gpus, samples * scenario.model.seq_length / step_time_s
     per_gpu = 1 / (step_time_s * num_gpus)
     return Throughput(
@@ -160,8 +166,8 @@ def _throughput(scenario: Scenario, step_time_s: float) -> Throughput:
         tokens_per_s,
         tokens_per_s / num_gpus,
         work.model_flop * per_gpu,
-        work.model_flop * per_gpu / work.peak_flop_per_s,
-        work.hardware_flop * per_gpu / work.peak_flop_per_s,
+        work.model_flop * per_gpu / work.peak_flop_per_s if work.peak_flop_per_s else None,
+        work.hardware_flop * per_gpu / work.peak_flop_per_s if work.peak_flop_per_s else None,
     )
 
 

@@ -34,6 +34,7 @@ class Kernels(BaseModel):
     attention_backward: Share = Field(description="Share of the peak that its backward reaches.")
     memory: Share = Field(description="Share of the memory's bandwidth that element-wise kernels reach.")
     launch: TimePs = Field(description="What each kernel takes beside its work.")
+    host_gap: TimePs = Field(0, description="What the host takes beside each op of the pipeline.")
     multiprocessors: int = Field(ge=1, description="Tiles that are computed at once.")
     tile_rows: int = Field(ge=1, description="Rows of a tile.")
     tile_columns: int = Field(ge=1, description="Columns of a tile.")
@@ -85,15 +86,20 @@ def load_device(name: str) -> Device:
 
 
 def format_fault(name: str, precision: PrecisionName) -> str:
-    """Return what is wrong with training in a number format on the device called `name`; nothing if it has it.
+    """Return what is wrong with training in a number format on the device called `name`; nothing if that is unknown.
 
     Examples
     --------
     >>> format_fault("H100-SXM5-80GB", "nvfp4")
     'H100-SXM5-80GB computes nothing in nvfp4; allowed: bf16, fp16, fp8, mxfp8, fp32'
     """
-    allowed = allowed_formats(load_device(name).peak_flop_per_s)
-    return "" if precision in allowed else f"{name} computes nothing in {precision}; allowed: {', '.join(allowed)}"
+    peaks = load_device(name).peak_flop_per_s
+    allowed = allowed_formats(peaks)
+    return (
+        ""
+        if precision in allowed or not peaks
+        else f"{name} computes nothing in {precision}; allowed: {', '.join(allowed)}"
+    )
 
 
 def unknown_device(name: str, place: Place) -> Fault:

@@ -29,7 +29,7 @@ from clustersim.scenario.rules import Parts, costs_findings, scenario_findings
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES, ScheduleChoice
 from clustersim.scenario.shorthand import OrText
 from clustersim.scenario.topology_file import TopologySource
-from clustersim.scenario.units import SizeBytes
+from clustersim.scenario.units import SizeBytes, TimePs
 
 SPEC_VERSION = 1
 MAX_STEPS = 10_000
@@ -101,6 +101,11 @@ class Runtime(BaseModel):
         160_000_000,
         description="Gradients that are reduced at once beside the backward; absent: 160 MB, Megatron-LM's 40 million "
         "in fp32.",
+    )
+    host_gap: TimePs | None = Field(
+        None,
+        description="What the host takes beside each forward and backward op; absent: as in the device's file, none "
+        "with stage_costs.",
     )
     scatter_gather: bool = Field(
         False,

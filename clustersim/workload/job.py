@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from clustersim.errors import Fault, ScenarioError, TopologyError
-from clustersim.ops import CostedSchedule, Job, Pipeline, Plugin, StageCosts
+from clustersim.ops import CostedSchedule, Job, Pipeline, Plugin, Schedule, StageCosts
 from clustersim.scenario.batch import ReplicaBatch, deal_samples
 from clustersim.scenario.faults import with_positions
 from clustersim.scenario.spec import Scenario
@@ -19,9 +19,18 @@ from clustersim.workload.data_parallel import DataParallel
 from clustersim.workload.group_rows import GroupOptions
 from clustersim.workload.groups import job_groups
 from clustersim.workload.hops import with_hops
+from clustersim.workload.host_gap import with_gaps_in_times
 from clustersim.workload.lowering import StepOptions, lower
 from clustersim.workload.slow import slowed
-from clustersim.workload.stages import costs_of, policy_of, schedule_of, stage_costs, static_bytes
+from clustersim.workload.stages import (
+    costs_of,
+    costs_on,
+    policy_of,
+    runs_halves_only,
+    schedule_of,
+    stage_costs,
+    static_bytes,
+)
 
 # Sums over a run must stay within an int64.
 _LARGEST_SUM = 2**62
@@ -56,18 +65,24 @@ def build_job(
         for tp in range(parallelism.tp)
     ]
     gpus = tuple(tuple(gpu_by_rank[rank] for rank in ranks) for _, ranks in replicas)
-    costs = _costs_to_look_at(scenario, cluster, gpus[0])
-    pipeline_by_share = {share: _pipeline(scenario, share, plugins, costs) for share in dict.fromkeys(shares)}
-    schedules = {share: pipeline.schedule for share, pipeline in pipeline_by_share.items()}
+    devices = _Devices(scenario, cluster)
+    looked_at = _costs_to_look_at(scenario, cluster, gpus[0], devices.of(gpus[0]))
+    schedules = {
+        share: schedule_of(scenario, share.num_microbatches, plugins, looked_at) for share in dict.fromkeys(shares)
+    }
     static_by_share = {share: static_bytes(s, costs_of(scenario, s)) for share, s in schedules.items()}
-    on_gpus: dict[tuple[ReplicaBatch, tuple[Fraction, ...]], Pipeline] = {}
+    lowered: dict[tuple[ReplicaBatch, tuple[str | None, ...]], Pipeline] = {}
+    on_gpus: dict[tuple[ReplicaBatch, tuple[str | None, ...], tuple[Fraction, ...]], Pipeline] = {}
     pipelines: list[Pipeline] = []
     for (share, _), own_gpus in zip(replicas, gpus, strict=True):
-        key = (share, tuple(cluster.slowdown(gpu) for gpu in own_gpus))
-        if key not in on_gpus:
-            on_gpus[key] = slowed(pipeline_by_share[share], key[1])
-            _require_countable(on_gpus[key])
-        pipelines.append(on_gpus[key])
+        key = (share, devices.of(own_gpus))
+        slow_key = (*key, tuple(cluster.slowdown(gpu) for gpu in own_gpus))
+        if slow_key not in on_gpus:
+            if key not in lowered:
+                lowered[key] = _pipeline(scenario, schedules[share], share, key[1])
+            on_gpus[slow_key] = slowed(lowered[key], slow_key[-1])
+            _require_countable(on_gpus[slow_key])
+        pipelines.append(on_gpus[slow_key])
     groups = job_groups(parallelism, layout, pipelines, gpus, cluster, num_simulated)
     shown = slice(num_simulated)
     return Job(
@@ -98,20 +113,34 @@ def gpus_of_ranks(scenario: Scenario, num_ranks: int, cluster: Cluster) -> tuple
         raise type(error)(with_positions(error.faults, scenario.loaded_from.root)) from None
 
 
-def _costs_to_look_at(scenario: Scenario, cluster: Cluster, gpus: Sequence[int]) -> tuple[StageCosts, ...]:
-    """Return the stage costs that a schedule sees, with hop times where each rank of the replica has one stage."""
-    costs = stage_costs(scenario)
-    if not scenario.schedule.rules.takes_limit or scenario.schedule.policy is not None:
-        return costs
+class _Devices:
+    """The devices by which the costs of ranks are told apart: none, if every GPU is the topology's."""
+
+    def __init__(self, scenario: Scenario, cluster: Cluster) -> None:
+        by_gpu = cluster.devices if scenario.model else ()
+        usual = scenario.cluster.topology.device
+        self._by_gpu = by_gpu if any(device != usual for device in by_gpu) else ()
+
+    def of(self, gpus: Sequence[int]) -> tuple[str | None, ...]:
+        """Return the name of the device of each rank of a replica; None for the topology's."""
+        return tuple(self._by_gpu[gpu] if self._by_gpu else None for gpu in gpus)
+
+
+def _costs_to_look_at(
+    scenario: Scenario, cluster: Cluster, gpus: Sequence[int], devices: Sequence[str | None]
+) -> tuple[StageCosts, ...]:
+    """Return the stage costs that a schedule sees, on the devices and with the hop times of ranks of one stage each."""
+    rules = scenario.schedule.rules
+    if not rules.takes_limit or scenario.schedule.policy is not None:
+        return with_gaps_in_times(stage_costs(scenario), rules.splits_backward)
+    by_device = {device: stage_costs(scenario, device) for device in dict.fromkeys(devices)}
+    own = [by_device[device][stage] for stage, device in enumerate(devices)]
+    costs = with_gaps_in_times(own, rules.splits_backward)
     return with_hops(costs, range(len(costs)), [range(len(costs))], gpus, cluster)
 
 
-def _pipeline(
-    scenario: Scenario, share: ReplicaBatch, plugins: Mapping[str, Plugin] | None, costs: Sequence[StageCosts]
-) -> Pipeline:
-    options = _step_options(scenario)
-    schedule = schedule_of(scenario, share.num_microbatches, plugins, costs)
-    return lower(schedule, costs_of(scenario, schedule), share.last_fraction, options)
+def _pipeline(scenario: Scenario, schedule: Schedule, share: ReplicaBatch, devices: Sequence[str | None]) -> Pipeline:
+    return lower(schedule, costs_on(scenario, schedule, devices), share.last_fraction, _step_options(scenario))
 
 
 def _require_countable(pipeline: Pipeline) -> None:
@@ -154,10 +183,13 @@ def costed_replicas(scenario: Scenario, cluster: Cluster, job: Job) -> Iterator[
     shares = deal_samples(scenario.batch, scenario.parallelism.dp)
     replicas_per_share = len(job.pipelines) // len(shares)
     known: set[tuple[int, tuple[StageCosts, ...]]] = set()
+    devices = _Devices(scenario, cluster)
     for replica, pipeline in enumerate(job.pipelines):
         schedule, fraction = pipeline.schedule, shares[replica // replicas_per_share].last_fraction
-        costs = costs_of(scenario, schedule)
-        hopping = with_hops(costs, schedule.rank_by_stage, schedule.chains, job.gpus[replica], cluster)
+        gpus = job.gpus[replica]
+        own = costs_on(scenario, schedule, devices.of(gpus))
+        costs = with_gaps_in_times(own, runs_halves_only(schedule))
+        hopping = with_hops(costs, schedule.rank_by_stage, schedule.chains, gpus, cluster)
         if (id(pipeline), hopping) in known:
             continue
         known.add((id(pipeline), hopping))

@@ -14,7 +14,7 @@ Korthikanti et al., MLSys 2023, section 4.2.2 (where tensor and sequence paralle
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -106,19 +106,26 @@ class StepWork:
 
     model_flop: int  # full attention, without recomputation
     hardware_flop: int  # the same with recomputation
-    peak_flop_per_s: float  # of one GPU, in the number format of the linear layers
+    peak_flop_per_s: float | None  # of one GPU, in the number format of the linear layers; None: not published
 
 
-def step_work(scenario: Scenario) -> StepWork:
-    """Return what a training step of the scenario's model asks for, under the convention of full attention."""
-    model, training, name = scenario.model, scenario.training, scenario.cluster.topology.device
+def step_work(scenario: Scenario, devices: Sequence[str | None] = ()) -> StepWork:
+    """Return what a training step of the scenario's model asks for, under the convention of full attention.
+
+    `devices` names that of each GPU, None or absent: the topology's; the peak is their mean.
+    """
+    model, training, usual = scenario.model, scenario.training, scenario.cluster.topology.device
     assert model is not None
-    assert name is not None
+    names = Counter(device or usual for device in devices) or Counter([usual])
     samples = sum(share.num_samples for share in deal_samples(scenario.batch, scenario.parallelism.dp))
     again = hardware_flop(
         model, samples, training.recompute or "none", flash_attention=training.flash_attention, convention="full"
     )
-    return StepWork(model_flop(model, samples), again, peak_rate(load_device(name).peak_flop_per_s, training.precision))
+    peaks = {name: load_device(name).peak_flop_per_s if name else {} for name in names}
+    if not all(peaks.values()):
+        return StepWork(model_flop(model, samples), again, None)
+    total = sum(count * peak_rate(peaks[name], training.precision) for name, count in names.items())
+    return StepWork(model_flop(model, samples), again, total / names.total())
 
 
 @lru_cache(maxsize=64)

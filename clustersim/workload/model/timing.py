@@ -111,7 +111,10 @@ class DeviceTiming:
 
 
 def peak_rate(peaks: Mapping[str, Fraction], precision: PrecisionName) -> float:
-    """Return the peak rate in a number format; 16-bit formats share one, and others that lack one do, too. [FLOP/s]"""
+    """Return the peak rate in a number format, of `peaks` by name, which are not empty. [FLOP/s]
+
+    16-bit formats share one, and others that lack one do, too.
+    """
     for name in (NARROW.get(precision, precision), _SAME_PEAK.get(precision, "bf16"), "bf16"):
         if name in peaks:
             return float(peaks[name])
