@@ -222,6 +222,7 @@ _NAMES = {
     "tp": "tensor-parallel exchanges",
     "cp": "context-parallel exchanges",
     "ep": "expert-parallel exchanges",
+    "etp": "exchanges of experts' tensor parallelism",
 }
 _WORTH_SAYING = 0.01  # share of the traffic's own time
 

@@ -30,7 +30,7 @@ _MAX_ROWS = 100_000
 _MOST_SHOWN = 8
 _HALVES = ("input_grad", "weight_grad")
 _OF_MICROBATCHES = ("forward", "backward", *_HALVES, "recompute")
-CONFIGURATION = ("device", "precision", "tp", "cp", "ep", "micro_batch_size", "seq_length")
+CONFIGURATION = ("device", "precision", "tp", "cp", "ep", "etp", "micro_batch_size", "seq_length")
 """Keys of a row that say for which configuration it is; one that a row leaves out is any."""
 
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -50,6 +50,7 @@ class ProfileRow(BaseModel):
     tp: Count | None = Field(None, description="parallelism.tp; absent: any.")
     cp: Count | None = Field(None, description="parallelism.cp; absent: any.")
     ep: Count | None = Field(None, description="parallelism.ep; absent: any.")
+    etp: Count | None = Field(None, description="parallelism.etp; absent: any.")
     micro_batch_size: Count | None = Field(None, description="batch.micro_batch_size; absent: any.")
     seq_length: Count | None = Field(None, description="model.seq_length; absent: any.")
     forward: TimePs | None = Field(None, description="Forward of one micro-batch.")
@@ -62,7 +63,7 @@ class ProfileRow(BaseModel):
         None, description="What is run again before the backward; absent: `forward` if recomputation is full."
     )
     optimizer_step: TimePs | None = Field(None, description="Optimizer step of a rank, all its stages together.")
-    includes: tuple[Literal["tp", "cp", "ep"], ...] = Field(
+    includes: tuple[Literal["tp", "cp", "ep", "etp"], ...] = Field(
         (), description="Axes whose exchanges are in the times, and are not simulated beside them."
     )
     line: int | None = Field(None, description="Line of the file in which the row stands.")
@@ -169,6 +170,7 @@ class Configuration:
     tp: int
     cp: int
     ep: int
+    etp: int
     micro_batch_size: int
     seq_length: int
 
@@ -188,6 +190,7 @@ def configuration_of(
         parallelism.tp,
         parallelism.cp,
         parallelism.ep,
+        parallelism.expert_tp,
         batch.micro_batch_size,
         model.seq_length,
     )

@@ -190,7 +190,7 @@ def _exchanges(parts: Parts) -> Iterator[Finding]:
     costs, parallelism = parts.stage_costs, parts.parallelism
     if not costs or not parallelism:
         return
-    sizes = {"tp": parallelism.tp, "cp": parallelism.cp, "ep": parallelism.ep}
+    sizes = {"tp": parallelism.tp, "cp": parallelism.cp, "ep": parallelism.ep, "etp": parallelism.expert_tp}
     for path, stage in _listed_costs(costs):
         for index, exchange in enumerate(stage.exchanges):
             if sizes[exchange.axis] == 1:

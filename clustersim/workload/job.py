@@ -154,7 +154,7 @@ def _require_countable(pipeline: Pipeline) -> None:
 
 def _step_options(scenario: Scenario) -> StepOptions:
     runtime, parallelism = scenario.runtime, scenario.parallelism
-    groups = {"tp": parallelism.tp, "cp": parallelism.cp, "ep": parallelism.ep}
+    groups = {"tp": parallelism.tp, "cp": parallelism.cp, "ep": parallelism.ep, "etp": parallelism.expert_tp}
     if parallelism.zero_stage == 3:
         groups["dp"] = parallelism.dp * parallelism.cp
     is_static = scenario.schedule.policy is None  # else nobody knows beforehand which backward is a stage's last

@@ -8,7 +8,8 @@ References
 ----------
 Korthikanti et al., MLSys 2023, section 4.2.2 (where tensor and sequence parallelism communicate). Shoeybi et al.,
 "Megatron-LM", arXiv:1909.08053, section 3 (two all-reduces a layer and direction). Lepikhin et al., "GShard", ICLR 2021
-(two all-to-alls a layer of experts and direction).
+(two all-to-alls a layer of experts and direction). Megatron Core, MoEAlltoAllTokenDispatcher (rows are gathered over
+etp after the first all-to-all, and scattered before the second).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from clustersim.workload.model.flop import hardware_flop, model_flop
 from clustersim.workload.model.linears import output_linear
 from clustersim.workload.model.microbatch import MicroBatch
 from clustersim.workload.model.precision import PRECISIONS
-from clustersim.workload.model.shard import Shard, shard_of
+from clustersim.workload.model.shard import Shard, divided, shard_of
 from clustersim.workload.model.stage import (
     ModelPart,
     message_bytes,
@@ -222,6 +223,9 @@ def _exchanges(
     if parallelism.ep > 1:
         layers = _layers(measured.exchanging(part, "ep"))
         yield from _expert_parallel(model, microbatch, parallelism, layers[True])
+    if parallelism.expert_tp > 1:
+        layers = _layers(measured.exchanging(part, "etp"))
+        yield from _expert_tensor_parallel(model, microbatch, parallelism, layers[True])
     if parallelism.zero_stage == 3:
         yield from _fully_sharded(model, part, microbatch, parallelism)
 
@@ -250,8 +254,9 @@ def _tensor_parallel(
     layers = _layers(part)
     tokens = shard_of(parallelism).tokens(microbatch.num_samples * model.seq_length)
     size_bytes = microbatch.sizes.activation_bytes * tokens * model.hidden_size
-    # An attention block and an MLP each; experts that are not split among tp exchange tokens over ep instead.
-    regions = 2 * layers[False] + (2 if parallelism.expert_tp > 1 else 1) * layers[True]
+    # An attention block and an MLP each; experts exchange over ep and etp instead, but for those that all tokens go to.
+    has_shared = model.moe is not None and model.moe.num_shared_experts > 0
+    regions = 2 * layers[False] + (1 + has_shared) * layers[True]
     ends = {Kind.F: part.has_embedding + 0, Kind.I: part.has_output + len(part.mtp_kinds)}
     for kind, extra in ends.items():
         if parallelism.sequence_parallel:
@@ -275,10 +280,34 @@ def _expert_parallel(
 ) -> Iterator[Exchange]:
     if model.moe is None:
         return
-    rows = shard_of(parallelism).routed_rows(microbatch.num_samples * model.seq_length, model.moe.top_k)
+    rows = divided(_routed_rows(model, microbatch, parallelism), parallelism.expert_tp)  # before etp gathers them
     size_bytes = microbatch.sizes.activation_bytes * rows * model.hidden_size
     for kind in (Kind.F, Kind.I):
         yield from _calls("ep", kind, ("all-to-all",), size_bytes, 2 * num_layers)
+
+
+def _routed_rows(model: ModelSpec, microbatch: MicroBatch, parallelism: Parallelism) -> int:
+    """Return the rows that one GPU's experts get together."""
+    num_tokens = microbatch.num_samples * model.seq_length
+    return shard_of(parallelism).routed_rows(num_tokens, model.moe.top_k) if model.moe else 0
+
+
+def _expert_tensor_parallel(
+    model: ModelSpec, microbatch: MicroBatch, parallelism: Parallelism, num_layers: int
+) -> Iterator[Exchange]:
+    """Experts that are split among GPUs gather the rows of all of them, and scatter the sums of what they make of them.
+
+    Without sequence parallelism every GPU has the tokens already, and sums what its share of the experts made of each.
+    """
+    if model.moe is None:
+        return
+    rows = _routed_rows(model, microbatch, parallelism)
+    row_bytes = microbatch.sizes.activation_bytes * model.hidden_size
+    for kind in (Kind.F, Kind.I):
+        if parallelism.sequence_parallel:
+            yield from _calls("etp", kind, ("all-gather", "reduce-scatter"), row_bytes * rows, num_layers)
+        else:
+            yield from _calls("etp", kind, ("all-reduce",), row_bytes * divided(rows, model.moe.top_k), num_layers)
 
 
 def _calls(axis: str, kind: Kind, operations: tuple[str, ...], size_bytes: int, num_calls: int) -> Iterator[Exchange]:
