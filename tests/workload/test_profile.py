@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -290,6 +291,20 @@ def test_a_profile_survives_being_written_out(tmp_path: Path) -> None:
     other = load_scenario(tmp_path / "job.yaml", ["profile.rows.0.forward=9 ms"])
     assert other.profile is not None
     assert other.profile.rows[0].forward == 9 * MS
+
+
+def test_the_file_in_the_readme_is_one(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (text,) = re.findall(r"```text\n(part,.*?)```", readme, re.DOTALL)
+    one = {
+        "model": "megatron-22b",
+        "cluster": {"topology": "dgx-a100", "gpus": 8},
+        "parallelism": {"tp": 8},
+        "batch": {"num_microbatches": 1, "micro_batch_size": 4},
+    }
+    rows = scenario_from_mapping(document(written(tmp_path, text), **one)).measured_rows()
+    assert set(rows) == {"dense-layer", "output", "optimizer"}
+    assert rows["dense-layer"].includes == ("tp",)
 
 
 def test_the_profiled_22b_model_takes_what_was_measured() -> None:
