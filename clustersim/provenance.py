@@ -14,6 +14,7 @@ from clustersim.result import CommunicationSummary, MemorySummary
 from clustersim.scenario.batch import deal_samples
 from clustersim.scenario.devices import load_device
 from clustersim.scenario.fabrics import HostedFabric, Topology
+from clustersim.scenario.frameworks import load_framework
 from clustersim.scenario.profile import parts_in
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S, format_time
@@ -97,7 +98,7 @@ def _axes(trace: Trace) -> set[str]:
 def _costs(scenario: Scenario) -> Iterator[str]:
     """Yield where the costs of stages come from: given, or derived from a model."""
     if scenario.model is None:
-        yield "stage costs are as given in the scenario (assumed), the same for every full micro-batch"
+        yield "stage costs are as given in the scenario, the same for every full micro-batch"
         return
     measured = scenario.measured_rows()
     derived = [part for part in parts_in(scenario.model) if part not in measured]
@@ -107,7 +108,16 @@ def _costs(scenario: Scenario) -> Iterator[str]:
         yield f"times of {', '.join(measured)} are measured{source}; {rest}"
     if derived:
         yield from _derivations(scenario.cluster.topology)
-    yield "MFU and HFU count full attention and take the peak of the number format of the linear layers"
+    framework = load_framework(scenario.runtime.memory.framework_name(scenario.parallelism.zero_stage))
+    yield (
+        f"memory beside the model's tensors is {framework.name}'s, with {framework.fragmentation:.0%} of fragmentation "
+        "(assumed), where `runtime.memory` says nothing else; torch.cuda.max_memory_allocated is to be held against "
+        "allocated_peak_bytes, nvidia-smi against peak_bytes"
+    )
+    yield (
+        "MFU and HFU count full attention, with causal attention beside it, and take the peak of the number format of "
+        "the linear layers"
+    )
 
 
 def _derivations(topology: Topology) -> Iterator[str]:

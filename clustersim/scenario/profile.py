@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from clustersim.scenario.batch import Batch
+from clustersim.scenario.devices import name_in_file
 from clustersim.scenario.findings import Finding, raise_if_any
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.scenario.precision import PrecisionName
+from clustersim.scenario.training import Training
 from clustersim.scenario.units import TimePs
 
 if TYPE_CHECKING:
-    from clustersim.scenario.spec import ClusterSpec, Training
+    from clustersim.scenario.spec import ClusterSpec
 
 PartName = Literal["dense-layer", "moe-layer", "embedding", "output", "optimizer"]
 PARTS: tuple[PartName, ...] = ("dense-layer", "moe-layer", "embedding", "output", "optimizer")
@@ -184,8 +186,9 @@ def configuration_of(
     device: str | None = None,
 ) -> Configuration:
     """Return what rows are chosen by in a scenario of these sections; `device` is a GPU's, absent: the topology's."""
+    usual = cluster.topology.device
     return Configuration(
-        device or cluster.topology.device,
+        device or (usual and name_in_file(usual)),
         training.precision,
         parallelism.tp,
         parallelism.cp,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from clustersim.errors import ScheduleError
 from clustersim.scenario.batch import Batch, batch_findings, largest_num_microbatches
 from clustersim.scenario.costs import CostsByStage, RankCosts
-from clustersim.scenario.devices import format_fault
+from clustersim.scenario.devices import format_fault, load_device
 from clustersim.scenario.findings import Finding
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.model_shard import model_shard_findings
@@ -24,9 +24,11 @@ from clustersim.scenario.precision import NARROW
 from clustersim.scenario.profile import Profile, configuration_of, profile_findings
 from clustersim.scenario.schedule_choice import GROUPED, LIMITED, SCHEDULE_RULES, ScheduleChoice
 from clustersim.scenario.split import Split
+from clustersim.scenario.training import training_findings
 
 if TYPE_CHECKING:
-    from clustersim.scenario.spec import ClusterSpec, Runtime, Training
+    from clustersim.scenario.spec import ClusterSpec, Runtime
+    from clustersim.scenario.training import Training
 
 
 _MOST_OPS_BUILT = 100_000  # of larger shapes the run itself asks
@@ -90,7 +92,7 @@ def _format(parts: Parts) -> Iterator[Finding]:
     """A format that only some devices compute in must be one of the device's."""
     device = parts.cluster.topology.device if parts.cluster else None
     precision = parts.training.precision if parts.training else "bf16"
-    if device and precision in NARROW and (what := format_fault(device, precision)):
+    if device and precision in NARROW and (what := format_fault(load_device(device), precision)):
         yield Finding(("training", "precision"), what, "fp8 and fp4 are for the linear layers alone")
 
 
@@ -279,9 +281,17 @@ def _batch(parts: Parts) -> Iterator[Finding]:
 
 
 def _recompute(parts: Parts) -> Iterator[Finding]:
+    if parts.model and parts.training:
+        yield from training_findings(parts.training, parts.model)
     if parts.stage_costs and parts.training and parts.training.recompute not in (None, "none"):
         what = "has no effect on explicit stage costs"
         yield Finding(("training", "recompute"), what, "give `stage_costs.recompute` and `stage_costs.checkpoint`")
+
+
+def _token_budget(parts: Parts) -> Iterator[Finding]:
+    if parts.stage_costs and parts.training and parts.training.token_budget is not None:
+        what = "how many tokens a step has is not known from explicit stage costs"
+        yield Finding(("training", "token_budget"), what, "give a `model`, or remove it")
 
 
 _RULES: tuple[Callable[[Parts], Iterator[Finding]], ...] = (
@@ -301,4 +311,5 @@ _RULES: tuple[Callable[[Parts], Iterator[Finding]], ...] = (
     _experts,
     _batch,
     _recompute,
+    _token_budget,
 )

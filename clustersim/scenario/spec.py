@@ -18,17 +18,18 @@ from clustersim.scenario.costs import CostsByStage, RankCosts, StageCosts
 from clustersim.scenario.fabrics import Topology
 from clustersim.scenario.findings import Finding, raise_if_any
 from clustersim.scenario.keys import axis_findings
+from clustersim.scenario.memory import MemoryOptions
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.node import Node
 from clustersim.scenario.order_file import OrderFile
 from clustersim.scenario.parallelism import MAX_GPUS, Parallelism
 from clustersim.scenario.placement import PLACEMENT_NAMES, Placement
-from clustersim.scenario.precision import PrecisionName
 from clustersim.scenario.profile import PartName, Profile, ProfileRow, chosen_rows, configuration_of
 from clustersim.scenario.rules import Parts, costs_findings, scenario_findings
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES, ScheduleChoice
 from clustersim.scenario.shorthand import OrText
 from clustersim.scenario.topology_file import TopologySource
+from clustersim.scenario.training import Training
 from clustersim.scenario.units import SizeBytes, TimePs
 
 SPEC_VERSION = 1
@@ -63,17 +64,6 @@ class ClusterSpec(BaseModel):
     )
 
 
-class Training(BaseModel):
-    """How the model is trained; with explicit stage costs most of it is in the costs already."""
-
-    model_config = _STRICT
-
-    precision: PrecisionName = Field("bf16", description="Number format of the linear layers.")
-    recompute: Literal["none", "selective", "full"] | None = Field("none", description="Activation recomputation.")
-    flash_attention: bool = Field(True, description="Whether attention is computed without its score matrix.")
-    optimizer: Literal["adam"] = Field("adam", description="Optimizer.")
-
-
 class Overlap(BaseModel):
     """Which communication runs beside compute."""
 
@@ -83,6 +73,12 @@ class Overlap(BaseModel):
     param_gather: bool = Field(True, description="Gathering of parameters over dp beside the forward.")
     tp: bool = Field(False, description="Tensor-parallel communication beside its layer's compute.")
     cp: bool = Field(False, description="Context-parallel communication beside its layer's compute.")
+    fsdp_forward: bool = Field(True, description="ZeRO 3: gathering of a layer's weights beside the forward before.")
+    fsdp_backward: bool = Field(
+        True,
+        description="ZeRO 3: the same beside the backward, as FSDP's BACKWARD_PRE; false: its BACKWARD_POST. Gradients "
+        "are scattered beside the backward always.",
+    )
 
 
 class Runtime(BaseModel):
@@ -110,6 +106,9 @@ class Runtime(BaseModel):
     scatter_gather: bool = Field(
         False,
         description="Whether each rank of a tp group sends its part of a message, and the receivers gather the parts.",
+    )
+    memory: MemoryOptions = Field(
+        default_factory=MemoryOptions, description="What a GPU holds beside the model's tensors."
     )
 
 
@@ -234,4 +233,4 @@ def cross_findings(sections: Mapping[str, Any]) -> Iterator[Finding]:
         yield from axis_findings(Scenario, sections["sweep"].axes)
 
 
-__all__ = ["ClusterSpec", "CostsByStage", "RankCosts", "Runtime", "Scenario", "Training"]
+__all__ = ["ClusterSpec", "CostsByStage", "Overlap", "RankCosts", "Runtime", "Scenario", "Training"]

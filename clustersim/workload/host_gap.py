@@ -10,19 +10,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from clustersim.ops import StageCosts
-from clustersim.scenario.devices import load_device
+from clustersim.scenario.devices import Device
 from clustersim.scenario.spec import Scenario
+from clustersim.workload.rank_devices import usual_device
 
 
-def host_gap_ps(scenario: Scenario, device: str | None = None) -> int:
+def host_gap_ps(scenario: Scenario, device: Device | None = None) -> int:
     """Return what each op takes beside its own time: as the scenario says, or else the device's file. [ps]
 
+    The file is that of `device`, or else of the topology's.
     Explicit stage costs are times of whole ops: of them a device's gap is a part already.
     """
     if scenario.runtime.host_gap is not None:
         return scenario.runtime.host_gap
-    name = device or scenario.cluster.topology.device
-    kernels = load_device(name).kernels if name and scenario.model else None
+    if scenario.model is None:
+        return 0
+    kernels = (device or usual_device(scenario)).kernels
     return kernels.host_gap if kernels else 0
 
 

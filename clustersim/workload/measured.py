@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from clustersim.scenario.profile import PartName, ProfileRow
 from clustersim.workload.model.layers import LayerKind
-from clustersim.workload.model.microbatch import Recompute
+from clustersim.workload.model.recompute import Recompute
 from clustersim.workload.model.stage import ModelPart
 
 
@@ -41,17 +41,24 @@ class Measured:
     rows: Mapping[PartName, ProfileRow] = field(default_factory=dict)
     recompute: Recompute = "none"
 
-    def times(self, part: ModelPart) -> OpTimes:
+    def times(self, part: ModelPart, again: ModelPart) -> OpTimes:
         """Return what the measured layers of a stage take together; a fused backward is told as an input gradient.
+
+        Parameters
+        ----------
+        part
+            The stage.
+        again
+            Those of its layers that are recomputed.
 
         Examples
         --------
         >>> row = ProfileRow(part="dense-layer", forward="2 ns", backward="5 ns")
         >>> stage = ModelPart((LayerKind(False, None),) * 3, has_embedding=True)
-        >>> Measured({"dense-layer": row}, "full").times(stage)
-        OpTimes(forward_ps=6000, input_grad_ps=15000, weight_grad_ps=0, recompute_ps=6000)
+        >>> Measured({"dense-layer": row}, "full").times(stage, ModelPart(stage.kinds[:2]))
+        OpTimes(forward_ps=6000, input_grad_ps=15000, weight_grad_ps=0, recompute_ps=4000)
         """
-        total = OpTimes()
+        total = OpTimes(recompute_ps=sum((self._recompute_ps(_name_of(kind)) or 0) for kind in again.kinds))
         for name, count in _parts(part).items():
             row = self.rows.get(name)
             if row is not None:
@@ -61,7 +68,6 @@ class Measured:
                         count * (row.forward or 0),
                         count * (backward_ps or 0),
                         count * (row.weight_grad or 0),
-                        count * (self._recompute_ps(name) or 0),
                     )
                 )
         return total
@@ -70,13 +76,20 @@ class Measured:
         """Return what of a stage has no measured times."""
         return _without(part, set(self.rows))
 
-    def unmeasured_recomputation(self, part: ModelPart) -> ModelPart:
-        """Return what of a stage has no measured time of its recomputation."""
-        return _without(part, {name for name in self.rows if self._recompute_ps(name) is not None})
+    def unmeasured_again(self, again: ModelPart) -> ModelPart:
+        """Return which of the recomputed layers have no measured time of that."""
+        return _without(again, {name for name in self.rows if self._recompute_ps(name) is not None})
 
     def exchanging(self, part: ModelPart, axis: str) -> ModelPart:
         """Return what of a stage exchanges beside its times, of what exchanges over `axis` at all."""
-        return _without(part, {name for name, row in self.rows.items() if axis in row.includes})
+        return _without(part, self._including(axis))
+
+    def exchanging_again(self, again: ModelPart, axis: str) -> ModelPart:
+        """Return the same of the recomputed layers."""
+        return _without(again, {name for name in self._including(axis) if self._recompute_ps(name) is not None})
+
+    def _including(self, axis: str) -> set[PartName]:
+        return {name for name, row in self.rows.items() if axis in row.includes}
 
     def optimizer_ps(self, chunk: int, num_chunks: int) -> int | None:
         """Return a stage's share of its rank's optimizer step; the first chunks take what does not divide. [ps]"""
@@ -87,10 +100,10 @@ class Measured:
         return quotient + (chunk < remainder)
 
     def _recompute_ps(self, name: PartName) -> int | None:
-        """Return what a measured part runs again; None if that is derived."""
-        if self.recompute == "none" or not name.endswith("-layer"):
-            return 0
-        row = self.rows[name]
+        """Return what a layer runs again; None if that is derived."""
+        row = self.rows.get(name)
+        if row is None:
+            return None
         return row.forward if row.recompute is None and self.recompute == "full" else row.recompute
 
 

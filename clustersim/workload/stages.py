@@ -8,6 +8,7 @@ from pathlib import Path
 from clustersim.errors import Fault, OrderError, ScenarioError, ScheduleError, nearest
 from clustersim.ops import Kind, Plugin, Policy, Schedule, Shape, StageCosts, StaticBytes, actions_in
 from clustersim.scenario.costs import RankCosts
+from clustersim.scenario.devices import Device
 from clustersim.scenario.order_file import OrderFile, read_order
 from clustersim.scenario.spec import Scenario
 from clustersim.schedules.brought import plugin_schedule, require_shape
@@ -18,13 +19,10 @@ from clustersim.workload.host_gap import host_gap_ps, with_host_gap
 from clustersim.workload.model_costs import model_costs
 
 
-def stage_costs(scenario: Scenario, device: str | None = None) -> tuple[StageCosts, ...]:
+def stage_costs(scenario: Scenario, device: Device | None = None) -> tuple[StageCosts, ...]:
     """Return ``costs[stage]`` of a scenario; with a plugin, which has yet to place its stages, as in a loop.
 
-    Parameters
-    ----------
-    device
-        Name of the device that computes a model; None: the topology's.
+    The times of a model follow from `device`, or else from the topology's.
     """
     given, parallelism, rules = scenario.stage_costs, scenario.parallelism, scenario.schedule.rules
     if given is None:
@@ -38,22 +36,22 @@ def stage_costs(scenario: Scenario, device: str | None = None) -> tuple[StageCos
     return both_replicas(costs) if rules.is_bidirectional else costs
 
 
-def costs_on(scenario: Scenario, schedule: Schedule, devices: Sequence[str | None]) -> tuple[StageCosts, ...]:
+def costs_on(scenario: Scenario, schedule: Schedule, devices: Sequence[Device | None]) -> tuple[StageCosts, ...]:
     """Return ``costs[stage]`` of a scenario under `schedule`, each stage on the device of its rank.
 
     Parameters
     ----------
     devices
-        ``devices[pp_rank]``, by name; None: the topology's.
+        ``devices[pp_rank]``; None: the topology's.
     """
     by_device = {device: costs_of(scenario, schedule, device) for device in dict.fromkeys(devices)}
     return tuple(by_device[devices[rank]][stage] for stage, rank in enumerate(schedule.rank_by_stage))
 
 
-def costs_of(scenario: Scenario, schedule: Schedule, device: str | None = None) -> tuple[StageCosts, ...]:
+def costs_of(scenario: Scenario, schedule: Schedule, device: Device | None = None) -> tuple[StageCosts, ...]:
     """Return ``costs[stage]`` of a scenario under `schedule`, which says where its stages live.
 
-    `device` computes a model on every rank; None: the topology's.
+    The times of a model follow from `device`, or else from the topology's.
 
     Raises
     ------
@@ -165,20 +163,30 @@ def _bound(name: str, plugins: Mapping[str, Plugin]) -> Plugin:
     return plugins[name]
 
 
-def static_bytes(schedule: Schedule, costs: Sequence[StageCosts]) -> tuple[StaticBytes, ...]:
-    """Return what each rank holds of weights, gradients and optimizer state.
+def static_bytes(
+    schedule: Schedule, costs: Sequence[StageCosts], framework_bytes: int = 0, buffers_bytes: int | None = None
+) -> tuple[StaticBytes, ...]:
+    """Return what each rank holds of weights, gradients and optimizer state, buffers, and `framework_bytes`.
 
     The two replicas of a bidirectional schedule both keep their weights; gradients and optimizer state of a stage are
-    shared between the two ranks that hold it, half each, rounded up. Versions of weights are all counted.
+    shared between the two ranks that hold it, half each, rounded up. Versions of weights are all counted. The stages of
+    a rank share buffers as large as the largest of them needs, or `buffers_bytes`.
     """
     num_copies = len(schedule.chains)
-    totals = [[0, 0, 0] for _ in schedule.orders]
+    totals, buffers = [[0, 0, 0] for _ in schedule.orders], [0] * len(schedule.orders)
     for stage, rank in enumerate(schedule.rank_by_stage):
         totals[rank][0] += costs[stage].weights_bytes
         totals[rank][1] += costs[stage].gradients_bytes
         totals[rank][2] += costs[stage].optimizer_bytes
+        buffers[rank] = max(buffers[rank], costs[stage].buffers_bytes)
     versions = schedule.weight_versions or (1,) * len(totals)
     return tuple(
-        StaticBytes(weights * num_versions, -(-gradients // num_copies), -(-optimizer // num_copies))
-        for (weights, gradients, optimizer), num_versions in zip(totals, versions, strict=True)
+        StaticBytes(
+            weights * num_versions,
+            -(-gradients // num_copies),
+            -(-optimizer // num_copies),
+            held if buffers_bytes is None else buffers_bytes,
+            framework_bytes,
+        )
+        for (weights, gradients, optimizer), num_versions, held in zip(totals, versions, buffers, strict=True)
     )

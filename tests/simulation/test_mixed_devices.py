@@ -11,11 +11,13 @@ import clustersim as cs
 from clustersim.analysis.invariants import check_invariants
 from clustersim.errors import ScenarioError
 from clustersim.ops import Kind
+from clustersim.scenario.devices import load_device
 from clustersim.scenario.load import scenario_from_mapping
 from clustersim.workload.model_costs import model_costs
 
 GPT = {"num_layers": 4, "hidden_size": 1024, "num_attention_heads": 16, "vocab_size": 51200, "seq_length": 1024}
 H100, A100 = "H100-SXM5-80GB", "A100-SXM4-80GB"
+FAST, SLOW = load_device(H100), load_device(A100)
 
 
 def job(num_nodes: int, old: str | None, gpus_per_node: int = 1, **sections: Any) -> cs.Scenario:
@@ -54,7 +56,7 @@ def test_each_stage_takes_what_its_own_device_takes() -> None:
     scenario = job(2, "node1")
     result = cs.simulate(scenario)
     check_invariants(result.trace)
-    fast, slow = model_costs(scenario, 2, H100), model_costs(scenario, 2, A100)
+    fast, slow = model_costs(scenario, 2, FAST), model_costs(scenario, 2, SLOW)
     assert slow[1].forward_ps > 1.5 * fast[1].forward_ps
     assert durations_ps(result, Kind.F) == [{fast[0].forward_ps}, {slow[1].forward_ps}]
     assert durations_ps(result, Kind.B) == [{fast[0].backward_ps}, {slow[1].backward_ps}]
@@ -76,7 +78,7 @@ def test_the_peak_that_mfu_is_of_is_the_mean_of_the_devices() -> None:
 def test_replicas_may_differ_and_wait_for_the_slower() -> None:
     scenario = job(2, "node1", parallelism={"dp": 2}, batch={"num_microbatches": 2})
     result = cs.simulate(scenario)
-    fast, slow = model_costs(scenario, 1, H100)[0], model_costs(scenario, 1, A100)[0]
+    fast, slow = model_costs(scenario, 1, FAST)[0], model_costs(scenario, 1, SLOW)[0]
     assert durations_ps(result, Kind.F) == [{fast.forward_ps}, {slow.forward_ps}]
     ends = [int(np.max(result.trace.ops.end_ps[result.trace.ops.rank_index == row])) for row in (0, 1)]
     assert min(ends) > 2 * (slow.forward_ps + slow.backward_ps)  # the reduction is one that both take part in
@@ -86,7 +88,7 @@ def test_a_tensor_parallel_group_goes_at_the_pace_of_its_slowest_member() -> Non
     """Each op ends with an exchange of the group, so that the faster GPU waits in it for the slower."""
     scenario = job(2, "node1", parallelism={"tp": 2})
     result = cs.simulate(scenario)
-    fast, slow = model_costs(scenario, 1, H100)[0], model_costs(scenario, 1, A100)[0]
+    fast, slow = model_costs(scenario, 1, FAST)[0], model_costs(scenario, 1, SLOW)[0]
     assert durations_ps(result, Kind.F) == [{fast.forward_ps}, {slow.forward_ps}]
     alone = cs.simulate(job(2, "node0-1", parallelism={"tp": 2}))
     barred_ps = result.trace.makespan_ps - alone.trace.makespan_ps
@@ -99,7 +101,7 @@ def test_chunks_and_both_directions_are_on_their_rank_s_device() -> None:
         result = cs.simulate(scenario)
         check_invariants(result.trace)
         num_stages = 4 if schedule.startswith("inter") else 2
-        fast, slow = model_costs(scenario, num_stages, H100), model_costs(scenario, num_stages, A100)
+        fast, slow = model_costs(scenario, num_stages, FAST), model_costs(scenario, num_stages, SLOW)
         found = durations_ps(result, Kind.F)
         assert found[0] <= {cost.forward_ps for cost in fast}
         assert found[1] <= {cost.forward_ps for cost in slow}
@@ -110,7 +112,7 @@ def test_a_slow_host_of_another_device_is_slower_still() -> None:
     document = scenario.model_dump(mode="json", exclude_none=True)
     document["cluster"]["topology"]["hosts"] = [{"match": "node1", "device": A100, "slowdown": 2}]
     result = cs.simulate(scenario_from_mapping(document))
-    slow = model_costs(scenario, 2, A100)[1]
+    slow = model_costs(scenario, 2, SLOW)[1]
     assert durations_ps(result, Kind.F)[1] == {2 * slow.forward_ps}
 
 

@@ -12,6 +12,7 @@ import pytest
 import clustersim as cs
 from clustersim.analysis.invariants import check_invariants
 from clustersim.ops import Kind
+from clustersim.scenario.devices import load_device
 from clustersim.scenario.load import scenario_from_mapping
 from clustersim.workload.stages import stage_costs
 
@@ -115,13 +116,10 @@ def test_who_says_how_long_it_is() -> None:
     assert not [text for text in result(None).provenance["constraints"] if "of the host's" in text]
 
 
-def test_the_device_s_file_says_it_for_a_model_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    import clustersim.workload.host_gap as module
-
-    known = module.load_device("A100-SXM4-80GB")
+def test_the_device_s_file_says_it_for_a_model_alone() -> None:
+    known = load_device("A100-SXM4-80GB")
     assert known.kernels is not None
     slow_host = known.model_copy(update={"kernels": known.kernels.model_copy(update={"host_gap": 30 * 10**6})})
-    monkeypatch.setattr(module, "load_device", lambda _name: slow_host)
     job = {
         "version": 1,
         "cluster": {"topology": "dgx-a100", "gpus": 1},
@@ -131,7 +129,7 @@ def test_the_device_s_file_says_it_for_a_model_alone(monkeypatch: pytest.MonkeyP
     model = {"num_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "vocab_size": 100, "seq_length": 32}
     explicit = {"forward": "1 ms", "backward": "2 ms"}
     gaps = [
-        stage_costs(scenario_from_mapping(job | sections))[0].host_gap_ps
+        stage_costs(scenario_from_mapping(job | sections), slow_host)[0].host_gap_ps
         for sections in (
             {"model": model},
             {"stage_costs": explicit},

@@ -113,5 +113,5 @@ def test_one_host_that_lacks_it_is_enough() -> None:
         }
     )
     with pytest.raises(ScenarioError, match="A100-SXM4-80GB computes nothing in mxfp4"):
-        model_costs(scenario, 1, "A100-SXM4-80GB")
-    assert model_costs(scenario, 1)[0] == model_costs(scenario, 1, "B200-SXM")[0]
+        model_costs(scenario, 1, load_device("A100-SXM4-80GB"))
+    assert model_costs(scenario, 1)[0] == model_costs(scenario, 1, load_device("B200-SXM"))[0]
