@@ -1,7 +1,7 @@
 """The vocabulary that schedules, lowering, engine and analysis share: actions, shapes, costs, programs, jobs.
 
 Letters are PyTorch's: F forward, B full backward, I input gradient, W weight gradient (B = I + W). A *stage* is a
-global virtual stage; a *pp_rank* is a position in the pipeline; a *replica* is one whole pipeline.
+global virtual stage, a *pp_rank* a position in the pipeline, a *replica* one whole pipeline.
 """
 
 from __future__ import annotations
@@ -142,11 +142,12 @@ class Schedule:
 class Exchange:
     """What the ops of one kind exchange within a parallel group, for one full micro-batch."""
 
-    axis: str  # tp, cp or ep
+    axis: str  # tp, cp, ep, or dp for weights that are sharded
     kind: Kind  # F, I or W; a fused backward does what I and W do
     operation: str  # of clustersim.collectives
     size_bytes: int  # of each call, as nccl-tests count it
     num_calls: int = 1  # one after the other
+    is_beside: bool | None = None  # the op's compute; None: as the scenario says of its axis
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,16 +161,22 @@ class StageCosts:
     recompute_ps: int = 0
     optimizer_ps: int = 0
     activation_bytes: int = 0
+    logits_bytes: int = 0  # the part of the activation that logits are, which are freed with the end of I
     weight_grad_activation_bytes: int = 0
     checkpoint_bytes: int = 0
+    backward_bytes: int = (
+        0  # of the activation, not there between F and the backward; with recomputation: see kept_bytes
+    )
     message_bytes: int = 0
     weights_bytes: int = 0
     gradients_bytes: int = 0
     optimizer_bytes: int = 0
+    buffers_bytes: int = 0  # to communicate with; stages of one rank share them
     forward_hop_ps: int = 0  # an activation to the next stage, with nothing in its way; 0 where it is not known
     backward_hop_ps: int = 0  # a gradient to the stage before
+    host_gap_ps: int = 0  # what the host takes beside each F, B, I and W, whatever the size of the micro-batch
     exchanges: tuple[Exchange, ...] = ()  # within tp, cp and ep groups, beside what messages do
-    recomputes_exchanges: bool = True  # whether a recomputation exchanges what a forward does
+    recomputes_exchanges: bool = True  # whether a recomputation exchanges what a forward does; else its own alone
     tied_gradients_bytes: int = 0  # of the embedding, on the first and the last stage, which share it
     reduced_bytes: int | None = None  # gradients that replicas reduce; None: those that are held
     gathered_bytes: int | None = None  # weights that replicas gather where they are sharded; None: those that are held
@@ -192,7 +199,7 @@ class StageCosts:
     @property
     def kept_bytes(self) -> int:
         """What stays from the end of F to the backward: with recomputation the checkpoint alone. [bytes]"""
-        return self.checkpoint_bytes if self.recompute_ps else self.activation_bytes
+        return self.checkpoint_bytes if self.recompute_ps else self.activation_bytes - self.backward_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,11 +298,8 @@ class CollectivePlan:
         """Return the plan of so many such collectives in a row, taken together phase by phase."""
         if times == 1:
             return self
-        phases = [
-            Phase(phase.links, phase.streams, phase.volume_bytes * times, phase.latency_ps * times)
-            for phase in self.phases
-        ]
-        return CollectivePlan(self.operation, self.algorithm, self.size_bytes, tuple(phases))
+        phases = tuple(Phase(p.links, p.streams, p.volume_bytes * times, p.latency_ps * times) for p in self.phases)
+        return CollectivePlan(self.operation, self.algorithm, self.size_bytes, phases)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,10 +321,6 @@ class Messages(Lazy):
     def __len__(self) -> int:
         return len(self.kinds)
 
-    def pairs(self) -> list[tuple[int, int]]:
-        """Return the pairs of pp_ranks that exchange messages, in order."""
-        return sorted(set(zip(self.sources, self.destinations, strict=True)))
-
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
@@ -330,7 +330,7 @@ class Pipeline:
     programs: tuple[Program, ...]
     messages: Messages
     calls: Calls = NO_CALLS
-    # Programs and messages that were made from arrays, and those arrays; of others they say nothing.
+    # Arrays that programs and messages were made from, after those; of others they say nothing.
     made_from: tuple[tuple[Program, ...], Messages, PipelineColumns] | None = field(default=None, compare=False)
 
 
@@ -385,6 +385,8 @@ class Job:
     static_bytes: tuple[tuple[StaticBytes, ...], ...] = ()  # static_bytes[replica][pp_rank]
     policy: Policy | None = None  # orders ops while they run, whatever order the programs have
     groups: tuple[Group, ...] = ()
+    fragmentation: Fraction = Fraction(0)  # reserved by the framework's allocator, as a share of what is allocated
+    logits_shares: tuple[Fraction, ...] = ()  # of a stage's activation; none where nothing is known of logits
 
 
 class StaticBytes(NamedTuple):
@@ -393,3 +395,5 @@ class StaticBytes(NamedTuple):
     weights_bytes: int
     gradients_bytes: int
     optimizer_bytes: int
+    buffers_bytes: int = 0  # to communicate with
+    framework_bytes: int = 0  # of the process and of the collectives' library: not from the framework's allocator

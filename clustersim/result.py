@@ -65,8 +65,20 @@ class RankTime(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class FlopRates(Record):
+    """FLOP of a step and utilisations under one convention for attention."""
+
+    model_flop: int  # of a step over all GPUs, without recomputation
+    hardware_flop: int  # with recomputation
+    model_flop_per_s_per_gpu: float
+    hardware_flop_per_s_per_gpu: float
+    mfu: float | None  # None: the peak of a device is not published
+    hfu: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Throughput(Record):
-    """Work per second; token and FLOP fields need a model."""
+    """Work per second; token and FLOP fields need a model, and count full attention where they name no convention."""
 
     samples_per_s: float | None
     tokens_per_s: float | None
@@ -74,19 +86,109 @@ class Throughput(Record):
     model_flop_per_s_per_gpu: float | None
     mfu: float | None
     hfu: float | None
+    peak_flop_per_s: float | None  # of a GPU, in the number format of the linear layers
+    by_convention: dict[str, FlopRates]  # full (every token attends to every other), causal (to those before it)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent(Record):
+    """What so many tokens take. [s; GPU-hours; J]"""
+
+    tokens: int
+    time_s: float
+    gpu_hours: float
+    energy_j: float | None  # None: the power is not known
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCost(Record):
+    """What training on tokens takes, at the pace of the run; energy is an upper estimate."""
+
+    step_time_s: float  # whose pace it is: that of a steady step, where it is known
+    tokens_per_step: int
+    per_million_tokens: Spent
+    budget_steps: int | None  # whole steps that cover the budget
+    budget: Spent | None
+    power_w: float | None  # of the whole job
+    power_basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class CostPart(Record):
+    """A part of the busiest rank's time, by what it rests on. [s per step; share of its busy time]"""
+
+    what: str
+    of: str  # whose constant it is
+    origin: str  # measured, derived, assumed, given
+    time_s: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfRangeShape(Record):
+    """A dimension of an operator outside what was measured on its device; no range: nothing of its kind was."""
+
+    kind: str
+    operator: str
+    dimension: str
+    value: int
+    smallest: int | None
+    largest: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CostOrigins(Record):
+    """How much of a step's time rests on costs that were measured, derived, assumed or given."""
+
+    convention: str
+    rank: int  # the busiest, global number
+    busy_s: float  # its compute and exposed communication, per step
+    shares: dict[str, float]  # of it, by origin
+    parts: tuple[CostPart, ...]  # the longest first
+    out_of_range: tuple[OutOfRangeShape, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchChange(Record):
+    """What a changed global batch asks of the learning rate: two rules, and where they come from."""
+
+    global_batch_size: int
+    reference_global_batch_size: int
+    linear_factor: float
+    square_root_factor: float
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
 class RankMemory(Record):
-    """Peaks of one pipeline rank, the largest over its replicas. [bytes; micro-batches]"""
+    """What a pipeline rank holds at its peak, the largest over its replicas. [bytes; micro-batches; ps]
+
+    ``peak_bytes`` is the sum of weights, gradients, optimizer, activations, buffers, fragmentation and framework.
+    """
 
     pp_rank: int
     peak_bytes: int
     weights_bytes: int
     gradients_bytes: int
     optimizer_bytes: int
-    activations_peak_bytes: int
+    activations_peak_bytes: int  # logits included
     peak_live_microbatches: int
+    logits_bytes: int  # of the activations, at the peak
+    buffers_bytes: int  # to communicate with
+    allocated_peak_bytes: int  # state, buffers and activations: what the framework's allocator has given out
+    fragmentation_bytes: int  # that the allocator reserves beside
+    framework_bytes: int  # of its process and communicators
+    peak_ps: int  # when the peak is reached for the first time
+
+
+@dataclass(frozen=True, slots=True)
+class FitAdvice(Record):
+    """A change that makes a job fit, found by simulating it; it may be one of several that are made together."""
+
+    changes: dict[str, Any]  # by dotted key
+    peak_bytes: int
+    step_time_s: float
+    slowdown: float  # step time over that of the job as it stands, less one
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +199,9 @@ class MemorySummary(Record):
     capacity_bytes: int | None
     fits: bool | None
     ranks: tuple[RankMemory, ...]
+    worst_rank: int  # pp_rank that is most over its capacity, or else has the largest peak
+    over_bytes: int  # by how much that rank is over its capacity; 0 if it fits, or nobody knows
+    advice: tuple[FitAdvice, ...] = ()  # what would make the job fit; asked for by `clustersim run`
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +254,38 @@ class BoundSummary(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class BlameSummary(Record):
+    """What one part of the critical path is spent on, over the run; all parts add up to the makespan."""
+
+    cause: str  # compute, message, collective, latency, contention or scheduler
+    axis: str | None  # of messages and collectives
+    resource: str | None  # phase of compute, role of the link
+    time_ps: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class CriticalPathSummary(Record):
+    """The chain of ops, messages and collectives that the run waited for, from its start to its end."""
+
+    makespan_ps: int
+    num_segments: int
+    blame: tuple[BlameSummary, ...]  # the largest first
+    resources_ps: dict[str, int]  # time that each of analysis.sensitivity's resources is responsible for
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIfSummary(Record):
+    """The step time if one resource were better: as the critical path promises it, and as a run with it gives it."""
+
+    resource: str
+    factor: float  # bandwidth or speed times this; latency over it
+    promised_step_time_s: float  # no run is faster, unless flows share links
+    step_time_s: float
+    exact_to_factor: float  # up to which the promise was found to hold, to the picosecond a segment
+
+
+@dataclass(frozen=True, slots=True)
 class Result(Record):
     """What a run found; ``to_dict`` and ``to_json`` give the stable document, ``trace`` the columns behind it."""
 
@@ -166,9 +303,14 @@ class Result(Record):
     throughput: Throughput
     memory: MemorySummary
     communication: CommunicationSummary
+    critical_path: CriticalPathSummary
+    token_cost: TokenCost | None
+    cost_origins: CostOrigins
+    batch_change: BatchChange | None
     warnings: tuple[str, ...]
     scenario: Scenario
     trace: Trace
+    what_if: tuple[WhatIfSummary, ...] = ()
 
     @property
     def schema(self) -> str:

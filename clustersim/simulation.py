@@ -8,46 +8,54 @@ from pathlib import Path
 
 import numpy as np
 
+from clustersim.accounts import (
+    batch_change_of,
+    cost_origins_of,
+    shape_warnings,
+    throughput_of,
+    token_cost_of,
+)
 from clustersim.analysis.account import Account, account_of
 from clustersim.analysis.bound import makespan_bound_ps
 from clustersim.analysis.bubble import Bubble, RankTimes
+from clustersim.analysis.busiest import busiest_rank
 from clustersim.analysis.collisions import collisions
 from clustersim.analysis.communication import AxisTraffic, busiest_links
-from clustersim.analysis.memory import Memory
+from clustersim.analysis.critical_path import critical_path
+from clustersim.analysis.memory import Memory, measure_memory
+from clustersim.analysis.sensitivity import blame, resource_times_ps
+from clustersim.analysis.waits import Waits, find_waits
 from clustersim.engine.budget import no_garbage_collection
-from clustersim.engine.clock import Timeline
-from clustersim.engine.compiled import StaticRuns, static_runs_of
-from clustersim.engine.network import Network
 from clustersim.engine.run import run
-from clustersim.engine.run_ahead import what_needs_time_order
-from clustersim.errors import Fault, ScenarioError
 from clustersim.limits import Limits
 from clustersim.ops import CostedSchedule, Job, Plugin
 from clustersim.provenance import constraints_of, provenance_of, warnings_of
 from clustersim.result import (
     AxisSummary,
+    BlameSummary,
     BoundSummary,
     BubbleSummary,
     CollisionSummary,
     CommunicationSummary,
+    CriticalPathSummary,
     LinkSummary,
     MemorySummary,
     RankMemory,
     RankTime,
     Result,
-    Throughput,
     TimeSummary,
 )
-from clustersim.scenario.devices import load_device
-from clustersim.scenario.fabrics import HostedFabric
+from clustersim.scenario.devices import Device, load_device
+from clustersim.scenario.fabrics import Fabric, HostedFabric
 from clustersim.scenario.load import load_scenario
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.table import build_cluster
 from clustersim.trace import Ints, Trace
-from clustersim.workload.job import build_job, costed_replicas, num_samples
-from clustersim.workload.model_costs import step_work
+from clustersim.workload.job import build_job, costed_replicas
+from clustersim.workload.peaks import program_peaks
+from clustersim.workload.rank_devices import RankDevices
 
 BUSIEST_LINKS = 10
 
@@ -96,42 +104,56 @@ def simulate(
         return measure(scenario, cluster, job, trace, started_s)
 
 
-def static_runs(scenario: Scenario) -> StaticRuns:
-    """Return the first replica of a scenario as something to be run many times, with other durations of its ops.
-
-    Raises
-    ------
-    ScenarioError
-        Something in it depends on the order of times: its runs can't be evaluated without events.
-
-    Examples
-    --------
-    >>> runs = static_runs(load_scenario("gpipe-4x16"))
-    >>> twice = 2 * runs.durations_ps
-    >>> (runs.makespans_ps(np.stack([runs.durations_ps, twice])) // 10**9).tolist()
-    [570, 1140]
-    """
-    cluster = build_cluster(scenario.cluster.topology)
-    job = build_job(scenario, cluster)
-    network = Network(Timeline(), cluster, job)
-    if reason := what_needs_time_order(job, network):
-        what = f"{reason}, so that its runs depend on the order of times"
-        raise ScenarioError(Fault("runtime", what, hint="simulate them one by one"))
-    return static_runs_of(job, network)
-
-
-def simulate_representatives(scenario: Scenario) -> Trace:
+def simulate_representatives(
+    scenario: Scenario,
+    device: Device | None = None,
+    in_training: float | None = None,
+    alone: bool = False,
+    limits: Limits | None = None,
+    plugins: Mapping[str, Plugin] | None = None,
+) -> Trace:
     """Return the trace of the first replicas alone, the others taken to do the same and to keep out of their way.
 
     One replica stands for all where every GPU has a NIC of its own; where several share one, as many as a node has
     GPUs. So it takes about the time of one pipeline, however many GPUs there are, and gives what :func:`simulate` gives
     on a fabric that blocks nothing, ranks placed in their usual order.
+
+    Parameters
+    ----------
+    scenario
+        What is run.
+    device
+        What the times of a model follow from; None: the topology's.
+    in_training
+        Share of the bandwidth that is left to collectives; None: the topology's.
+    alone
+        Whether one replica stands for all even where several share a NIC, which it then has to itself.
+    limits, plugins
+        As `simulate` takes them.
     """
     fabric = scenario.cluster.topology
-    shares_nics = isinstance(fabric, HostedFabric) and fabric.nics_per_node < fabric.gpus_per_node
-    num_simulated = fabric.gpus_per_node if isinstance(fabric, HostedFabric) and shares_nics else 1
+    if in_training is not None:
+        fabric = fabric.with_in_training(in_training)
+    num_simulated = fabric.gpus_per_node if isinstance(fabric, HostedFabric) and shares_nics(fabric) else 1
+    if alone:
+        num_simulated = 1
     cluster = build_cluster(fabric)
-    return run(build_job(scenario, cluster, num_simulated=num_simulated), cluster)
+    return run(build_job(scenario, cluster, plugins, num_simulated, device), cluster, limits)
+
+
+def shares_nics(fabric: Fabric) -> bool:
+    """Return whether several GPUs share a NIC."""
+    return isinstance(fabric, HostedFabric) and fabric.nics_per_node < fabric.gpus_per_node
+
+
+def peak_bytes_by_rank(scenario: Scenario, plugins: Mapping[str, Plugin] | None = None) -> tuple[int, ...]:
+    """Return the peak of memory of each pp_rank as a run would give it, which is not run unless a policy orders it."""
+    if scenario.schedule.policy is None:
+        return program_peaks(scenario, build_cluster(scenario.cluster.topology), plugins)
+    trace = simulate_representatives(scenario, plugins=plugins)
+    peaks = np.zeros(scenario.parallelism.pp, dtype=np.int64)
+    np.maximum.at(peaks, trace.ranks.pp_rank, measure_memory(trace).peak_bytes)
+    return tuple(peaks.tolist())
 
 
 def costed_schedules(scenario: Scenario) -> list[CostedSchedule]:
@@ -142,26 +164,36 @@ def costed_schedules(scenario: Scenario) -> list[CostedSchedule]:
 
 def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, started_s: float) -> Result:
     """Return everything that is reported of the run of `job`, begun at `started_s` of the performance counter."""
-    account = account_of(trace)
+    account, waits = account_of(trace), find_waits(trace)
     memory = _memory_summary(trace, cluster, account.memory)
     communication = _communication_summary(trace, account.traffic)
     step_time_s = trace.makespan_ps / (PS_PER_S * trace.num_steps)
+    steady_step_time_s = _steady_step_time_s(trace, account.step_end_ps)
+    num_stages = len(job.pipelines[0].schedule.chains[0])
+    origins = cost_origins_of(scenario, cluster, num_stages, trace, busiest_rank(trace, waits, account.times))
     return Result(
         provenance=provenance_of(scenario, trace, constraints_of(scenario, trace), started_s),
         name=scenario.name,
         schedule=scenario.schedule.label,
         step_time_s=step_time_s,
-        steady_step_time_s=_steady_step_time_s(trace, account.step_end_ps),
+        steady_step_time_s=steady_step_time_s,
         makespan_s=trace.makespan_ps / PS_PER_S,
         span_s=account.bubble.span_ps / PS_PER_S,
         bound=_bound_summary(scenario, cluster, job, trace),
         bubble=_bubble_summary(trace, account.bubble),
         time_s=TimeSummary(*(_mean_s(trace, int(column.sum())) for column in _columns(account.times))),
         ranks=_rank_rows(trace, account),
-        throughput=_throughput(scenario, step_time_s),
+        throughput=throughput_of(scenario, step_time_s, num_stages, _devices(scenario, cluster, trace)),
         memory=memory,
         communication=communication,
-        warnings=tuple(warnings_of(scenario, cluster, trace, memory, communication, account.times.compute_ps)),
+        critical_path=_critical_path_summary(trace, waits),
+        token_cost=token_cost_of(scenario, cluster, trace, steady_step_time_s or step_time_s),
+        cost_origins=origins,
+        batch_change=batch_change_of(scenario),
+        warnings=(
+            *warnings_of(scenario, cluster, trace, memory, communication, account.times.compute_ps),
+            *shape_warnings(scenario, origins),
+        ),
         scenario=scenario,
         trace=trace,
     )
@@ -172,30 +204,13 @@ def _mean_s(trace: Trace, total_ps: int) -> float:
     return total_ps / (PS_PER_S * len(trace.ranks) * trace.num_steps)
 
 
+def _devices(scenario: Scenario, cluster: Cluster, trace: Trace) -> tuple[Device | None, ...]:
+    """Return the device of each GPU that was simulated; None for the topology's."""
+    return RankDevices(scenario, cluster).of(trace.ranks.gpu.tolist())
+
+
 def _columns(times: RankTimes) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]:
     return times.compute_ps, times.exposed_ps, times.bubble_ps
-
-
-def _per_second(amount: int, seconds: float) -> float | None:
-    return amount / seconds if seconds else None
-
-
-def _throughput(scenario: Scenario, step_time_s: float) -> Throughput:
-    samples = num_samples(scenario)
-    samples_per_s = _per_second(samples, step_time_s)
-    if scenario.model is None or not step_time_s:
-        return Throughput(samples_per_s, None, None, None, None, None)
-    work = step_work(scenario)
-    num_gpus, tokens_per_s = scenario.parallelism.num_gpus, samples * scenario.model.seq_length / step_time_s
-    per_gpu = 1 / (step_time_s * num_gpus)
-    return Throughput(
-        samples_per_s,
-        tokens_per_s,
-        tokens_per_s / num_gpus,
-        work.model_flop * per_gpu,
-        work.model_flop * per_gpu / work.peak_flop_per_s,
-        work.hardware_flop * per_gpu / work.peak_flop_per_s,
-    )
 
 
 def _steady_step_time_s(trace: Trace, ends_ps: Ints) -> float | None:
@@ -236,32 +251,49 @@ def _rank_rows(trace: Trace, account: Account) -> tuple[RankTime, ...]:
 
 
 def _memory_summary(trace: Trace, cluster: Cluster, memory: Memory) -> MemorySummary:
-    ranks = trace.ranks
+    ranks, peaks = trace.ranks, memory.peak_bytes
+    capacities = rank_capacities(trace, cluster)
+    known = [capacity for capacity in capacities if capacity is not None]
+    over = [
+        0 if capacity is None else peak - capacity for peak, capacity in zip(peaks.tolist(), capacities, strict=True)
+    ]
+    # of ranks that are over by as much, or of which nobody knows, the one with the largest peak
+    worst = max(range(len(over)), key=lambda row: (max(0, over[row]), int(peaks[row])))
+    return MemorySummary(
+        int(peaks.max()),
+        min(known) if known else None,
+        max(over) <= 0 if len(known) == len(ranks) else None,
+        tuple(_rank_memory(trace, memory, pp_rank) for pp_rank in range(int(ranks.pp_rank.max()) + 1)),
+        int(ranks.pp_rank[worst]),
+        max(0, over[worst]),
+    )
+
+
+def rank_capacities(trace: Trace, cluster: Cluster) -> list[int | None]:
+    """Return the memory of each rank's GPU, None where the topology names no device. [bytes]"""
     devices = cluster.devices
     capacity_by_device = {name: load_device(name).memory for name in dict.fromkeys(devices) if name}
-    capacities = [capacity_by_device.get(devices[gpu] or "") for gpu in ranks.gpu.tolist()]
-    known = [capacity for capacity in capacities if capacity is not None]
-    fits = [peak <= capacity for peak, capacity in zip(memory.peak_bytes.tolist(), capacities, strict=True) if capacity]
-    rows = []
-    for pp_rank in range(int(ranks.pp_rank.max()) + 1):
-        mine = np.flatnonzero(ranks.pp_rank == pp_rank)
-        worst = mine[np.argmax(memory.peak_bytes[mine])]
-        rows.append(
-            RankMemory(
-                pp_rank,
-                int(memory.peak_bytes[worst]),
-                int(ranks.weights_bytes[worst]),
-                int(ranks.gradients_bytes[worst]),
-                int(ranks.optimizer_bytes[worst]),
-                int(memory.activations_peak_bytes[worst]),
-                int(memory.peak_live_microbatches[mine].max()),
-            )
-        )
-    return MemorySummary(
-        int(memory.peak_bytes.max()),
-        min(known) if known else None,
-        all(fits) if len(known) == len(ranks) else None,
-        tuple(rows),
+    return [capacity_by_device.get(devices[gpu] or "") for gpu in trace.ranks.gpu.tolist()]
+
+
+def _rank_memory(trace: Trace, memory: Memory, pp_rank: int) -> RankMemory:
+    ranks = trace.ranks
+    mine = np.flatnonzero(ranks.pp_rank == pp_rank)
+    worst = mine[np.argmax(memory.peak_bytes[mine])]
+    return RankMemory(
+        pp_rank=pp_rank,
+        peak_bytes=int(memory.peak_bytes[worst]),
+        weights_bytes=int(ranks.weights_bytes[worst]),
+        gradients_bytes=int(ranks.gradients_bytes[worst]),
+        optimizer_bytes=int(ranks.optimizer_bytes[worst]),
+        activations_peak_bytes=int(memory.activations_peak_bytes[worst]),
+        peak_live_microbatches=int(memory.peak_live_microbatches[mine].max()),
+        logits_bytes=int(memory.logits_bytes[worst]),
+        buffers_bytes=int(memory.buffers_bytes[worst]),
+        allocated_peak_bytes=int(memory.allocated_peak_bytes[worst]),
+        fragmentation_bytes=int(memory.fragmentation_bytes[worst]),
+        framework_bytes=int(memory.framework_bytes[worst]),
+        peak_ps=int(memory.peak_ps[worst]),
     )
 
 
@@ -284,3 +316,12 @@ def _communication_summary(trace: Trace, by_axis: dict[str, AxisTraffic]) -> Com
         for entry in collisions(trace)
     )
     return CommunicationSummary(axes, lost, links, int(trace.links.is_contended.sum()))
+
+
+def _critical_path_summary(trace: Trace, waits: Waits) -> CriticalPathSummary:
+    path = critical_path(trace, waits)
+    parts = tuple(
+        BlameSummary(part.cause.name.lower(), part.axis, part.resource, part.time_ps, part.time_ps / trace.makespan_ps)
+        for part in blame(trace, waits, path)
+    )
+    return CriticalPathSummary(trace.makespan_ps, len(path), parts, resource_times_ps(trace, path))

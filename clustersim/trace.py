@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,6 +44,13 @@ class Ranks(_Columns):
     weights_bytes: Ints
     gradients_bytes: Ints
     optimizer_bytes: Ints
+    buffers_bytes: Ints  # to communicate with
+    framework_bytes: Ints  # of its process and communicators, not from its allocator
+
+    @property
+    def allocated_bytes(self) -> Ints:
+        """What the framework's allocator holds for the whole run. [bytes]"""
+        return self.weights_bytes + self.gradients_bytes + self.optimizer_bytes + self.buffers_bytes
 
     def __len__(self) -> int:
         return len(self.rank)
@@ -148,9 +156,11 @@ class Links(_Columns):
 
     name: tuple[str, ...]
     number: Ints  # in the cluster
+    role: tuple[str, ...]  # what it is for, such as "scale-up" or "NIC"
     is_fair: Flags  # shared by max-min fairness, or else FIFO
     bytes_per_s: Floats  # bandwidth, infinite where it is unlimited
     latency_ps: Ints
+    overhead_ps: Ints  # of each message; it holds a FIFO link for that long beside its bytes
     size_bytes: Ints
     busy_ps: Ints  # time for which a message held the link; shared fairly: its utilisation, integrated over time
     queued_ps: Ints  # time that messages spent waiting for the link, summed over messages
@@ -271,6 +281,8 @@ class Trace:
     num_steps: int
     makespan_ps: int
     num_events: int  # SimPy events that the run scheduled
+    fragmentation: Fraction = Fraction(0)  # reserved by the framework's allocator, as a share of what is allocated
+    logits_shares: tuple[Fraction, ...] = ()  # of each stage's activations; none where nothing is known of logits
     engine: str = "time-ordered"  # form in which it ran
     split: Split | None = field(default=None, repr=False)
     shared: dict[str, Ints] | None = field(default=None, repr=False)  # what all parts with the same programs share
@@ -316,4 +328,4 @@ def _ways_of(routes: Sequence[Sequence[str]], links: Links) -> tuple[Way, ...]:
     return tuple(Way(tuple(row_by_name[name] for name in route), (1,) * len(route)) for route in routes)
 
 
-AXES = ("tp", "pp", "dp", "cp", "ep")
+AXES = ("tp", "pp", "dp", "cp", "ep", "etp")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -36,9 +36,7 @@ def account_of(trace: Trace) -> Account:
     if len(parts) == 1:
         return parts[0]
     times = RankTimes(*_joined([part.times for part in parts], ("compute_ps", "exposed_ps", "bubble_ps")))
-    memory = Memory(
-        *_joined([part.memory for part in parts], ("static_bytes", "activations_peak_bytes", "peak_live_microbatches"))
-    )
+    memory = Memory(*_joined([part.memory for part in parts], [column.name for column in fields(Memory)]))
     (compute_end_ps,) = _joined(parts, ("compute_end_ps",))
     return Account(
         times,

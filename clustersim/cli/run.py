@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import click
 from clustersim.cli.limits import limit_options, limits_of
 from clustersim.cli.options import common_options, json_option, output_option, plugin_option, set_option
 from clustersim.cli.output import emit_report, emit_text, progress
+from clustersim.cli.what_if import what_if_option
 
 if TYPE_CHECKING:
     from clustersim.result import Result
@@ -23,7 +25,14 @@ UNFIT = 3
 @output_option
 @set_option
 @plugin_option
-@click.option("--tables", metavar="DIR", help="Write ops, transfers, links, memory and ranks as CSV files to a folder.")
+@click.option("--tables", metavar="DIR", help="Write ops, transfers, links, memory and ranks as files to a folder.")
+@click.option(
+    "--table-format", type=click.Choice(["csv", "parquet"]), default="csv", help="Of --tables; CSV if absent."
+)
+@click.option("--trace", metavar="FILE", help="Write a trace for Perfetto: FILE.pftrace, or FILE.json.gz or .json.")
+@click.option("--kineto", metavar="DIR", help="Write a profile as PyTorch's to a folder, a file for each rank.")
+@click.option("--plot", metavar="FILE", help="Draw Gantt and memory to FILE.png, .svg or .pdf (extra plots).")
+@what_if_option
 @click.option("--check", is_flag=True, help="Check the laws that every run keeps.")
 @click.option("--no-fold", is_flag=True, help="Simulate every GPU; this version always does.")
 @limit_options
@@ -35,6 +44,11 @@ def run(
     overrides: tuple[str, ...],
     bindings: tuple[str, ...],
     tables: str | None,
+    table_format: str,
+    trace: str | None,
+    kineto: str | None,
+    plot: str | None,
+    changes: dict[str, Fraction],
     check: bool,
     no_fold: bool,  # noqa: ARG001 - nothing is folded yet
     max_events: int | None,
@@ -44,18 +58,34 @@ def run(
     """Simulate a scenario (a file, or a name from the gallery) and report where the time goes.
 
     With -o, a file that ends in .json gets the result document, and any other the report as text. The exit code is 3
-    if the job does not fit in memory.
+    if the job does not fit in memory; the report then says what would make it fit, and what that would cost.
     """
     from clustersim.cli.plugins import load_plugins
     from clustersim.simulation import simulate
 
-    plugins = load_plugins(bindings)
-    with progress(f"simulating {scenario}"):
-        result = simulate(scenario, overrides, limits_of(max_events, max_wall, max_rss), plugins)
+    plugins, limits = load_plugins(bindings), limits_of(max_events, max_wall, max_rss)
+    _check_names(trace, plot)
+    with progress(f"simulating {scenario}") as say:
+        result = simulate(scenario, overrides, limits, plugins)
         if check:
             _check(result)
-    if tables is not None:
-        _write_tables(result, tables)
+        if result.memory.fits is False:
+            from clustersim.planning.fit_advice import with_advice
+
+            say("it does not fit: looking for what would")
+            result = with_advice(result, limits, plugins)
+        if changes:
+            from clustersim.changed_costs import what_if
+
+            say("running again with changed costs")
+            result = what_if(result, changes, limits, plugins)
+        if tables is not None:
+            _write_tables(result, Path(tables), table_format)
+        _write_traces(result, trace, kineto)
+        if plot is not None:
+            from clustersim.report.plots import plot_run
+
+            plot_run(result, Path(plot))
     if as_json or (output or "").lower().endswith(".json"):
         emit_text(result.to_json(), output)
     else:
@@ -65,13 +95,41 @@ def run(
     return UNFIT if result.memory.fits is False else 0
 
 
+def _check_names(trace: str | None, plot: str | None) -> None:
+    """Refuse what can't be written before the run, which may be long."""
+    if trace is not None:
+        from clustersim.report.trace_files import check_trace_name
+
+        check_trace_name(trace)
+    if plot is not None:
+        from clustersim.report.plots import check_plot_name
+
+        check_plot_name(plot)
+
+
 def _check(result: Result) -> None:
     from clustersim.analysis.invariants import check_invariants
 
     check_invariants(result.trace)
 
 
-def _write_tables(result: Result, folder: str) -> None:
+def _write_tables(result: Result, folder: Path, table_format: str) -> None:
+    if table_format == "parquet":
+        from clustersim.report.frames import write_parquet
+
+        write_parquet(result.trace, folder)
+        return
     from clustersim.report.tables import write_tables
 
-    write_tables(result.trace, Path(folder))
+    write_tables(result.trace, folder)
+
+
+def _write_traces(result: Result, trace: str | None, kineto: str | None) -> None:
+    if trace is None and kineto is None:
+        return
+    from clustersim.report.trace_files import write_kineto_folder, write_trace
+
+    if trace is not None:
+        write_trace(result.trace, Path(trace), result.name)
+    if kineto is not None:
+        write_kineto_folder(result.trace, Path(kineto), result.name)

@@ -43,11 +43,13 @@ def validate_model(names: tuple[str, ...], jobs: int | None, as_json: bool, outp
 def _document(found: list[Deviation]) -> dict[str, Any]:
     from dataclasses import asdict
 
+    from clustersim.planning.layout_order import layout_orders
     from clustersim.planning.validation import summaries
 
     return {
         "schema": VALIDATION_SCHEMA,
         "groups": [asdict(summary) for summary in summaries(found)],
+        "orders": [asdict(order) for order in layout_orders(found)],
         "rows": [
             {
                 "name": row.measurement.name,

@@ -121,7 +121,7 @@ def _pairs(pipeline: Pipeline) -> list[Pair]:
     made_from = pipeline.made_from
     if made_from is not None and made_from[1] is pipeline.messages:
         return list(dict.fromkeys(kind[:2] for kind in made_from[2].kinds_of_messages[0]))
-    return pipeline.messages.pairs()
+    return sorted(set(zip(pipeline.messages.sources, pipeline.messages.destinations, strict=True)))
 
 
 def _limited_links(cluster: Cluster, group: Group) -> list[int]:

@@ -63,6 +63,8 @@ def record(network: Network, noted: Noted) -> Trace:
         job.num_steps,
         int(stack.last_ends_ps(noted.starts_ps).max(initial=0)),
         noted.num_events,
+        job.fragmentation,
+        job.logits_shares,
         noted.engine,
     )
     if not can_be_parted(trace.collectives, phases, rates):
@@ -72,8 +74,10 @@ def record(network: Network, noted: Noted) -> Trace:
 
 def _ranks(job: Job, first_op: Ints) -> Ranks:
     sizes = [len(ranks) for ranks in job.ranks]
-    static = {id(rows): np.array(rows, dtype=np.int64).reshape(-1, 3) for rows in job.static_bytes}
-    weights, gradients, optimizer = np.concatenate([static[id(rows)] for rows in job.static_bytes]).T
+    static = {id(rows): np.array(rows, dtype=np.int64).reshape(-1, 5) for rows in job.static_bytes}
+    weights, gradients, optimizer, buffers, framework = np.concatenate(
+        [static[id(rows)] for rows in job.static_bytes]
+    ).T
     return Ranks(
         rank=ints(chain.from_iterable(job.ranks)),
         replica=np.repeat(np.arange(len(sizes)), sizes),
@@ -83,6 +87,8 @@ def _ranks(job: Job, first_op: Ints) -> Ranks:
         weights_bytes=weights.copy(),
         gradients_bytes=gradients.copy(),
         optimizer_bytes=optimizer.copy(),
+        buffers_bytes=buffers.copy(),
+        framework_bytes=framework.copy(),
     )
 
 

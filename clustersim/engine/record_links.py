@@ -12,6 +12,7 @@ from clustersim.engine.fair import RateLog
 from clustersim.engine.network import Network
 from clustersim.ops import Phase
 from clustersim.topology.cluster import Cluster
+from clustersim.topology.link_roles import link_roles
 from clustersim.trace import Floats, Ints, Links, Rates, Way
 
 
@@ -111,9 +112,11 @@ def link_columns(
     return Links(
         name=tuple(link.name for link in links),
         number=_ints(used),
+        role=link_roles(cluster, used),
         is_fair=np.isin(used, sorted(fair)),
         bytes_per_s=_bandwidths(cluster, used),
         latency_ps=_ints(link.latency_ps for link in links),
+        overhead_ps=_ints(link.overhead_ps for link in links),
         size_bytes=_ints(map(ceil, carried_bytes)),
         busy_ps=_ints(busy_ps),
         queued_ps=_ints(queued_ps.get(link, 0) for link in used),

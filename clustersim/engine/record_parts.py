@@ -159,6 +159,8 @@ def _ranks_of(ranks: Ranks, rows: slice, first_op: Ints) -> Ranks:
         weights_bytes=ranks.weights_bytes[rows],
         gradients_bytes=ranks.gradients_bytes[rows],
         optimizer_bytes=ranks.optimizer_bytes[rows],
+        buffers_bytes=ranks.buffers_bytes[rows],
+        framework_bytes=ranks.framework_bytes[rows],
     )
 
 
@@ -170,10 +172,12 @@ def can_be_parted(collectives: Collectives, phases: Phases, rates: Rates) -> boo
 _NONE = np.empty(0, dtype=np.int64)
 _NO_LINKS = Links(
     name=(),
+    role=(),
     number=_NONE,
     is_fair=np.empty(0, dtype=np.bool_),
     bytes_per_s=np.empty(0, dtype=np.float64),
     latency_ps=_NONE,
+    overhead_ps=_NONE,
     size_bytes=_NONE,
     busy_ps=_NONE,
     queued_ps=_NONE,

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from clustersim.errors import Fault, ScenarioError, nearest
+from clustersim.errors import Fault, Position, ScenarioError, nearest
 from clustersim.scenario.aliases import with_canonical_names
 from clustersim.scenario.document import READERS, read_document
 from clustersim.scenario.faults import fault_of, faults_of
@@ -23,7 +23,8 @@ from clustersim.scenario.include import with_includes
 from clustersim.scenario.model_source import model_node
 from clustersim.scenario.node import Entry, Node, Path, child, node_of, plain, with_child
 from clustersim.scenario.order_file import OrderFile, order_faults, read_order
-from clustersim.scenario.override import option_position, split_key, with_override, with_value
+from clustersim.scenario.override import Expander, option_position, split_key, with_override, with_value
+from clustersim.scenario.profile_file import profile_node
 from clustersim.scenario.rules import costs_findings
 from clustersim.scenario.spec import SECTIONS, LoadedFrom, Scenario, cross_findings
 from clustersim.scenario.topology_file import (
@@ -61,15 +62,19 @@ def load_scenario(path: str | FilePath, overrides: Sequence[str] = ()) -> Scenar
     return loading.scenario(overrides)
 
 
-def scenario_from_mapping(mapping: Mapping[str, Any], folder: str | FilePath = ".") -> Scenario:
+def scenario_from_mapping(
+    mapping: Mapping[str, Any], folder: str | FilePath = ".", position: Position | None = None
+) -> Scenario:
     """Return the scenario that `mapping` describes in the keys of a file; relative paths start at `folder`.
+
+    Mistakes are told at `position`, if there is one.
 
     Raises
     ------
     ScenarioError
         All mistakes.
     """
-    root, faults = with_canonical_names(node_of(mapping))
+    root, faults = with_canonical_names(node_of(mapping, position))
     return _Loading(root, FilePath(folder), None, sha256_of_values(root), faults).scenario(())
 
 
@@ -81,7 +86,7 @@ def vary(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
     scenario
         A scenario that was loaded, or made from a mapping.
     changes
-        Values as a file would hold them, by dotted key.
+        Values as a file would hold them, or nodes with positions of their own, by dotted key.
 
     Raises
     ------
@@ -93,6 +98,27 @@ def vary(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
         raise ScenarioError(Fault("", "only a loaded scenario can be varied; make it with scenario_from_mapping"))
     loading = _Loading(origin.root, origin.folder, origin.path, origin.sha256, [])
     loading.source = origin.topology
+    for key, value in changes.items():
+        loading.set_value(key, value)
+    return loading.scenario(())
+
+
+def scenario_of_keys(
+    sections: Mapping[str, Any], overrides: Sequence[str], changes: Mapping[str, Any], folder: str | FilePath = "."
+) -> Scenario:
+    """Return the scenario that has some sections, with values replaced: by overrides, and then under dotted keys.
+
+    Only the whole is checked: nothing needs to be a scenario before the last value is in its place.
+
+    Raises
+    ------
+    ScenarioError
+        All mistakes.
+    """
+    root = node_of(sections)
+    loading = _Loading(root, FilePath(folder), None, sha256_of_values(root), [])
+    for text in overrides:
+        loading.override(text)
     for key, value in changes.items():
         loading.set_value(key, value)
     return loading.scenario(())
@@ -121,14 +147,16 @@ class _Loading:
         self.sha256 = sha256
         self.faults = list(faults)
         self.source: TopologySource | None = None
-        self.expanders = {**dict.fromkeys(NAMED, _name_alone), _TOPOLOGY: self._topology_by_name}
+        self.expanders: dict[Path, Expander] = {
+            **dict.fromkeys(NAMED, _name_alone),
+            _TOPOLOGY: self._topology_by_name,
+            ("model",): lambda node: model_node(node, self._folder_of(node)),
+            ("profile",): lambda node: profile_node(node, self._folder_of(node)),
+        }
 
     def scenario(self, overrides: Sequence[str]) -> Scenario:
         for text in overrides:
-            try:
-                self.root = with_override(self.root, text, self.expanders)
-            except ScenarioError as error:
-                self.faults += error.faults
+            self.override(text)
         values = self._values()
         order = self._order(values)
         try:
@@ -142,10 +170,17 @@ class _Loading:
                 return scenario.with_origin(self._loaded_from(order))
         raise ScenarioError(_in_order(self.faults))
 
+    def override(self, text: str) -> None:
+        """Replace one value as ``--set text`` does, or note what is wrong with it."""
+        try:
+            self.root = with_override(self.root, text, self.expanders)
+        except ScenarioError as error:
+            self.faults += error.faults
+
     def set_value(self, key: str, value: object) -> None:
         """Replace one value, or note what is wrong with it."""
         try:
-            node = node_of(value, option_position(f"{key}={value}"))
+            node = value if isinstance(value, Node) else node_of(value, option_position(f"{key}={value}"))
             self.root = with_value(self.root, split_key(key), node, self.expanders)
         except ScenarioError as error:
             self.faults += error.faults
@@ -159,7 +194,8 @@ class _Loading:
                 self.root = self._with_topology(node)
             except ScenarioError as error:
                 self.faults += error.faults
-        self._put_model()
+        for key in ("model", "profile"):
+            self._put_named(key)
         values = plain(self.root)
         if not isinstance(values, dict):
             return {}
@@ -169,7 +205,8 @@ class _Loading:
             fabric = None
             with suppress(ValidationError):  # validating the whole scenario meets the same mistakes, and reports them
                 asked = cluster.get("gpus"), cluster.get("placement")
-                fabric = validated_topology(node, source, self._folder_of(node), *asked)
+                folder = self.folder if source else self._folder_of(node)
+                fabric = validated_topology(node, source, folder, *asked)
                 cluster["topology"] = fabric
             self.faults += missing_faults(fabric, self.root, node, _TOPOLOGY)
         return values
@@ -177,6 +214,8 @@ class _Loading:
     def _collect(self, error: ValidationError, values: Mapping[str, Any]) -> None:
         """Note the faults of `error`, and those between the sections that are right by themselves."""
         known = {fault.where for fault in self.faults}
+        if any(where.partition(".")[0] == "model" for where in known):
+            known.add("stage_costs")  # they are missing only because the model, which is there, could not be read
         self.faults += [fault for fault in faults_of(error, Scenario, self.root) if fault.where not in known]
         sections = {name: self._section(name, values) for name in SECTIONS}
         given = costs_findings("model" in values, "stage_costs" in values)
@@ -206,17 +245,16 @@ class _Loading:
         topology = replace(cluster.node.entries["topology"], node=node)
         return with_child(self.root, "cluster", replace(cluster, node=with_child(cluster.node, "topology", topology)))
 
-    def _put_model(self) -> None:
-        """Put the model that the document names in the place of its name."""
-        entry = child(self.root, "model")
+    def _put_named(self, key: str) -> None:
+        """Put what the document names under `key` in the place of its name."""
+        entry = child(self.root, key)
         if entry is not None:
             try:
-                node = model_node(entry.node, self._folder_of(entry.node))
-                self.root = with_child(self.root, "model", replace(entry, node=node))
+                node = self.expanders[(key,)](entry.node)
+                self.root = with_child(self.root, key, replace(entry, node=node))
             except ScenarioError as error:
                 self.faults += error.faults
-                without = {key: other for key, other in self.root.entries.items() if key != "model"}
-                self.root = replace(self.root, value={**without, "model": replace(entry, node=Node(None))})
+                self.root = with_child(self.root, key, replace(entry, node=Node(None)))
 
     def _topology_by_name(self, node: Node) -> Node:
         if not isinstance(node.value, str):

@@ -18,16 +18,19 @@ from clustersim.scenario.costs import CostsByStage, RankCosts, StageCosts
 from clustersim.scenario.fabrics import Topology
 from clustersim.scenario.findings import Finding, raise_if_any
 from clustersim.scenario.keys import axis_findings
+from clustersim.scenario.memory import MemoryOptions
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.node import Node
 from clustersim.scenario.order_file import OrderFile
 from clustersim.scenario.parallelism import MAX_GPUS, Parallelism
 from clustersim.scenario.placement import PLACEMENT_NAMES, Placement
+from clustersim.scenario.profile import PartName, Profile, ProfileRow, chosen_rows, configuration_of
 from clustersim.scenario.rules import Parts, costs_findings, scenario_findings
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES, ScheduleChoice
 from clustersim.scenario.shorthand import OrText
 from clustersim.scenario.topology_file import TopologySource
-from clustersim.scenario.units import SizeBytes
+from clustersim.scenario.training import Training
+from clustersim.scenario.units import SizeBytes, TimePs
 
 SPEC_VERSION = 1
 MAX_STEPS = 10_000
@@ -61,17 +64,6 @@ class ClusterSpec(BaseModel):
     )
 
 
-class Training(BaseModel):
-    """How the model is trained; with explicit stage costs most of it is in the costs already."""
-
-    model_config = _STRICT
-
-    precision: Literal["bf16", "fp16", "fp8", "fp32"] = Field("bf16", description="Number format of the linear layers.")
-    recompute: Literal["none", "selective", "full"] | None = Field("none", description="Activation recomputation.")
-    flash_attention: bool = Field(True, description="Whether attention is computed without its score matrix.")
-    optimizer: Literal["adam"] = Field("adam", description="Optimizer.")
-
-
 class Overlap(BaseModel):
     """Which communication runs beside compute."""
 
@@ -81,6 +73,12 @@ class Overlap(BaseModel):
     param_gather: bool = Field(True, description="Gathering of parameters over dp beside the forward.")
     tp: bool = Field(False, description="Tensor-parallel communication beside its layer's compute.")
     cp: bool = Field(False, description="Context-parallel communication beside its layer's compute.")
+    fsdp_forward: bool = Field(True, description="ZeRO 3: gathering of a layer's weights beside the forward before.")
+    fsdp_backward: bool = Field(
+        True,
+        description="ZeRO 3: the same beside the backward, as FSDP's BACKWARD_PRE; false: its BACKWARD_POST. Gradients "
+        "are scattered beside the backward always.",
+    )
 
 
 class Runtime(BaseModel):
@@ -100,9 +98,17 @@ class Runtime(BaseModel):
         description="Gradients that are reduced at once beside the backward; absent: 160 MB, Megatron-LM's 40 million "
         "in fp32.",
     )
+    host_gap: TimePs | None = Field(
+        None,
+        description="What the host takes beside each forward and backward op; absent: as in the device's file, none "
+        "with stage_costs.",
+    )
     scatter_gather: bool = Field(
         False,
         description="Whether each rank of a tp group sends its part of a message, and the receivers gather the parts.",
+    )
+    memory: MemoryOptions = Field(
+        default_factory=MemoryOptions, description="What a GPU holds beside the model's tensors."
     )
 
 
@@ -153,6 +159,9 @@ class Scenario(BaseModel):
     )
     training: Training = Field(default_factory=Training, description="How the model is trained.")
     runtime: Runtime = Field(default_factory=Runtime, description="How the training framework behaves.")
+    profile: Annotated[Profile, OrText("the path of a CSV file, relative to this one")] | None = Field(
+        None, description="Measured times of the model's parts: a CSV file, or its rows. Absent: all are derived."
+    )
     steps: int = Field(1, ge=1, le=MAX_STEPS, description="Training steps in a row.")
     seed: int = Field(0, ge=0, le=2**63 - 1, description="Seed of everything random.")
     sweep: Sweep | None = Field(None, description="Values to vary.")
@@ -170,8 +179,26 @@ class Scenario(BaseModel):
         """Whether the two halves of the backward are known apart."""
         given = self.stage_costs
         if given is None:
-            return True
+            return all(row.has_split_backward for row in self.measured_rows().values())
         return all(cost.has_split_backward for cost in ((given,) if isinstance(given, RankCosts) else given.stages))
+
+    def measured_rows(self, device: str | None = None) -> dict[PartName, ProfileRow]:
+        """Return the rows of the profile for this scenario's configuration, by part; those that are not are derived.
+
+        Parameters
+        ----------
+        device
+            Name of a GPU's device; None: the topology's.
+
+        Raises
+        ------
+        ValueError
+            The profile has rows of a part, but none for this configuration.
+        """
+        if self.model is None or self.profile is None:
+            return {}
+        asked = configuration_of(self.model, self.cluster, self.parallelism, self.batch, self.training, device)
+        return chosen_rows(self.profile, self.model, asked)
 
     @property
     def loaded_from(self) -> LoadedFrom | None:
@@ -188,6 +215,7 @@ class Scenario(BaseModel):
 SECTIONS: Mapping[str, Any] = {
     "model": ModelSpec,
     "stage_costs": StageCosts,
+    "profile": Profile,
     "cluster": ClusterSpec,
     "parallelism": Parallelism,
     "batch": Batch,
@@ -205,4 +233,4 @@ def cross_findings(sections: Mapping[str, Any]) -> Iterator[Finding]:
         yield from axis_findings(Scenario, sections["sweep"].axes)
 
 
-__all__ = ["ClusterSpec", "CostsByStage", "RankCosts", "Runtime", "Scenario", "Training"]
+__all__ = ["ClusterSpec", "CostsByStage", "Overlap", "RankCosts", "Runtime", "Scenario", "Training"]

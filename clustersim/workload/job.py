@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 from clustersim.errors import Fault, ScenarioError, TopologyError
-from clustersim.ops import CostedSchedule, Job, Pipeline, Plugin, StageCosts
+from clustersim.ops import CostedSchedule, Job, Pipeline, Plugin, Schedule, StageCosts, StaticBytes
 from clustersim.scenario.batch import ReplicaBatch, deal_samples
+from clustersim.scenario.devices import Device
 from clustersim.scenario.faults import with_positions
 from clustersim.scenario.spec import Scenario
 from clustersim.schedules.activation_limit import footprints
@@ -19,9 +21,19 @@ from clustersim.workload.data_parallel import DataParallel
 from clustersim.workload.group_rows import GroupOptions
 from clustersim.workload.groups import job_groups
 from clustersim.workload.hops import Hops, HopTimes, with_hop_times, with_hops
+from clustersim.workload.host_gap import with_gaps_in_times
 from clustersim.workload.lowering import StepOptions, lower
+from clustersim.workload.overhead import fragmentation_of, framework_bytes, logits_shares
+from clustersim.workload.rank_devices import RankDevices
 from clustersim.workload.slow import slowed
-from clustersim.workload.stages import costs_of, policy_of, schedule_of, stage_costs, static_bytes
+from clustersim.workload.stages import (
+    costs_on,
+    policy_of,
+    runs_halves_only,
+    schedule_of,
+    stage_costs,
+    static_bytes,
+)
 
 # Sums over a run must stay within an int64.
 _LARGEST_SUM = 2**62
@@ -32,8 +44,9 @@ def build_job(
     cluster: Cluster,
     plugins: Mapping[str, Plugin] | None = None,
     num_simulated: int | None = None,
+    device: Device | None = None,
 ) -> Job:
-    """Return the job of `scenario` on `cluster`.
+    """Return the job of `scenario` on `cluster`; the times of a model follow from `device`, or the topology's.
 
     Every GPU is simulated, also those of a tensor- or context-parallel group, which do the same at the same time;
     unless `num_simulated` says that the first so many replicas stand for all. Then those left out are taken to do the
@@ -56,20 +69,24 @@ def build_job(
         for tp in range(parallelism.tp)
     ]
     gpus = tuple(tuple(gpu_by_rank[rank] for rank in ranks) for _, ranks in replicas)
-    costs = _costs_to_look_at(scenario, cluster, gpus[0])
-    pipeline_by_share = {share: _pipeline(scenario, share, plugins, costs) for share in dict.fromkeys(shares)}
-    schedules = {share: pipeline.schedule for share, pipeline in pipeline_by_share.items()}
-    static_by_share = {share: static_bytes(s, costs_of(scenario, s)) for share, s in schedules.items()}
-    on_gpus: dict[tuple[ReplicaBatch, tuple[Fraction, ...]], Pipeline] = {}
+    devices = RankDevices(scenario, cluster, device)
+    schedules = _schedules(scenario, _costs_to_look_at(scenario, cluster, gpus[0], devices.of(gpus[0])), plugins)
+    lowered: dict[tuple[ReplicaBatch, Devices], LoweredReplica] = {}
+    on_gpus: dict[tuple[ReplicaBatch, Devices, tuple[Fraction, ...]], Pipeline] = {}
     pipelines: list[Pipeline] = []
+    held: list[tuple[StaticBytes, ...]] = []
     for (share, _), own_gpus in zip(replicas, gpus, strict=True):
+        key = (share, devices.of(own_gpus))
+        if key not in lowered:
+            lowered[key] = _lowered(scenario, schedules[share], *key)
         slowdowns = tuple([cluster.slowdown(gpu) for gpu in own_gpus])
         is_slow = any(slowdown is not FULL_SPEED for slowdown in slowdowns)
-        key = (share, slowdowns if is_slow else ())  # hashing what all but a few replicas have takes long
-        if key not in on_gpus:
-            on_gpus[key] = slowed(pipeline_by_share[share], slowdowns)
-            _require_countable(on_gpus[key])
-        pipelines.append(on_gpus[key])
+        slow_key = (*key, slowdowns if is_slow else ())  # hashing what all but a few replicas have takes long
+        if slow_key not in on_gpus:
+            on_gpus[slow_key] = slowed(lowered[key].pipeline, slowdowns)
+            _require_countable(on_gpus[slow_key])
+        pipelines.append(on_gpus[slow_key])
+        held.append(lowered[key].static_bytes)
     groups = job_groups(parallelism, layout, pipelines, gpus, cluster, num_simulated)
     shown = slice(num_simulated)
     return Job(
@@ -78,10 +95,54 @@ def build_job(
         gpus=gpus[shown],
         blocking=scenario.runtime.p2p == "blocking",
         num_steps=scenario.steps,
-        static_bytes=tuple(static_by_share[share] for share, _ in replicas[shown]),
+        static_bytes=tuple(held[shown]),
         policy=policy_of(scenario),
         groups=groups,
+        fragmentation=fragmentation_of(scenario),
+        logits_shares=logits_shares(next(iter(lowered.values())).costs),
     )
+
+
+Devices = tuple[Device | None, ...]
+"""``devices[pp_rank]`` of a replica; None: the topology's."""
+
+
+class LoweredReplica(NamedTuple):
+    """What all replicas with one share of the batch, on the same devices, have in common."""
+
+    pipeline: Pipeline
+    costs: tuple[StageCosts, ...]
+    static_bytes: tuple[StaticBytes, ...]  # by pp_rank
+
+
+def lowered_replicas(
+    scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin] | None = None
+) -> list[LoweredReplica]:
+    """Return one lowered replica of each share, placed nowhere: what a job holds, but not what it exchanges."""
+    parallelism = scenario.parallelism
+    usual: Devices = (None,) * parallelism.pp
+    if scenario.schedule.rules.takes_limit:  # its order depends on where its first replica is
+        layout = RankLayout(parallelism.tp, parallelism.cp, parallelism.dp, parallelism.pp, parallelism.order)
+        gpu_by_rank = gpus_of_ranks(scenario, layout.num_ranks, cluster)
+        gpus = [gpu_by_rank[layout.rank(RankCoordinates(0, 0, 0, pp))] for pp in range(parallelism.pp)]
+        costs = _costs_to_look_at(scenario, cluster, gpus, RankDevices(scenario, cluster).of(gpus))
+    else:
+        costs = stage_costs(scenario)
+    schedules = _schedules(scenario, costs, plugins)
+    return [_lowered(scenario, schedule, share, usual) for share, schedule in schedules.items()]
+
+
+def _schedules(
+    scenario: Scenario, costs: Sequence[StageCosts], plugins: Mapping[str, Plugin] | None
+) -> dict[ReplicaBatch, Schedule]:
+    shares = dict.fromkeys(deal_samples(scenario.batch, scenario.parallelism.dp))
+    return {share: schedule_of(scenario, share.num_microbatches, plugins, costs) for share in shares}
+
+
+def _lowered(scenario: Scenario, schedule: Schedule, share: ReplicaBatch, devices: Devices) -> LoweredReplica:
+    costs = costs_on(scenario, schedule, devices)
+    held = static_bytes(schedule, costs, framework_bytes(scenario), scenario.runtime.memory.buffers)
+    return LoweredReplica(lower(schedule, costs, share.last_fraction, _step_options(scenario)), costs, held)
 
 
 def gpus_of_ranks(scenario: Scenario, num_ranks: int, cluster: Cluster) -> tuple[int, ...]:
@@ -100,20 +161,17 @@ def gpus_of_ranks(scenario: Scenario, num_ranks: int, cluster: Cluster) -> tuple
         raise type(error)(with_positions(error.faults, scenario.loaded_from.root)) from None
 
 
-def _costs_to_look_at(scenario: Scenario, cluster: Cluster, gpus: Sequence[int]) -> tuple[StageCosts, ...]:
-    """Return the stage costs that a schedule sees, with hop times where each rank of the replica has one stage."""
-    costs = stage_costs(scenario)
-    if not scenario.schedule.rules.takes_limit or scenario.schedule.policy is not None:
-        return costs
+def _costs_to_look_at(
+    scenario: Scenario, cluster: Cluster, gpus: Sequence[int], devices: Devices
+) -> tuple[StageCosts, ...]:
+    """Return the stage costs that a schedule sees, on the devices and with the hop times of ranks of one stage each."""
+    rules = scenario.schedule.rules
+    if not rules.takes_limit or scenario.schedule.policy is not None:
+        return with_gaps_in_times(stage_costs(scenario, devices[0]), rules.splits_backward)
+    by_device = {device: stage_costs(scenario, device) for device in dict.fromkeys(devices)}
+    own = [by_device[device][stage] for stage, device in enumerate(devices)]
+    costs = with_gaps_in_times(own, rules.splits_backward)
     return with_hops(costs, range(len(costs)), [range(len(costs))], gpus, cluster)
-
-
-def _pipeline(
-    scenario: Scenario, share: ReplicaBatch, plugins: Mapping[str, Plugin] | None, costs: Sequence[StageCosts]
-) -> Pipeline:
-    options = _step_options(scenario)
-    schedule = schedule_of(scenario, share.num_microbatches, plugins, costs)
-    return lower(schedule, costs_of(scenario, schedule), share.last_fraction, options)
 
 
 def _require_countable(pipeline: Pipeline) -> None:
@@ -129,7 +187,7 @@ def _require_countable(pipeline: Pipeline) -> None:
 
 def _step_options(scenario: Scenario) -> StepOptions:
     runtime, parallelism = scenario.runtime, scenario.parallelism
-    groups = {"tp": parallelism.tp, "cp": parallelism.cp, "ep": parallelism.ep}
+    groups = {"tp": parallelism.tp, "cp": parallelism.cp, "ep": parallelism.ep, "etp": parallelism.expert_tp}
     if parallelism.zero_stage == 3:
         groups["dp"] = parallelism.dp * parallelism.cp
     is_static = scenario.schedule.policy is None  # else nobody knows beforehand which backward is a stage's last
@@ -139,7 +197,7 @@ def _step_options(scenario: Scenario) -> StepOptions:
         runtime.p2p == "blocking",
         GroupOptions(
             frozenset(axis for axis, size in groups.items() if size > 1),
-            frozenset(axis for axis in ("tp", "cp") if getattr(runtime.overlap, axis)) | {"dp"},
+            frozenset(axis for axis in ("tp", "cp") if getattr(runtime.overlap, axis)),
             parallelism.tp if runtime.scatter_gather else 1,
         ),
         DataParallel(
@@ -159,13 +217,16 @@ def costed_replicas(scenario: Scenario, cluster: Cluster, job: Job) -> Iterator[
     replicas_per_share = len(job.pipelines) // len(shares)
     known: set[tuple[int, Hops]] = set()
     hop_times = HopTimes(cluster)
-    costs_by_schedule: dict[int, tuple[StageCosts, ...]] = {}
+    devices = RankDevices(scenario, cluster)
+    costs_by_kind: dict[tuple[int, Devices], tuple[StageCosts, ...]] = {}
     for replica, pipeline in enumerate(job.pipelines):
         schedule, fraction = pipeline.schedule, shares[replica // replicas_per_share].last_fraction
-        if id(schedule) not in costs_by_schedule:
-            costs_by_schedule[id(schedule)] = costs_of(scenario, schedule)
-        costs = costs_by_schedule[id(schedule)]
-        hops = hop_times.of(costs, schedule.rank_by_stage, schedule.chains, job.gpus[replica])
+        gpus = job.gpus[replica]
+        kind = (id(schedule), devices.of(gpus))
+        if kind not in costs_by_kind:
+            costs_by_kind[kind] = with_gaps_in_times(costs_on(scenario, schedule, kind[1]), runs_halves_only(schedule))
+        costs = costs_by_kind[kind]
+        hops = hop_times.of(costs, schedule.rank_by_stage, schedule.chains, gpus)
         if (id(pipeline), hops) in known:
             continue
         known.add((id(pipeline), hops))

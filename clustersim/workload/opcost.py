@@ -32,8 +32,11 @@ class OpCosts:
     In a stream of several steps that one counts from the start of its step, of `microbatches_per_step`.
 
     Memory rules (bytes of one micro-batch on one stage): F takes the activation at its start; a fused B frees it at its
-    end; I frees at its end what W does not need, and W the rest. With recomputation only the checkpoint stays from the
+    end; I frees at its end what W does not need, and W the rest. What the loss makes is taken for F and again for the
+    backward. With recomputation only the checkpoint stays from the
     end of F until the recomputation starts, which takes the whole activation again.
+
+    The host gap of an op is added to its duration; a recomputation is part of its backward, and has none of its own.
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class OpCosts:
         key = (kind, stage, self._is_last(stage, microbatch))
         if key not in self._known:
             duration_ps = scaled(self._full_ps(kind, stage), self._fraction(stage, microbatch))
-            self._known[key] = OpCost(duration_ps, *self._memory_bytes(action))
+            self._known[key] = OpCost(duration_ps + self._costs[stage].host_gap_ps, *self._memory_bytes(action))
         return self._known[key]
 
     def table(self, of: Callable[[int, int], OpCost], stages: Numbers, microbatches: Numbers) -> Numbers:
@@ -99,11 +102,11 @@ class OpCosts:
         return np.asarray(2 * stages + is_last)
 
     def recomputes_exchanges(self, stage: int) -> bool:
-        """Return whether a recomputation on a stage exchanges what a forward does."""
+        """Return whether a recomputation on a stage exchanges what a forward does, and not its own exchanges alone."""
         return self._costs[stage].recomputes_exchanges
 
     def exchanges(self, kind: Kind, stage: int, microbatch: int) -> list[Exchange]:
-        """Return what the ops of a kind (F, I or W) exchange within groups for this micro-batch."""
+        """Return what the ops of a kind (F, I, W or RECOMPUTE) exchange within groups for this micro-batch."""
         fraction = self._fraction(stage, microbatch)
         return [
             exchange if fraction is FULL else replace(exchange, size_bytes=scaled(exchange.size_bytes, fraction))
@@ -118,7 +121,7 @@ class OpCosts:
         for action in slot:
             cost, fraction = self._costs[action.stage], self._fraction(action.stage, action.microbatch)
             saved_ps = cost.forward_ps + cost.backward_ps - cost.forward_backward_ps
-            total_ps += (self._full_ps(action.kind, action.stage) - Fraction(saved_ps, 2)) * fraction
+            total_ps += (self._full_ps(action.kind, action.stage) - Fraction(saved_ps, 2)) * fraction + cost.host_gap_ps
             taken, changed = self._memory_bytes(action)
             start_bytes, end_bytes = start_bytes + taken, end_bytes + changed
         return OpCost(-int(-total_ps // 1), start_bytes, end_bytes)
@@ -148,7 +151,9 @@ class OpCosts:
             kept = scaled(cost.kept_bytes, fraction)
             return activation, kept - activation
         freed = {Kind.B: activation, Kind.I: activation - for_weight_grad, Kind.W: for_weight_grad}[kind]
-        return 0, -freed
+        # a recomputation has taken it already
+        is_taken = kind is Kind.W or cost.recompute_ps > 0
+        return 0 if is_taken else activation - scaled(cost.kept_bytes, fraction), -freed
 
 
 def _first_of_each(code: Numbers, num_codes: int) -> Iterator[tuple[int, int]]:

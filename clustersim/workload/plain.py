@@ -35,6 +35,7 @@ def are_countable(costs: Sequence[StageCosts], num_actions: int) -> bool:
     """Return whether sums over a run stay within 64 bits, however its actions are spread over the stages."""
     largest = max(
         max(cost.forward_ps, cost.backward_ps, cost.recompute_ps, cost.optimizer_ps)
+        + cost.host_gap_ps
         + max(cost.activation_bytes, cost.checkpoint_bytes, cost.message_bytes)
         for cost in costs
     )

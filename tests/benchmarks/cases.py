@@ -17,6 +17,7 @@ import numpy as np
 from naive import naive_makespan
 
 import clustersim as cs
+from clustersim.draws import static_runs
 from clustersim.engine.clock import Timeline
 from clustersim.engine.cohort import cohorts_of
 from clustersim.engine.compiled import Batch
@@ -27,7 +28,6 @@ from clustersim.limits import Limits
 from clustersim.ops import Shape
 from clustersim.scenario.load import scenario_from_mapping
 from clustersim.schedules.table import build_schedule
-from clustersim.simulation import static_runs
 from clustersim.topology.table import build_cluster
 from clustersim.workload.job import build_job
 

@@ -11,6 +11,7 @@ from running import equal_costs
 from test_engine_runs import two_rank_job
 from test_run_ahead import SCENARIO, SWITCH, drawn_job
 
+from clustersim.draws import static_runs
 from clustersim.engine import compiled, kernel
 from clustersim.engine.clock import Timeline
 from clustersim.engine.compiled import static_runs_of
@@ -21,7 +22,6 @@ from clustersim.ops import Job, Shape, StaticBytes
 from clustersim.scenario.fabrics import FullMesh
 from clustersim.scenario.load import scenario_from_mapping
 from clustersim.schedules.table import build_schedule
-from clustersim.simulation import static_runs
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.table import build_cluster
 from clustersim.workload.lowering import lower

@@ -45,7 +45,9 @@ def private_cluster(random: Random, num_gpus: int) -> Cluster:
                     del ends[1]
                 links += [Link(near, far, *random.choice(makes)) for near, far in pairwise(ends)]
                 routes[source, destination] = tuple(range(first, len(links)))
-    return Cluster("drawn", {gpu: {"kind": "gpu"} for gpu in gpus}, gpus, links, lambda *pair: routes[pair])
+    between = {link.source: {"kind": "switch"} for link in links}
+    nodes = between | {gpu: {"kind": "gpu"} for gpu in gpus}
+    return Cluster("drawn", nodes, gpus, links, lambda *pair: routes[pair])
 
 
 def drawn_make(random: Random) -> tuple[Fraction | None, int, None, int]:

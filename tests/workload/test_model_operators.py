@@ -12,14 +12,16 @@ from clustersim.scenario.model_shard import model_shard_findings
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.workload.model.activations import layer_activation_bytes
 from clustersim.workload.model.flop import hardware_flop, layer_forward_flop, model_flop
-from clustersim.workload.model.layer_work import layer_operators, output_operators, recomputed
+from clustersim.workload.model.layer_work import layer_operators, output_operators
 from clustersim.workload.model.layers import layer_kinds
-from clustersim.workload.model.microbatch import MicroBatch, Recompute
+from clustersim.workload.model.microbatch import MicroBatch
 from clustersim.workload.model.parameters import mtp_parameters, parameters
+from clustersim.workload.model.recompute import Recompute, recomputed
 from clustersim.workload.model.shard import Shard
 from clustersim.workload.model.stage import (
     message_bytes,
     parts_of,
+    recomputed_layers,
     stage_activations,
     stage_operators,
     stage_parameters,
@@ -76,10 +78,17 @@ def test_bytes_of_a_linear_layer_worked_by_hand() -> None:
     assert fc1.gemm == Gemm(32, 48, 192)
     assert fc1.forward == Work(2 * 32 * 48 * 192, 2 * (entering + weights + leaving))
     assert fc1.input_grad == fc1.forward
-    assert fc1.weight_grad == Work(2 * 32 * 48 * 192, 2 * (entering + leaving) + 8 * weights)
+    assert fc1.weight_grad == Work(2 * 32 * 48 * 192, 2 * (entering + leaving))
     in_fp8 = by_name(layer_operators(gpt(), layer_kinds(gpt())[0], MicroBatch(1, "fp8")))["fc1"]
     assert in_fp8.precision == "fp8"
     assert in_fp8.forward.moved_bytes == entering + weights + 2 * leaving
+
+
+def test_gradients_of_all_weights_are_read_and_written_after_their_products() -> None:
+    operators = by_name(layer_operators(gpt(), layer_kinds(gpt())[0], UNFUSED))
+    num_weights = 48 * 48 * 3 + 48 * 48 + 2 * 48 * 192
+    assert operators["accumulation"].weight_grad == Work(0, 2 * 4 * num_weights)
+    assert operators["accumulation"].forward == operators["accumulation"].input_grad == Work()
 
 
 def test_bytes_of_softmax_with_and_without_dropout() -> None:
@@ -119,7 +128,9 @@ def test_stages_together_run_the_flop_of_the_hardware(recompute: Recompute, flas
     for part in parts_of(EXPERTS, (1, 2, 1)):
         for operator, count in stage_operators(EXPERTS, part, microbatch, Shard()).items():
             flop += count * (operator.forward.flop + operator.backward.flop)
-        for operator, count in stage_recomputed(EXPERTS, part, microbatch, Shard()).items():
+        for operator, count in stage_recomputed(
+            EXPERTS, recomputed_layers(part, microbatch), microbatch, Shard()
+        ).items():
             flop += count * operator.forward.flop
     convention = "causal" if flash else "full"
     assert flop == hardware_flop(EXPERTS, 2, recompute, flash_attention=flash, convention=convention)

@@ -45,6 +45,7 @@ def drawn_costs(random: Random, num_stages: int) -> list[StageCosts]:
             weight_grad_activation_bytes=5,
             checkpoint_bytes=random.randint(0, 9),
             message_bytes=random.randint(0, 99),
+            host_gap_ps=random.choice([0, 4]),
         )
 
     return [cost() for _ in range(num_stages)]

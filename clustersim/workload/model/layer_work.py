@@ -10,18 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clustersim.scenario.model import ModelSpec
+from clustersim.scenario.precision import PrecisionName
 from clustersim.workload.model.attention_work import core_operators
 from clustersim.workload.model.layers import LayerKind
 from clustersim.workload.model.linears import (
     Linear,
     attention_linears,
+    layer_linears,
     mlp_linears,
     mtp_linear,
     output_linear,
     rows_of,
 )
-from clustersim.workload.model.microbatch import MicroBatch, Recompute
-from clustersim.workload.model.precision import PRECISIONS, PrecisionName
+from clustersim.workload.model.microbatch import MicroBatch
+from clustersim.workload.model.precision import PRECISIONS
 from clustersim.workload.model.shard import WHOLE, Shard, divided
 from clustersim.workload.model.work import Gemm, Operator, Work
 
@@ -56,6 +58,7 @@ def layer_operators(
         *(work.linear(linear) for linear in mlp_linears(model, kind, shard)),
         *work.after_linears(kind),
         work.residual("mlp residual"),
+        work.accumulation(*layer_linears(model, kind, shard)),
     )
 
 
@@ -79,7 +82,8 @@ def output_operators(model: ModelSpec, microbatch: MicroBatch, shard: Shard = WH
     # to fp32, the largest, exponentials and their sum; and back as a gradient
     forward, backward = Work(0, (width + 4 * _FP32_BYTES) * logits), Work(0, (width + _FP32_BYTES) * logits)
     loss = Operator("loss", "elementwise", microbatch.outside_linears, forward, backward)
-    return work.norm("final norm", work.own_values), work.linear(linear, microbatch.outside_linears), loss
+    norm, product = work.norm("final norm", work.own_values), work.linear(linear, microbatch.outside_linears)
+    return norm, product, loss, work.accumulation(linear)
 
 
 def mtp_operators(
@@ -91,19 +95,10 @@ def mtp_operators(
         *embedding_operators(model, microbatch, shard),
         work.norm("mtp norms", 2 * work.own_values),
         work.linear(mtp_linear(model, shard)),
+        work.accumulation(mtp_linear(model, shard)),
         *layer_operators(model, kind, microbatch, shard),
         *output_operators(model, microbatch, shard),
     )
-
-
-def recomputed(operators: tuple[Operator, ...], recompute: Recompute) -> tuple[Operator, ...]:
-    """Return which of a layer's operators run their forward once more before the backward.
-
-    With FlashAttention selective recomputation runs none: its backward does already.
-    """
-    if recompute == "full":
-        return operators
-    return tuple(operator for operator in operators if operator.is_core) if recompute == "selective" else ()
 
 
 class _LayerWork:
@@ -125,16 +120,21 @@ class _LayerWork:
         count = max(1, linear.num_experts)
         flop, weights = linear.flop(rows), linear.num_weights
         entering, leaving = rows * linear.inputs, rows * linear.outputs
-        of_operands, of_results = sizes.linear_bytes, sizes.activation_bytes
+        of_operands, of_results = sizes.operand_bytes, sizes.activation_bytes
         return Operator(
             linear.name,
             "experts" if linear.num_experts else "linear",
             name,
-            Work(flop, of_operands * (entering + weights) + of_results * leaving),
-            Work(flop, of_operands * (leaving + weights) + of_results * entering),
-            Work(flop, of_operands * (entering + leaving) + 2 * sizes.gradient_bytes * weights),
+            Work(flop, of_operands(entering + weights) + of_results * leaving),
+            Work(flop, of_operands(leaving + weights) + of_results * entering),
+            Work(flop, of_operands(entering + leaving)),
             Gemm(divided(rows, count), linear.inputs, linear.outputs, count),
         )
+
+    def accumulation(self, *linears: Linear) -> Operator:
+        """Return what adds the gradients of weights to their buffer: it reads and writes it all."""
+        moved = 2 * self.microbatch.sizes.gradient_bytes * sum(linear.num_weights for linear in linears)
+        return Operator("accumulation", "elementwise", self.microbatch.outside_linears, Work(), Work(), Work(0, moved))
 
     def norms(self) -> Iterator[Operator]:
         for index in range(self.model.norms_per_layer):
