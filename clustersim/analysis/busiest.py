@@ -46,7 +46,8 @@ def _compute_ps(trace: Trace, row: int) -> dict[OpPlace, int]:
 def _exposed_ps(trace: Trace, waits: Waits, row: int) -> dict[tuple[str, tuple[int, ...]], int]:
     found: dict[tuple[str, tuple[int, ...]], int] = {}
     gpu = trace.ranks.gpu
-    for number in np.flatnonzero((waits.rank_index == row) & (waits.exposed_ps > 0)).tolist():
+    first, last = trace.ranks.first_op[row : row + 2].tolist()  # after its last row nothing is exposed
+    for number in (first + np.flatnonzero(waits.exposed_ps[first:last] > 0)).tolist():
         collective = int(waits.collective[number])
         if collective >= 0:
             axis = AXES[int(trace.collectives.axis[collective])]

@@ -9,10 +9,12 @@ for a late member.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clustersim.later import Lazy, later
 from clustersim.ops import BACKWARDS, COMPUTE, FORWARDS, Kind
 from clustersim.trace import Ints, Trace
 
@@ -23,7 +25,7 @@ _WARMUP, _STEADY, _COOLDOWN = range(3)
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(Lazy):
     """The wait before each row of the trace's ops, then one for each rank: from its last row to the end of the run.
 
     ``start_ps + exposed_ps + bubble_ps`` is the wait's end. ``cause`` says why the bubble part is there: an upstream op
@@ -47,29 +49,43 @@ class Waits:
 
 
 def find_waits(trace: Trace) -> Waits:
-    """Return every wait of a run."""
+    """Return every wait of a run; of a large one, what is not looked at is not made."""
     ops, ranks = trace.ops, trace.ranks
-    first, last = ranks.first_op[:-1], ranks.first_op[1:] - 1
-    before_ps = np.empty(len(ops), dtype=np.int64)
-    before_ps[1:] = ops.end_ps[:-1]
-    before_ps[first] = 0
+    last = ranks.first_op[1:] - 1
     transfer, collective, queued_ps = _last_arrivals(trace)
-    wait_ps = ops.start_ps - before_ps
-    has_ended_it = (transfer >= 0) | (collective >= 0)
-    exposed_ps = np.where(has_ended_it, np.clip(ops.start_ps - np.maximum(before_ps, queued_ps), 0, wait_ps), 0)
-    cause = np.where(ops.kind == Kind.BARRIER, _BARRIER, np.where(collective >= 0, _GROUP, _DEPENDENCY))
-    tail_ps = trace.makespan_ps - ops.end_ps[last]
     no_tail = np.zeros(len(ranks), dtype=np.int64)
+
+    @cache
+    def before_ps() -> Ints:
+        before = np.empty(len(ops), dtype=np.int64)
+        before[1:] = ops.end_ps[:-1]
+        before[ranks.first_op[:-1]] = 0
+        return before
+
+    @cache
+    def exposed_ps() -> Ints:
+        has_ended_it = (transfer >= 0) | (collective >= 0)
+        since_ps = ops.start_ps - np.maximum(before_ps(), queued_ps)
+        return np.where(has_ended_it, np.clip(since_ps, 0, ops.start_ps - before_ps()), 0)
+
+    def bubble_ps() -> Ints:
+        tail_ps = trace.makespan_ps - ops.end_ps[last]
+        return np.concatenate([ops.start_ps - before_ps() - exposed_ps(), tail_ps])
+
+    def cause() -> Ints:
+        cause = np.where(ops.kind == Kind.BARRIER, _BARRIER, np.where(collective >= 0, _GROUP, _DEPENDENCY))
+        return np.concatenate([cause, no_tail + _END])
+
     return Waits(
-        rank_index=np.concatenate([ops.rank_index, np.arange(len(ranks))]),
-        start_ps=np.concatenate([before_ps, ops.end_ps[last]]),
-        exposed_ps=np.concatenate([exposed_ps, no_tail]),
-        bubble_ps=np.concatenate([wait_ps - exposed_ps, tail_ps]),
-        transfer=np.concatenate([transfer, no_tail - 1]),
-        collective=np.concatenate([collective, no_tail - 1]),
-        cause=np.concatenate([cause, no_tail + _END]),
-        phase=np.concatenate([trace.once("phases", _phases), no_tail + _COOLDOWN]),
-        step=np.concatenate([ops.step, no_tail + trace.num_steps - 1]),
+        rank_index=later(lambda: np.concatenate([ops.rank_index, np.arange(len(ranks))])),
+        start_ps=later(lambda: np.concatenate([before_ps(), ops.end_ps[last]])),
+        exposed_ps=later(lambda: np.concatenate([exposed_ps(), no_tail])),
+        bubble_ps=later(bubble_ps),
+        transfer=later(lambda: np.concatenate([transfer, no_tail - 1])),
+        collective=later(lambda: np.concatenate([collective, no_tail - 1])),
+        cause=later(cause),
+        phase=later(lambda: np.concatenate([trace.once("phases", _phases), no_tail + _COOLDOWN])),
+        step=later(lambda: np.concatenate([ops.step, no_tail + trace.num_steps - 1])),
     )
 
 

@@ -34,7 +34,7 @@ ALLOWED = {
     "topology": TOPOLOGY_READS | {"errors"},
     "workload": {"columns", "later", "scenario", "schedules", "collectives", "topology", "ops", "errors"},
     "engine": {"columns", "later", "ops", "trace", "topology", "limits", "errors", "scenario.units"},
-    "analysis": {"trace", "ops", "errors"},
+    "analysis": {"later", "trace", "ops", "errors"},
     "draws": {"engine", "errors", "scenario", "topology", "workload"},
     "provenance": {"result", "scenario", "topology", "trace"},
     # What simulation reports of a step beside the account of its time: part of it, in a file of its own.
