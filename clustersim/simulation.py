@@ -17,7 +17,7 @@ from clustersim.accounts import (
 )
 from clustersim.analysis.account import Account, account_of
 from clustersim.analysis.bound import makespan_bound_ps
-from clustersim.analysis.bubble import Bubble, RankTimes
+from clustersim.analysis.bubble import Bubble, RankTimes, rank_times
 from clustersim.analysis.busiest import busiest_rank
 from clustersim.analysis.collisions import collisions
 from clustersim.analysis.communication import AxisTraffic, busiest_links
@@ -164,13 +164,16 @@ def costed_schedules(scenario: Scenario) -> list[CostedSchedule]:
 
 def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, started_s: float) -> Result:
     """Return everything that is reported of the run of `job`, begun at `started_s` of the performance counter."""
-    account, waits = account_of(trace), find_waits(trace)
+    account = account_of(trace)
+    followed = trace.of_replicas(account.replicas_to_follow(trace))
+    waits = find_waits(followed)
     memory = _memory_summary(trace, cluster, account.memory)
     communication = _communication_summary(trace, account.traffic)
     step_time_s = trace.makespan_ps / (PS_PER_S * trace.num_steps)
     steady_step_time_s = _steady_step_time_s(trace, account.step_end_ps)
     num_stages = len(job.pipelines[0].schedule.chains[0])
-    origins = cost_origins_of(scenario, cluster, num_stages, trace, busiest_rank(trace, waits, account.times))
+    busiest = busiest_rank(followed, waits, rank_times(followed, waits))
+    origins = cost_origins_of(scenario, cluster, num_stages, trace, busiest)
     return Result(
         provenance=provenance_of(scenario, trace, constraints_of(scenario, trace), started_s),
         name=scenario.name,
@@ -186,7 +189,7 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
         throughput=throughput_of(scenario, step_time_s, num_stages, _devices(scenario, cluster, trace)),
         memory=memory,
         communication=communication,
-        critical_path=_critical_path_summary(trace, waits),
+        critical_path=_critical_path_summary(followed, waits),
         token_cost=token_cost_of(scenario, cluster, trace, steady_step_time_s or step_time_s),
         cost_origins=origins,
         batch_change=batch_change_of(scenario),

@@ -262,6 +262,7 @@ class Split(NamedTuple):
     ops: Ops
     transfers: Transfers
     parts: Callable[[], Iterator[Trace]]
+    of_replicas: Callable[[Sequence[int]], Trace]
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,10 +293,20 @@ class Trace:
 
         Links are left out of them; and where collectives or fairly shared links join replicas, the whole is one part.
         """
-        if self.split is None or self.split.ops is not self.ops or self.split.transfers is not self.transfers:
-            yield self
-        else:
+        if self.split is not None and self._comes_apart:
             yield from self.split.parts()
+        else:
+            yield self
+
+    def of_replicas(self, replicas: Sequence[int]) -> Trace:
+        """Return the trace of some replicas, in rising order, with all links; the whole where replicas are joined."""
+        return self.split.of_replicas(replicas) if self.split is not None and self._comes_apart else self
+
+    @property
+    def _comes_apart(self) -> bool:
+        """Whether these are still the tables that are known to come apart."""
+        split = self.split
+        return split is not None and split.ops is self.ops and split.transfers is self.transfers
 
     def once(self, name: str, make: Callable[[Trace], Ints]) -> Ints:
         """Return ``make(self)``, which has to follow from programs alone: parts that share them share it, too."""

@@ -10,8 +10,8 @@ import numpy as np
 from clustersim.analysis.bubble import Bubble, RankTimes, measure_bubble, rank_times, ratio
 from clustersim.analysis.communication import AxisTraffic, traffic_by_axis
 from clustersim.analysis.memory import Memory, measure_memory
-from clustersim.analysis.waits import find_waits, is_one_of
-from clustersim.ops import COMPUTE
+from clustersim.analysis.waits import Waits, find_waits, is_one_of
+from clustersim.ops import COMPUTE, Kind
 from clustersim.trace import Ints, Trace
 
 
@@ -25,6 +25,17 @@ class Account:
     traffic: dict[str, AxisTraffic]
     compute_end_ps: Ints  # of each rank: end of its last op that computes
     step_end_ps: Ints  # of each step: its last end
+    end_ps: Ints  # of each rank: end of its last row
+    barrier_ps: Ints  # ``barrier_ps[rank, step]``: when the rank came to the barrier; -1 where there is none
+
+    def replicas_to_follow(self, trace: Trace) -> list[int]:
+        """Return the replicas that the critical path can pass, and that of the busiest rank.
+
+        It begins at the last end, stays within a replica, and leads from a barrier to whoever came there last.
+        """
+        busy_ps = self.times.compute_ps + self.times.exposed_ps
+        ranks = [int(np.argmax(self.end_ps)), int(np.argmax(busy_ps)), *np.argmax(self.barrier_ps, axis=0).tolist()]
+        return sorted(set(trace.ranks.replica[ranks].tolist()))
 
 
 def account_of(trace: Trace) -> Account:
@@ -37,7 +48,7 @@ def account_of(trace: Trace) -> Account:
         return parts[0]
     times = RankTimes(*_joined([part.times for part in parts], ("compute_ps", "exposed_ps", "bubble_ps")))
     memory = Memory(*_joined([part.memory for part in parts], [column.name for column in fields(Memory)]))
-    (compute_end_ps,) = _joined(parts, ("compute_end_ps",))
+    compute_end_ps, end_ps, barrier_ps = _joined(parts, ("compute_end_ps", "end_ps", "barrier_ps"))
     return Account(
         times,
         _sum_of_bubbles(trace, times, [part.bubble for part in parts]),
@@ -45,6 +56,8 @@ def account_of(trace: Trace) -> Account:
         {axis: _sum_of_traffic([part.traffic[axis] for part in parts]) for axis in parts[0].traffic},
         compute_end_ps,
         np.maximum.reduce([part.step_end_ps for part in parts]),
+        end_ps,
+        barrier_ps,
     )
 
 
@@ -65,7 +78,20 @@ def _account_of_part(trace: Trace) -> Account:
         traffic_by_axis(trace, waits),
         compute_end_ps,
         step_end_ps,
+        ops.end_ps[trace.ranks.first_op[1:] - 1],
+        _barriers_ps(trace, waits),
     )
+
+
+def _barriers_ps(trace: Trace, waits: Waits) -> Ints:
+    """Return when each rank came to the barrier of each step: its row before had ended, and its messages were there."""
+    ops, transfers = trace.ops, trace.transfers
+    came_ps = np.full((len(trace.ranks), trace.num_steps), -1, dtype=np.int64)
+    rows = trace.once("barriers", lambda part: np.flatnonzero(part.ops.kind == Kind.BARRIER))
+    transfer = waits.transfer[rows]
+    arrived_ps = np.append(transfers.end_ps, 0)[transfer]  # -1: none
+    came_ps[ops.rank_index[rows], ops.step[rows]] = np.maximum(waits.start_ps[rows], arrived_ps)
+    return came_ps
 
 
 def _last_of_steps(trace: Trace) -> Ints:

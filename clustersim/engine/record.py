@@ -69,7 +69,8 @@ def record(network: Network, noted: Noted) -> Trace:
     )
     if not can_be_parted(trace.collectives, phases, rates):
         return trace
-    return replace(trace, split=Split(ops, transfers, Parts(stack, trace, noted.queued_ps).parts))
+    apart = Parts(stack, trace, noted.queued_ps)
+    return replace(trace, split=Split(ops, transfers, apart.parts, apart.of_replicas))
 
 
 def _ranks(job: Job, first_op: Ints) -> Ranks:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
@@ -131,6 +131,28 @@ class Parts:
                 yield self._part(*stacks[key], first + begin, own)
             first += len(columns)
 
+    def of_replicas(self, replicas: Sequence[int]) -> Trace:
+        """Return the trace of some replicas, in rising order, as one, with the links of all."""
+        whole, of_whole = self._whole, self._stack
+        stack = Stack([of_whole.columns[replica] for replica in replicas])
+        rows, sent, ranks = (
+            np.concatenate([np.arange(first[replica], first[replica + 1]) for replica in replicas])
+            for first in (of_whole.first_row, of_whole.first_message, of_whole.first_rank)
+        )
+        ops = ops_table(stack, whole.ops.start_ps[rows], None)
+        transfers = transfers_table(
+            stack,
+            ops,
+            None if self._queued_ps is None else self._queued_ps[sent],
+            whole.transfers.start_ps[sent],
+            whole.transfers.end_ps[sent],
+            later(lambda: whole.transfers.route[sent]),
+            later(lambda: whole.transfers.first_hold_ps[sent]),
+        )
+        return replace(
+            whole, ranks=_ranks_of(whole.ranks, ranks, stack.first_op), ops=ops, transfers=transfers, split=None
+        )
+
     def _part(self, stack: Stack, shared: dict[str, Ints], first: int, own: list[PipelineColumns]) -> Trace:
         whole, of_whole, last = self._whole, self._stack, first + len(own)
         rows = slice(of_whole.first_row[first], of_whole.first_row[last])
@@ -149,7 +171,7 @@ class Parts:
         return replace(whole, ranks=ranks, ops=ops, transfers=transfers, links=_NO_LINKS, split=None, shared=shared)
 
 
-def _ranks_of(ranks: Ranks, rows: slice, first_op: Ints) -> Ranks:
+def _ranks_of(ranks: Ranks, rows: slice | Ints, first_op: Ints) -> Ranks:
     return Ranks(
         rank=ranks.rank[rows],
         replica=ranks.replica[rows],

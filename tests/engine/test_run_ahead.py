@@ -13,6 +13,10 @@ import pytest
 from test_longest_path import random_costs, random_schedule
 
 from clustersim.analysis.account import account_of
+from clustersim.analysis.bubble import rank_times
+from clustersim.analysis.busiest import busiest_rank
+from clustersim.analysis.critical_path import critical_path
+from clustersim.analysis.waits import find_waits
 from clustersim.engine.run import run
 from clustersim.engine.run_ahead import MEMBERS_OF_A_VECTOR
 from clustersim.ops import Job, Schedule, Shape, StaticBytes
@@ -110,6 +114,18 @@ def assert_same_accounts(trace: Trace) -> None:
     assert_same(parts.memory, whole.memory)
     assert parts.compute_end_ps.tolist() == whole.compute_end_ps.tolist()
     assert parts.step_end_ps.tolist() == whole.step_end_ps.tolist()
+    assert parts.barrier_ps.tolist() == whole.barrier_ps.tolist()
+
+
+def assert_same_path(trace: Trace) -> None:
+    """Compare the critical path through the replicas that it can pass with that through all."""
+    followed = trace.of_replicas(account_of(trace).replicas_to_follow(trace))
+    some, path = critical_path(followed), critical_path(trace)
+    assert followed.ranks.rank[some.rank_index].tolist() == trace.ranks.rank[path.rank_index].tolist()
+    for column in ("start_ps", "end_ps", "cause", "link"):
+        assert getattr(some, column).tolist() == getattr(path, column).tolist()
+    own = busiest_rank(followed, find_waits(followed), rank_times(followed, find_waits(followed)))
+    assert own == busiest_rank(trace, find_waits(trace), rank_times(trace, find_waits(trace)))
 
 
 @pytest.mark.parametrize("batch", range(NUM_BATCHES))
@@ -126,6 +142,7 @@ def test_five_hundred_random_jobs_agree_bit_for_bit(batch: int) -> None:
         assert without_events.engine.startswith("compiled")
         assert_same_traces(without_events, in_order)
         assert_same_accounts(ahead)
+        assert_same_path(ahead)
 
 
 def test_replicas_run_as_vectors_wherever_there_are_enough() -> None:
