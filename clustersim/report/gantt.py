@@ -80,7 +80,7 @@ def _kinds(trace: Trace, waits: Waits, rank_index: int, edges: Ints, by_share: b
     first, last = trace.ranks.first_op[rank_index : rank_index + 2]
     ops = trace.ops
     start_ps, end_ps = ops.start_ps[first:last], ops.end_ps[first:last]
-    kind = ops.kind[_whole_op(trace)][first:last]
+    kind = ops.kind[whole_op(trace)][first:last]
     covered = {
         letter: _covered(start_ps[kind == value], end_ps[kind == value], edges) for value, letter in LETTERS.items()
     }
@@ -94,7 +94,7 @@ def _kinds(trace: Trace, waits: Waits, rank_index: int, edges: Ints, by_share: b
     return "".join(letters[most] for most in np.argmax(filled, axis=0))
 
 
-def _whole_op(trace: Trace) -> Ints:
+def whole_op(trace: Trace) -> Ints:
     """Return for each row the one that it is shown as: for a part of a backward the backward, for others itself."""
     rows = np.arange(len(trace.ops))
     whole = np.where(trace.ops.kind == Kind.PART, len(rows), rows)
@@ -130,7 +130,7 @@ def _covered(start_ps: Ints, end_ps: Ints, edges: Ints) -> Ints:
 def _labelled(trace: Trace, rank_index: int, edges: Ints, kinds: str, fill: str) -> str:
     first, last = trace.ranks.first_op[rank_index : rank_index + 2]
     middle = (edges[:-1] + edges[1:]) // 2
-    at_middle = _whole_op(trace)[first + np.searchsorted(trace.ops.start_ps[first:last], middle, side="right") - 1]
+    at_middle = whole_op(trace)[first + np.searchsorted(trace.ops.start_ps[first:last], middle, side="right") - 1]
     cells = list(kinds)
     column = 0
     while column < len(cells):
