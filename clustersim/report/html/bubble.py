@@ -30,9 +30,9 @@ def bubble_section(result: Result, waits: Waits, numbers: Numbers) -> Section:
     by_cause = [(_head(name), numbers.show(f"bubble.by_cause.{name}", seconds)) for name in result.bubble.by_cause]
     side_by_side = element(
         "div",
-        table("Ratios, of sums over all GPUs", ("", "", "is"), ratios, class_="ratios"),
-        table("By phase, per GPU and step", ("", "time"), by_phase),
-        table("By cause, per GPU and step", ("", "time"), by_cause),
+        table("Ratios, of sums over all GPUs", ("ratio", "", "definition"), ratios, class_="ratios"),
+        table("By phase, per GPU and step", ("phase", "time"), by_phase),
+        table("By cause, per GPU and step", ("cause", "time"), by_cause),
         class_="columns",
     )
     return section("bubble", "Bubble", side_by_side, _ranks(result, waits, numbers))

@@ -12,7 +12,6 @@ from clustersim.ops import COMPUTE
 from clustersim.report.html.markup import Child, Markup, Numbers, element, joined, name_of
 from clustersim.report.html.memory import categories_of
 from clustersim.report.html.opening import time_parts
-from clustersim.report.html.parts import Section, section
 from clustersim.report.quantities import count, percent, picoseconds, seconds, size
 from clustersim.result import Result
 
@@ -20,7 +19,7 @@ _EVEN = 0.005  # relative; ranks that compute no longer than that above the medi
 _SATURATED = 0.9  # of a link's time
 
 
-def findings(result: Result, numbers: Numbers) -> Section:
+def findings(result: Result, numbers: Numbers) -> Markup:
     """Return what to look at first, a line for each resource."""
     lines = [
         ("Stage", _stage(result, numbers)),
@@ -29,7 +28,15 @@ def findings(result: Result, numbers: Numbers) -> Section:
         ("Network", _link(result, numbers)),
     ]
     entries = [element("div", element("dt", name), element("dd", said)) for name, said in lines]
-    return section("limits", "What limits this run", element("dl", *entries, class_="findings"), _warnings(result))
+    return element("div", element("h3", "What limits this run"), element("dl", *entries, class_="findings"))
+
+
+def warnings(result: Result) -> Markup:
+    """Return what a reader should beware of, nothing where there is nothing."""
+    if not result.warnings:
+        return Markup("")
+    entries = [element("li", name_of(warning)) for warning in result.warnings]
+    return element("aside", element("h3", "Beware"), element("ul", *entries), class_="warnings", aria_label="Beware")
 
 
 def stage_compute_ps(result: Result) -> dict[int, int]:
@@ -54,10 +61,12 @@ def _stage(result: Result, numbers: Numbers) -> Iterator[Child]:
     pp_rank = result.ranks[slowest].pp_rank
     by_stage = stage_compute_ps(result)
     stage = max(by_stage, key=lambda number: by_stage[number])
+    has_chunks = len(by_stage) > len(computes)
+    name = f"Rank {pp_rank}" if has_chunks else f"Stage {stage}, on rank {pp_rank},"
     more = percent(computes[slowest] / typical_ps - 1)
-    yield joined(element("strong", f"Rank {pp_rank}"), " computes longest: ", shown, f", {more} more than the median rank.")
-    if len(by_stage) > len(computes):
-        yield f" Its slowest stage is {stage}, at {picoseconds(by_stage[stage])}."
+    yield joined(element("strong", name), " computes longest: ", shown, f", {more} more than the median rank.")
+    if has_chunks:
+        yield joined(" The longest stage is ", element("strong", f"stage {stage}"), f", at {picoseconds(by_stage[stage])}.")
 
 
 def _waiting(result: Result, numbers: Numbers) -> Iterator[Child]:
@@ -82,11 +91,10 @@ def _memory(result: Result, numbers: Numbers) -> Iterator[Child]:
     name = largest.name[0].upper() + largest.name[1:]
     amount = numbers.show(f"memory.ranks.{worst}.{largest.field}", size)
     peak = numbers.show(f"memory.ranks.{worst}.peak_bytes", size)
-    yield joined(element("strong", name), " take most: ", amount, " of the ", peak)
-    yield f" at which rank {memory.ranks[worst].pp_rank} peaks"
+    pp_rank = memory.ranks[worst].pp_rank
+    yield joined(element("strong", name), ", the largest part: ", amount, " of the ", peak, f" at the peak of rank {pp_rank}")
     if memory.capacity_bytes is not None:
-        share = percent(memory.ranks[worst].peak_bytes / memory.capacity_bytes)
-        yield joined(f", {share} of what the GPU has")
+        yield f", {percent(memory.ranks[worst].peak_bytes / memory.capacity_bytes)} of what its GPU has"
     yield "."
 
 
@@ -96,9 +104,10 @@ def _link(result: Result, numbers: Numbers) -> Iterator[Child]:
         yield "No link was held: all that carried anything have unlimited bandwidth."
         return
     busiest = links[0]
-    alike = sum(link.utilization == busiest.utilization for link in links) - 1
+    busy_ps = result.trace.links.busy_ps
+    alike = int((busy_ps == busy_ps.max()).sum()) - 1
     said = "is saturated" if busiest.utilization >= _SATURATED else "is busiest"
-    others = f" (and {count(alike)} or more like it)" if alike else ""
+    others = f", as are {count(alike)} others" if alike > 1 else ", as is one other" if alike else ""
     yield joined(element("strong", name_of(busiest.link)), f" {said}{others}: ")
     yield joined(numbers.show("communication.busiest_links.0.utilization", percent), " of its time over the run.")
     lost_ps = result.trace.links.queued_ps + result.trace.links.slowed_ps
@@ -109,9 +118,3 @@ def _link(result: Result, numbers: Numbers) -> Iterator[Child]:
     elif busiest.utilization < _SATURATED:
         yield " No link was contended."
 
-
-def _warnings(result: Result) -> Child:
-    if not result.warnings:
-        return ""
-    entries = [element("li", name_of(warning)) for warning in result.warnings]
-    return joined(element("h3", "Beware"), element("ul", *entries, class_="warnings"))

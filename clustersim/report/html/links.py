@@ -16,23 +16,22 @@ def links_section(result: Result, numbers: Numbers) -> Section:
     if not used:
         said = element("p", "No bytes and no time: messages are empty, or there are none.")
         return section("network", "Network", said)
-    return section("network", "Network", _heat_map(), _axes(used, numbers), _collisions(result, numbers), _links(result, numbers))
+    return section("network", "Network", _heat_map(), element("div", _axes(used, numbers), _collisions(result, numbers), class_="columns"), _links(result, numbers))
 
 
 def _heat_map() -> Markup:
-    help_text = (
-        "Each column is one part of the fabric: a GPU below, what it is joined to above it. Every cell is a link; the "
-        "upper half of a band is what went up, the lower half what came down. Point at a cell for its name."
+    said = (
+        "Use of every link over the run: GPUs below, above them what they are joined to. A cell is a link; of a band, "
+        "the upper half is what went up, the lower half what came down. The share beside it is that of its busiest link."
     )
     scale = element("div", element("i", class_="scale"), *(element("span", text) for text in ("0 %", "50 %", "100 % busy")), class_="scale-row", aria_hidden="true")
     canvas = element("canvas", id="fabric-chart", class_="chart", tabindex="0", role="application", aria_roledescription="heat map of links", aria_label="Use of the links, on the fabric; arrow keys go from link to link", aria_describedby="fabric-told")
     return element(
         "figure",
-        element("figcaption", "Use of every link over the run"),
+        element("figcaption", said),
         scale,
         canvas,
         element("output", id="fabric-told", class_="told", aria_live="polite"),
-        element("p", help_text, class_="hint"),
         class_="needs-script",
     )
 

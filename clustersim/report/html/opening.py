@@ -66,18 +66,22 @@ def headline(result: Result, numbers: Numbers) -> Markup:
     return element("dl", *(_tile(*tile) for tile in tiles), class_="tiles")
 
 
-def where_time_went(result: Result, numbers: Numbers) -> Section:
-    """Return the account of a step: a sentence, a bar, and its parts in numbers."""
+def where_time_went(result: Result, numbers: Numbers, limits: Markup) -> Section:
+    """Return the account of a step: a sentence, a bar, its parts in numbers, and beside them what limits the run."""
     parts = [part for part in time_parts(result) if part.time_s]
     whole_s = result.step_time_s or 1.0
     drawn = bar((Part(part.name, part.time_s / whole_s, part.colour) for part in parts), "The parts of a step's time")
-    rows = [(key(part.colour, part.name), numbers.show(part.field, seconds), percent(part.time_s / whole_s)) for part in parts]
+    rows = [
+        (key(part.colour, part.name), numbers.show(part.field, seconds), percent(part.time_s / whole_s))
+        for part in parts
+    ]
+    account = table("Mean per GPU and step", ("", "time", "share"), rows, class_="parts")
     return section(
         "time",
         "Where the time went",
         element("p", _sentence(result, numbers), class_="lead"),
         drawn,
-        table("Mean per GPU and step", ("", "time", "share"), rows, class_="parts"),
+        element("div", account, limits, class_="halves"),
     )
 
 
@@ -133,4 +137,4 @@ def _sentence(result: Result, numbers: Numbers) -> Iterator[str]:
 
 
 def _most(part_s: float, whole_s: float) -> str:
-    return "all " if part_s > 0.995 * whole_s else "most " if part_s > 0.5 * whole_s else "chiefly "
+    return "" if part_s > 0.995 * whole_s else "mostly " if part_s > 0.5 * whole_s else "chiefly "

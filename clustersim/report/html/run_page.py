@@ -5,7 +5,7 @@ from __future__ import annotations
 from clustersim.analysis.waits import find_waits
 from clustersim.report.html.bubble import bubble_section
 from clustersim.report.html.fabric import fabric_picture
-from clustersim.report.html.findings import findings
+from clustersim.report.html.findings import findings, warnings
 from clustersim.report.html.links import links_section
 from clustersim.report.html.markup import Numbers, joined
 from clustersim.report.html.memory import memory_section
@@ -41,10 +41,9 @@ def run_page(result: Result) -> str:
     fabric, links = fabric_picture(result.trace, build_cluster(result.scenario.cluster.topology))
     return page(
         title=f"{result.name or 'clustersim'} – {result.schedule}",
-        top=joined(banner(result), headline(result, numbers)),
+        top=joined(banner(result), headline(result, numbers), warnings(result)),
         sections=[
-            where_time_went(result, numbers),
-            findings(result, numbers),
+            where_time_went(result, numbers, findings(result, numbers)),
             timeline_section(result, slices, rank_rows),
             memory_section(result, numbers),
             bubble_section(result, waits, numbers),

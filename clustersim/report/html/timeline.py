@@ -24,6 +24,10 @@ _HELP = (
     "Drag to move, Ctrl + wheel to zoom, double-click to zoom in. With the keyboard: arrows go from slice to slice and "
     "from rank to rank, + and − zoom, Shift + arrows move, Home shows everything."
 )
+_GRAIN = (
+    "Ops are narrower than three pixels here: each column of a rank is filled from top to bottom by what its time was made "
+    "of. Zoom in to see them one by one."
+)
 _WAITS = {"exposed": ("", "exposed communication"), "bubble": ("", "bubble")}
 
 
@@ -39,7 +43,7 @@ def timeline_section(result: Result, slices: Slices, rank_rows: Sequence[int]) -
         "timeline",
         "Timeline",
         element("noscript", element("p", "The charts are drawn by scripts; every number stands in the tables.")),
-        element("figure", _controls(result, rank_rows), _legend(slices), stage, told, _left_out(result, rank_rows), element("p", _HELP, id="gantt-help", class_="hint"), class_="needs-script"),
+        element("figure", _controls(result, rank_rows), _legend(slices), stage, told, _left_out(result, rank_rows), element("p", _GRAIN, id="gantt-grain", class_="hint", hidden=True), element("p", _HELP, id="gantt-help", class_="hint"), class_="needs-script"),
     )
 
 

@@ -34,7 +34,9 @@ class Fabric {
       among.sort((one, other) => this.use[one] - this.use[other]);
       const names = above === below ? `between ${this.facts.groups[above]}` : `${this.facts.groups[below]} – ${this.facts.groups[above]}`;
       const busiest = this.use[among[among.length - 1]];
-      add({ links: among, name: names, busiest, halves: above !== below && among.some((link) => up[link]) && among.some((link) => !up[link]) }, LINK_BAND);
+      const carried = among.some((link) => this.columns.link_bytes[link] > 0);
+      const beside = busiest ? percent(busiest) : carried ? "no limit" : "idle";
+      add({ links: among, name: names, busiest, beside, halves: above !== below && among.some((link) => up[link]) && among.some((link) => !up[link]) }, LINK_BAND);
     };
     for (let above = this.facts.groups.length - 1; above >= 0; above -= 1) {
       linksBetween(above, above);
@@ -76,7 +78,7 @@ class Fabric {
     if (band.nodes) return;
     context.textAlign = "left";
     context.fillStyle = band.busiest ? colour("ink") : colour("quiet");
-    context.fillText(band.busiest ? percent(band.busiest) : "idle", this.width - FABRIC_END + 8, middle);
+    context.fillText(band.beside, this.width - FABRIC_END + 8, middle);
   }
 
   #nodes(context, band) {

@@ -11,6 +11,7 @@ class Gantt {
     this.pixels = new GanttPixels(data);
     this.ink = new GanttInk(data);
     this.told = document.getElementById("gantt-told");
+    this.grain = document.getElementById("gantt-grain");
     this.tip = tooltip(element);
     this.choice = { mode: "category", hidden: new Set(), microbatch: null };
     this.view = { from: 0, to: data.facts.makespan_ps || 1 };
@@ -71,6 +72,7 @@ class Gantt {
     // Rows are whole numbers of screen pixels: what is written over them goes by the same.
     this.frame = this.#frame(rows, width, height, rowPixels / scale, gapPixels / scale, across / scale);
     this.redrawInk();
+    this.grain.hidden = this.areBars;
     this.element.dataset.redrawMs = (performance.now() - began).toFixed(2);
     Object.assign(this.element.dataset, { from: this.view.from, to: this.view.to });
     for (const listener of this.listeners) listener(this);

@@ -2,8 +2,8 @@
 // cut into bins, and a bin of a row is filled from top to bottom by what its time was made of: so a steady state of
 // narrow ops shows how much of each there is, and not the one that happened to lie under a pixel.
 const BAR_FROM = 3;       // pixels of a typical op from which slices are bars
-const SLICES_PER_BIN = 6;
-const WIDEST_BIN = 12;    // pixels
+const SLICES_PER_BIN = 5;
+const WIDEST_BIN = 8;     // pixels
 const SEPARATED_FROM = 6; // pixels of a bar from which its end is marked
 
 const BACKGROUND = 0;     // the first of the palette
@@ -17,25 +17,30 @@ class GanttPixels {
   constructor(data) {
     this.data = data;
     this.paint = new Uint8Array(data.duration.length); // of each slice: its colour, a position in the palette
+    this.mostMicrobatches = data.columns.microbatch.reduce((one, other) => Math.max(one, other), 0) + 1;
   }
 
   // Chooses the colour of each slice.
   choose({ mode, hidden, microbatch }) {
     const { category, columns, facts } = this.data;
-    const most = columns.microbatch.reduce((one, other) => Math.max(one, other), 0) + 1;
+    const isUsed = new Uint8Array(2 * NUM_COLOURS);
     for (let index = 0; index < this.paint.length; index += 1) {
       const kind = category[index];
       let paint = kind + 1;
       if (hidden.has(kind)) paint = BACKGROUND;
       else if (facts.categories[kind].letter !== "") {
         const own = columns.microbatch[index];
-        if (mode === "microbatch" && own >= 0) paint = FIRST_SHADE + Math.floor((own * NUM_SHADES) / most);
+        if (mode === "microbatch" && own >= 0) paint = FIRST_SHADE + Math.floor((own * NUM_SHADES) / this.mostMicrobatches);
         else if (mode === "phase") paint = FIRST_PHASE + columns.phase[index];
         const isOther = own !== microbatch && columns.backward_microbatch[index] !== microbatch;
         if (microbatch !== null && isOther) paint += DIMMED;
       }
       this.paint[index] = paint;
+      isUsed[paint] = 1;
     }
+    // Of the palette a view uses a few colours: only those are added up.
+    this.used = [...isUsed.keys()].filter((paint) => isUsed[paint] && paint !== BACKGROUND);
+    this.slot = Uint8Array.from(isUsed.keys(), (paint) => this.used.indexOf(paint) + 1);
   }
 
   // Draws rows into `image`, each `height` pixels and a gap after it.
@@ -85,13 +90,14 @@ class GanttPixels {
       const edge = Math.round(((first + bin) * length - view.from) * perTime);
       edges[bin] = Math.min(Math.max(edge, 0), across);
     }
-    return { first, length, count, edges, time: new Float64Array(count * 2 * NUM_COLOURS), lines: null };
+    return { first, length, count, edges, time: new Float64Array(count * (this.used.length + 1)) };
   }
 
   // Adds up how much time of each colour each bin of a row holds.
   #shares(row, { first, length, count, time }, view) {
-    const { data, paint } = this;
+    const { data, paint, slot } = this;
     const { start, duration } = data;
+    const stride = this.used.length + 1;
     const last = data.first[row + 1];
     time.fill(0);
     for (let index = data.at(row, view.from); index < last && start[index] < view.to; index += 1) {
@@ -101,7 +107,7 @@ class GanttPixels {
       if (bin < 0) [bin, from] = [0, first * length];
       while (from < end && bin < count) {
         const until = Math.min(end, (first + bin + 1) * length);
-        if (until > from) time[bin * 2 * NUM_COLOURS + paint[index]] += until - from;
+        if (until > from) time[bin * stride + slot[paint[index]]] += until - from;
         from = until;
         bin += 1;
       }
@@ -109,17 +115,19 @@ class GanttPixels {
   }
 
   #stack(pixels, across, top, height, { length, count, edges, time }, palette) {
+    const stride = this.used.length + 1;
     for (let bin = 0; bin < count; bin += 1) {
       const [left, right] = [edges[bin], edges[bin + 1]];
       let [total, down] = [0, 0];
-      for (let colour = 1; colour < 2 * NUM_COLOURS; colour += 1) {
-        const share = time[bin * 2 * NUM_COLOURS + colour];
+      for (let slot = 1; slot < stride; slot += 1) {
+        const share = time[bin * stride + slot];
         if (share === 0) continue;
         total += share;
+        const fill = palette[this.used[slot - 1]];
         const until = Math.min(Math.round((total / length) * height), height);
         for (; down < until; down += 1) {
           const begin = (top + down) * across;
-          for (let place = begin + left; place < begin + right; place += 1) pixels[place] = palette[colour];
+          for (let place = begin + left; place < begin + right; place += 1) pixels[place] = fill;
         }
       }
     }

@@ -1,7 +1,11 @@
 // What every page has: its theme, and the time at which it was ready.
 const THEMES = ["", "light", "dark"];
 
-function onTheme(listener) {
+function onTheme(redraw) {
+  const listener = () => {
+    styleValues.clear();
+    redraw();
+  };
   const button = document.getElementById("theme");
   let place = 0;
   button.addEventListener("click", () => {

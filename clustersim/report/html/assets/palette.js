@@ -1,6 +1,11 @@
-// Colours of the style sheet, for canvases: as text, or as the 32 bits of a pixel.
+// Values of the style sheet, for canvases. To ask for one may cost a layout: each is asked for once a theme.
+const styleValues = new Map();
+
 function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  if (!styleValues.has(name)) {
+    styleValues.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+  }
+  return styleValues.get(name);
 }
 
 function rgbOf(hex) {
