@@ -54,3 +54,9 @@ output_option = click.option(
     type=click.Path(dir_okay=False, writable=True),
     help="Write to a file in place of standard output.",
 )
+report_option = click.option(
+    "--report",
+    type=click.Path(dir_okay=False, writable=True),
+    metavar="FILE.html",
+    help="Write a page for a browser as well: one file, which needs no network.",
+)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clustersim.cli.limits import limit_options, limits_of
-from clustersim.cli.options import common_options, json_option, output_option, plugin_option, set_option
+from clustersim.cli.options import common_options, json_option, output_option, plugin_option, report_option, set_option
 from clustersim.cli.output import emit_report, emit_text, progress
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ UNFIT = 3
 @output_option
 @set_option
 @plugin_option
+@report_option
 @click.option("--tables", metavar="DIR", help="Write ops, transfers, links, memory and ranks as CSV files to a folder.")
 @click.option("--check", is_flag=True, help="Check the laws that every run keeps.")
 @click.option("--no-fold", is_flag=True, help="Simulate every GPU; this version always does.")
@@ -34,6 +35,7 @@ def run(
     output: str | None,
     overrides: tuple[str, ...],
     bindings: tuple[str, ...],
+    report: str | None,
     tables: str | None,
     check: bool,
     no_fold: bool,  # noqa: ARG001 - nothing is folded yet
@@ -56,6 +58,10 @@ def run(
             _check(result)
     if tables is not None:
         _write_tables(result, tables)
+    if report is not None:
+        from clustersim.report.html.run_page import run_page
+
+        emit_text(run_page(result), report)
     if as_json or (output or "").lower().endswith(".json"):
         emit_text(result.to_json(), output)
     else:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from clustersim.cli.limits import limit_options, limits_of
-from clustersim.cli.options import common_options, json_option, set_option
+from clustersim.cli.options import common_options, json_option, report_option, set_option
 from clustersim.cli.output import emit_json, emit_report, emit_text, progress
 
 NOTHING_RAN = 2
@@ -25,6 +25,7 @@ NOTHING_RAN = 2
     "-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to a .csv, .jsonl or .json."
 )
 @set_option
+@report_option
 @click.option(
     "--max-sweep-points",
     type=click.IntRange(1),
@@ -41,6 +42,7 @@ def sweep(
     as_json: bool,
     output: str | None,
     overrides: tuple[str, ...],
+    report: str | None,
     max_sweep_points: int,
     max_events: int | None,
     max_wall: float | None,
@@ -65,6 +67,10 @@ def sweep(
 
         limits = limits_of(max_events, max_wall, max_rss)
         found = sweep_scenario(loaded, _parsed_axes(axes), limits, max_sweep_points, count_row).to_dict()
+    if report is not None:
+        from clustersim.report.html.sweep_page import sweep_page
+
+        emit_text(sweep_page(loaded.name, found), report)
     _emit(loaded.name, found, as_json, output)
     return 0 if any(row["status"] != "refused" for row in found["rows"]) else NOTHING_RAN
 

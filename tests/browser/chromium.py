@@ -68,7 +68,9 @@ class Page:
     def __enter__(self) -> Page:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
         self._call("Browser.close")
         self._process.wait(_PATIENCE_S)
         os.close(self._read)
@@ -76,9 +78,7 @@ class Page:
 
     def resize(self, width: int, height: int) -> None:
         """Make the window so large. [CSS pixels]"""
-        self._call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
+        self._call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
     def prefer(self, theme: str) -> None:
         """Make the system's theme light or dark."""

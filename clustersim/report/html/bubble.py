@@ -26,7 +26,9 @@ _CAUSE_HEADS = {"end_of_run": "end of run"}
 def bubble_section(result: Result, waits: Waits, numbers: Numbers) -> Section:
     """Return the ratios, the bubble by phase and cause, and the time of each rank."""
     ratios = [(name, numbers.show(path, percent), said) for name, path, said in _RATIOS]
-    by_phase = [(PHASE_WORDS[name], numbers.show(f"bubble.by_phase.{name}", seconds)) for name in result.bubble.by_phase]
+    by_phase = [
+        (PHASE_WORDS[name], numbers.show(f"bubble.by_phase.{name}", seconds)) for name in result.bubble.by_phase
+    ]
     by_cause = [(_head(name), numbers.show(f"bubble.by_cause.{name}", seconds)) for name in result.bubble.by_cause]
     side_by_side = element(
         "div",
@@ -72,10 +74,12 @@ def _ranks(result: Result, waits: Waits, numbers: Numbers) -> Markup:
         body.append(element("tr", *_account(result, index, numbers), *heat))
     caption = "Time of each pipeline rank, in the replica that ends last"
     head = element("thead", element("tr", *top), element("tr", *(element("th", text, scope="col") for text in heads)))
-    keys = joined(key("compute", "compute "), key("exposed", "exposed communication "), key("bubble", "bubble"))
+    keys = joined(key("compute", "compute"), key("exposed", "exposed communication"), key("bubble", "bubble"))
     return joined(
         element("p", keys, class_="keys"),
-        scrolling(caption, element("table", element("caption", caption), head, element("tbody", *body), class_="ranks")),
+        scrolling(
+            caption, element("table", element("caption", caption), head, element("tbody", *body), class_="ranks")
+        ),
     )
 
 
@@ -99,7 +103,9 @@ def _account(result: Result, index: int, numbers: Numbers) -> list[Child]:
         Part("bubble", rank.bubble_ps / whole, "bubble"),
     ]
     label = ", ".join(f"{part.name} {percent(part.share)}" for part in parts)
-    cells = [numbers.show(f"ranks.{index}.{name}_ps", picoseconds) for name in ("compute", "exposed_communication", "bubble")]
+    cells = [
+        numbers.show(f"ranks.{index}.{name}_ps", picoseconds) for name in ("compute", "exposed_communication", "bubble")
+    ]
     return [
         element("th", numbers.show(f"ranks.{index}.pp_rank", str), scope="row"),
         element("td", bar(parts, label)),

@@ -1,8 +1,8 @@
 """The links of a run where they are in the fabric: bands from the GPUs upwards, for a heat map.
 
-Every node has an extent from 0 to 1: GPUs side by side, what is above them over all that it reaches below. A band of nodes
-is followed by a band of the links that leave it for each kind of node above; a link has its part of the extent of its
-lower node. So whatever belongs to a host, or is under a leaf switch, stands in one column, of any fabric and any size.
+Every node has an extent from 0 to 1: GPUs side by side, what is above them over all that it reaches below. A band of
+nodes is followed by a band of the links that leave it for each kind of node above; a link has its part of the extent of
+its lower node. So whatever belongs to a host, or is under a leaf switch, stands in one column, of any fabric and any size.
 """
 
 from __future__ import annotations
@@ -69,7 +69,10 @@ def _use(trace: Trace, row: Ints) -> dict[str, Ints]:
 
 
 def _links(trace: Trace, cluster: Cluster, table: LinkTable | None) -> tuple[Ints, Ints, Ints]:
-    """Return (source, target, row of the trace's Links, or -1 for a link that carried nothing); ends are node numbers."""
+    """Return (source, target, row of the trace's Links or -1 for a link that carried nothing); ends are numbers of nodes.
+
+    A very large fabric's links are those that carried something.
+    """
     number_by_name = {name: number for number, name in enumerate(cluster.nodes)}
     used = [cluster.links[number] for number in trace.links.number.tolist()]
     source = np.array([number_by_name[link.source] for link in used], dtype=np.int64)
@@ -86,7 +89,7 @@ def _links(trace: Trace, cluster: Cluster, table: LinkTable | None) -> tuple[Int
 
 
 def _extents(tiers: Tiers, source: Ints, target: Ints) -> Extents:
-    """Return (left, right) of each node: what it reaches below, shared evenly with nodes of its kind that reach it too."""
+    """Return (left, right) of each node: what it reaches below, shared with nodes of its kind that reach it, too."""
     num_nodes = len(tiers.group_of)
     extents = np.full((num_nodes, 2), np.nan)
     gpus = np.flatnonzero(tiers.tier == GPU_TIER)

@@ -9,7 +9,7 @@ import numpy as np
 
 from clustersim.analysis.waits import is_one_of
 from clustersim.ops import COMPUTE
-from clustersim.report.html.markup import Child, Markup, Numbers, element, joined, name_of
+from clustersim.report.html.markup import Markup, Numbers, element, joined, name_of
 from clustersim.report.html.memory import categories_of
 from clustersim.report.html.opening import time_parts
 from clustersim.report.quantities import count, percent, picoseconds, seconds, size
@@ -50,7 +50,7 @@ def stage_compute_ps(result: Result) -> dict[int, int]:
     return {stage: total_ps for stage, total_ps in enumerate(totals.tolist()) if total_ps}
 
 
-def _stage(result: Result, numbers: Numbers) -> Iterator[Child]:
+def _stage(result: Result, numbers: Numbers) -> Iterator[str]:
     computes = [rank.compute_ps for rank in result.ranks]
     slowest = max(range(len(computes)), key=lambda index: computes[index])
     typical_ps = median(computes)
@@ -66,10 +66,12 @@ def _stage(result: Result, numbers: Numbers) -> Iterator[Child]:
     more = percent(computes[slowest] / typical_ps - 1)
     yield joined(element("strong", name), " computes longest: ", shown, f", {more} more than the median rank.")
     if has_chunks:
-        yield joined(" The longest stage is ", element("strong", f"stage {stage}"), f", at {picoseconds(by_stage[stage])}.")
+        yield joined(
+            " The longest stage is ", element("strong", f"stage {stage}"), f", at {picoseconds(by_stage[stage])}."
+        )
 
 
-def _waiting(result: Result, numbers: Numbers) -> Iterator[Child]:
+def _waiting(result: Result, numbers: Numbers) -> Iterator[str]:
     waits = [part for part in time_parts(result)[1:] if part.time_s]
     if not waits:
         yield "No GPU ever waits."
@@ -80,7 +82,7 @@ def _waiting(result: Result, numbers: Numbers) -> Iterator[Child]:
     yield joined(numbers.show(largest.field, seconds), f" of the {seconds(total_s)} in which a GPU computes nothing.")
 
 
-def _memory(result: Result, numbers: Numbers) -> Iterator[Child]:
+def _memory(result: Result, numbers: Numbers) -> Iterator[str]:
     memory = result.memory
     if not memory.peak_bytes:
         yield "The scenario gives no sizes."
@@ -92,13 +94,15 @@ def _memory(result: Result, numbers: Numbers) -> Iterator[Child]:
     amount = numbers.show(f"memory.ranks.{worst}.{largest.field}", size)
     peak = numbers.show(f"memory.ranks.{worst}.peak_bytes", size)
     pp_rank = memory.ranks[worst].pp_rank
-    yield joined(element("strong", name), ", the largest part: ", amount, " of the ", peak, f" at the peak of rank {pp_rank}")
+    yield joined(
+        element("strong", name), ", the largest part: ", amount, " of the ", peak, f" at the peak of rank {pp_rank}"
+    )
     if memory.capacity_bytes is not None:
         yield f", {percent(memory.ranks[worst].peak_bytes / memory.capacity_bytes)} of what its GPU has"
     yield "."
 
 
-def _link(result: Result, numbers: Numbers) -> Iterator[Child]:
+def _link(result: Result, numbers: Numbers) -> Iterator[str]:
     links = result.communication.busiest_links
     if not links or not links[0].utilization:
         yield "No link was held: all that carried anything have unlimited bandwidth."
@@ -114,7 +118,8 @@ def _link(result: Result, numbers: Numbers) -> Iterator[Child]:
     if lost_ps.any():
         worst = int(lost_ps.argmax())
         lost = picoseconds(int(lost_ps[worst]))
-        yield joined(" Messages lost most at ", element("strong", name_of(result.trace.links.name[worst])), f": {lost} in all.")
+        yield joined(
+            " Messages lost most at ", element("strong", name_of(result.trace.links.name[worst])), f": {lost} in all."
+        )
     elif busiest.utilization < _SATURATED:
         yield " No link was contended."
-

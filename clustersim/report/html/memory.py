@@ -44,10 +44,10 @@ def _name(field: str) -> str:
 
 
 def _legend(memory: MemorySummary) -> Markup:
-    keys = [element("li", key(category.colour, category.name)) for category in categories_of(memory.ranks[0])]
+    keys = [key(category.colour, category.name) for category in categories_of(memory.ranks[0])]
     if memory.capacity_bytes is not None:
-        keys.append(element("li", element("i", class_="key capacity"), "capacity"))
-    return element("ul", *keys, class_="facts")
+        keys.append(element("span", element("i", class_="key capacity"), "capacity", class_="keyed"))
+    return element("p", *keys, class_="keys")
 
 
 def _chart() -> Markup:
@@ -55,7 +55,12 @@ def _chart() -> Markup:
     canvas = element("canvas", id="memory-chart", role="img", aria_label="Memory over time", class_="chart")
     return element(
         "figure",
-        element("figcaption", "Over time, ", element("span", id="memory-rank"), "; follows the timeline above"),
+        element(
+            "figcaption",
+            "Over time: ",
+            element("span", id="memory-rank"),
+            "; click a slice of another rank in the timeline for its own",
+        ),
         canvas,
         class_="needs-script",
     )
@@ -65,7 +70,7 @@ def _peaks(memory: MemorySummary, numbers: Numbers) -> Markup:
     whole = max(memory.peak_bytes, memory.capacity_bytes or 0)
     rows = [_row(memory, index, whole, numbers) for index in range(len(memory.ranks))]
     names = [category.name for category in categories_of(memory.ranks[0])]
-    header = ("rank", "at its peak", *names, "peak", *(["of capacity"] if memory.capacity_bytes else []), "live")
+    header = ("rank", "", *names, "peak", *(["of capacity"] if memory.capacity_bytes else []), "live")
     return table("Peak of each pipeline rank; live counts micro-batches", header, rows, class_="ranks")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from clustersim.report.html.markup import Child, Markup, Numbers, element, joined, name_of
 from clustersim.report.html.parts import Part, Section, bar, facts, key, section, table
-from clustersim.report.quantities import count, counted, number, percent, seconds, size
+from clustersim.report.quantities import counted, number, percent, seconds, size
 from clustersim.result import Result
 
 CAUSE_WORDS = {
@@ -53,7 +53,9 @@ def headline(result: Result, numbers: Numbers) -> Markup:
     tiles = [("step time", numbers.show("step_time_s", seconds), _beside_step_time(result, numbers))]
     throughput = result.throughput
     if throughput.mfu is not None:
-        tiles.append(("MFU", numbers.show("throughput.mfu", percent), joined("HFU ", numbers.show("throughput.hfu", percent))))
+        tiles.append(
+            ("MFU", numbers.show("throughput.mfu", percent), joined("HFU ", numbers.show("throughput.hfu", percent)))
+        )
     if throughput.tokens_per_s is not None:
         each = joined(numbers.show("throughput.tokens_per_s_per_gpu", number), " a GPU")
         tiles.append(("tokens/s", numbers.show("throughput.tokens_per_s", number), each))
@@ -88,7 +90,12 @@ def where_time_went(result: Result, numbers: Numbers, limits: Markup) -> Section
 def time_parts(result: Result) -> list[TimePart]:
     """Return what a step's time consists of; the parts add up to it."""
     exposed = [
-        TimePart(f"waiting for {AXIS_WORDS[axis]} ({axis})", f"communication.by_axis.{axis}.exposed_s", traffic.exposed_s, axis)
+        TimePart(
+            f"waiting for {AXIS_WORDS[axis]} ({axis})",
+            f"communication.by_axis.{axis}.exposed_s",
+            traffic.exposed_s,
+            axis,
+        )
         for axis, traffic in result.communication.by_axis.items()
     ]
     bubble = [
@@ -126,13 +133,19 @@ def _sentence(result: Result, numbers: Numbers) -> Iterator[str]:
     yield element("strong", percent(times.compute / whole_s))
     if times.exposed_communication:
         axis = max(exposed, key=lambda name: exposed[name])
-        yield joined(", waits ", element("strong", percent(times.exposed_communication / whole_s)), " for data on the wire")
+        yield joined(
+            ", waits ", element("strong", percent(times.exposed_communication / whole_s)), " for data on the wire"
+        )
         yield f", {_most(exposed[axis], times.exposed_communication)}{AXIS_WORDS[axis]},"
     if times.bubble:
         cause = max(causes, key=lambda name: causes[name])
         yield joined(" and stands idle " if times.exposed_communication else ", and stands idle ")
-        yield joined(element("strong", percent(times.bubble / whole_s)), f", {_most(causes[cause], times.bubble)}because ")
-        yield {"barrier": "ranks meet at the barrier before the optimizer step"}.get(cause, CAUSE_WORDS.get(cause, cause))
+        yield joined(
+            element("strong", percent(times.bubble / whole_s)), f", {_most(causes[cause], times.bubble)}because "
+        )
+        yield {"barrier": "ranks meet at the barrier before the optimizer step"}.get(
+            cause, CAUSE_WORDS.get(cause, cause)
+        )
     yield "."
 
 

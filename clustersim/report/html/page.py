@@ -48,7 +48,8 @@ def page(
     """
     script, style = _joined(scripts), Markup("".join(map(_asset, _STYLES)))
     layout, binary = packed(columns or {})
-    policy = f"default-src 'none'; script-src '{_hash(script)}'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+    allowed = f"script-src '{_hash(script)}'; style-src 'unsafe-inline'"
+    policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
     head = joined(
         element("meta", charset="utf-8"),
         element("meta", http_equiv="Content-Security-Policy", content=policy),
@@ -75,7 +76,9 @@ def _contents(sections: Sequence[Section]) -> Markup:
 
 
 def _theme_switch() -> Markup:
-    return element("button", "Theme", type="button", id="theme", class_="needs-script", title="Light, dark, or as the system")
+    return element(
+        "button", "Theme", type="button", id="theme", class_="needs-script", title="Light, dark, or as the system"
+    )
 
 
 def _joined(scripts: Sequence[str]) -> str:

@@ -43,14 +43,22 @@ def bar(parts: Iterable[Part], label: str) -> Markup:
 
 
 def table(caption: str, header: Sequence[Child], rows: Iterable[Sequence[Child]], class_: str | None = None) -> Markup:
-    """Return a table whose first column heads its rows."""
-    head = element("tr", *(element("th", cell, scope="col") for cell in header))
-    body = [
-        element("tr", element("th", first, scope="row"), *(element("td", cell) for cell in cells))
-        for first, *cells in rows
-    ]
-    inner = joined(element("caption", caption), element("thead", head), element("tbody", *body))
+    """Return a table whose first column heads its rows; columns of a user's texts are set from the left."""
+    listed = [list(row) for row in rows]
+    kinds = ["text" if _is_text(cell) else None for cell in listed[0]] if listed else [None] * len(header)
+    heads = (element("th", cell, scope="col", class_=kind) for cell, kind in zip(header, kinds, strict=True))
+    head = element("thead", element("tr", *heads))
+    body = (element("tr", element("th", first, scope="row"), *map(_cell, cells, kinds[1:])) for first, *cells in listed)
+    inner = joined(element("caption", caption), head, element("tbody", *body))
     return scrolling(caption, element("table", inner, class_=class_))
+
+
+def _is_text(cell: Child) -> bool:
+    return isinstance(cell, str) and cell.startswith("<bdi")
+
+
+def _cell(cell: Child, kind: str | None) -> Markup:
+    return element("td", cell, class_=kind)
 
 
 def scrolling(label: str, child: Markup) -> Markup:
@@ -60,7 +68,7 @@ def scrolling(label: str, child: Markup) -> Markup:
 
 def key(colour: str, text: Child) -> Markup:
     """Return a text with the colour that stands for it in a chart."""
-    return joined(element("i", class_=f"key fill-{colour}"), text)
+    return element("span", element("i", class_=f"key fill-{colour}"), text, class_="keyed")
 
 
 def facts(*entries: Child) -> Markup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from clustersim.report.html.markup import Markup, element, name_of
+from clustersim.report.html.markup import element, name_of
 from clustersim.report.html.parts import Section, details, section, table
 from clustersim.result import Result
 from clustersim.scenario.show import resolved
@@ -17,7 +17,10 @@ def provenance_section(result: Result) -> Section:
     """Return where a result comes from."""
     assumptions = [element("li", name_of(text)) for text in result.provenance[_LISTED]]
     rows = [(key, name_of(str(value))) for key, value in _leaves(result.provenance) if value is not None]
-    values = [(element("code", name_of(row.key)), name_of(row.value), name_of(row.origin)) for row in resolved(result.scenario)]
+    values = [
+        (element("code", name_of(row.key)), name_of(row.value), name_of(row.origin))
+        for row in resolved(result.scenario)
+    ]
     return section(
         "provenance",
         "Provenance",

@@ -21,6 +21,7 @@ _SCRIPTS = (
     "quantities.js",
     "unpack.js",
     "palette.js",
+    "tooltip.js",
     "gantt_data.js",
     "gantt_pixels.js",
     "gantt_ink.js",
@@ -28,6 +29,7 @@ _SCRIPTS = (
     "memory.js",
     "fabric.js",
     "page.js",
+    "tables.js",
     "run.js",
 )
 

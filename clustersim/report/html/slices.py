@@ -73,7 +73,7 @@ def slices_of(trace: Trace, waits: Waits, rank_rows: Sequence[int]) -> Slices:
 
 
 def _parts(trace: Trace, waits: Waits) -> tuple[Ints, Ints]:
-    """Return (row of waits, part) in order of time: of each op its bubble, what is exposed and itself; at last the tail.
+    """Return (row of waits, part) in order of time: of each op its bubble, what is exposed, itself; at last the tail.
 
     Parts are numbered 0 to 2. The rows of waits are those of ops, then one a rank, whose bubble is the tail.
     """

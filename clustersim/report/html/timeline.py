@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from clustersim.analysis.waits import CAUSES, PHASES
+from clustersim.ops import Kind
 from clustersim.report.gantt import LETTERS, MEANINGS
 from clustersim.report.html.bubble import PHASE_WORDS
 from clustersim.report.html.markup import Child, Markup, element, joined
 from clustersim.report.html.memory import categories_of
 from clustersim.report.html.opening import AXIS_WORDS, CAUSE_WORDS
-from clustersim.report.html.parts import Section, one_of, section
+from clustersim.report.html.parts import Section, key, one_of, section
 from clustersim.report.html.slices import CATEGORIES, Slices
-from clustersim.ops import Kind
 from clustersim.report.quantities import count
 from clustersim.result import Result
 from clustersim.trace import AXES
@@ -25,25 +25,51 @@ _HELP = (
     "from rank to rank, + and − zoom, Shift + arrows move, Home shows everything."
 )
 _GRAIN = (
-    "Ops are narrower than three pixels here: each column of a rank is filled from top to bottom by what its time was made "
-    "of. Zoom in to see them one by one."
+    "Ops are narrower than three pixels here: each column of a rank is filled from top to bottom by what its time was "
+    "made of. Zoom in to see them one by one."
 )
 _WAITS = {"exposed": ("", "exposed communication"), "bubble": ("", "bubble")}
 
 
 def timeline_section(result: Result, slices: Slices, rank_rows: Sequence[int]) -> Section:
     """Return the Gantt of all ranks, with what it is controlled by."""
-    canvases = [element("canvas", aria_hidden="true", class_="pixels"), element("canvas", aria_hidden="true", class_="ink")]
+    canvases = [
+        element("canvas", aria_hidden="true", class_="pixels"),
+        element("canvas", aria_hidden="true", class_="ink"),
+    ]
     stage = element(
-        "div", *canvases, id="gantt", class_="gantt", tabindex="0", role="application",
-        aria_roledescription="timeline", aria_label="Timeline of all ranks", aria_describedby="gantt-help",
+        "div",
+        *canvases,
+        id="gantt",
+        class_="gantt",
+        tabindex="0",
+        role="application",
+        aria_roledescription="timeline",
+        aria_label="Timeline of all ranks",
+        aria_describedby="gantt-help",
     )
-    told = element("output", "Point at a slice, or go to it with the arrow keys.", id="gantt-told", class_="told", aria_live="polite")
+    told = element(
+        "output",
+        "Point at a slice, or go to it with the arrow keys.",
+        id="gantt-told",
+        class_="told",
+        aria_live="polite",
+    )
     return section(
         "timeline",
         "Timeline",
         element("noscript", element("p", "The charts are drawn by scripts; every number stands in the tables.")),
-        element("figure", _controls(result, rank_rows), _legend(slices), stage, told, _left_out(result, rank_rows), element("p", _GRAIN, id="gantt-grain", class_="hint", hidden=True), element("p", _HELP, id="gantt-help", class_="hint"), class_="needs-script"),
+        element(
+            "figure",
+            _controls(result, rank_rows),
+            _legend(slices),
+            stage,
+            told,
+            _left_out(result, rank_rows),
+            element("p", _GRAIN, id="gantt-grain", class_="hint", hidden=True),
+            element("p", _HELP, id="gantt-help", class_="hint"),
+            class_="needs-script",
+        ),
     )
 
 
@@ -80,25 +106,42 @@ def _op(name: str) -> tuple[str, str]:
 
 
 def _static(result: Result, rows: Any) -> list[dict[str, Any]]:
-    """Return the categories of memory that stay for the whole run, with what each rank holds, and at last the one that doesn't."""
+    """Return the categories of memory with what each rank holds of them; None where that changes over the run."""
     ranks = result.trace.ranks
     found = []
     for category in categories_of(result.memory.ranks[0]):
         held = getattr(ranks, category.field, None)
-        found.append({"name": category.name, "colour": category.colour, "bytes": None if held is None else held[rows].tolist()})
+        found.append(
+            {"name": category.name, "colour": category.colour, "bytes": None if held is None else held[rows].tolist()}
+        )
     return found
 
 
 def _controls(result: Result, rank_rows: Sequence[int]) -> Markup:
     replicas = sorted(set(result.trace.ranks.replica[list(rank_rows)].tolist()))
     last = result.ranks[0].replica
-    colours = one_of("Colour", "gantt-colour", [("category", "by operation"), ("microbatch", "by micro-batch"), ("phase", "by phase")])
+    colours = one_of(
+        "Colour",
+        "gantt-colour",
+        [("category", "by operation"), ("microbatch", "by micro-batch"), ("phase", "by phase")],
+    )
     choice: Child = ""
     if len(replicas) > 1:
         options = [(str(last), f"replica {last}, the last to end"), ("", f"all {count(len(replicas))} replicas")]
         options += [(str(number), f"replica {number}") for number in replicas if number != last]
         choice = one_of("Ranks", "gantt-replica", options)
-    only = element("label", "Micro-batch ", element("input", id="gantt-microbatch", type="number", min="0", max=str(int(result.trace.ops.microbatch.max())), placeholder="all"))
+    only = element(
+        "label",
+        "Micro-batch ",
+        element(
+            "input",
+            id="gantt-microbatch",
+            type="number",
+            min="0",
+            max=str(int(result.trace.ops.microbatch.max())),
+            placeholder="all",
+        ),
+    )
     zoom = [
         element("button", text, type="button", data_zoom=name, aria_label=label, title=label)
         for name, text, label in (("out", "−", "Zoom out"), ("in", "+", "Zoom in"), ("all", "Fit", "Show everything"))
@@ -106,19 +149,32 @@ def _controls(result: Result, rank_rows: Sequence[int]) -> Markup:
     return element("div", colours, choice, only, element("span", *zoom, class_="buttons"), class_="controls")
 
 
+def kind_keys(categories: Sequence[int]) -> Markup:
+    """Return what the colours of slices stand for."""
+    return joined(key(CATEGORIES[index].lower(), _named(index)) for index in categories)
+
+
+def _named(index: int) -> Markup:
+    letter, meaning = _WAITS.get(CATEGORIES[index]) or _op(CATEGORIES[index])
+    return joined(element("b", letter), f" {meaning}") if letter else joined(meaning)
+
+
 def _legend(slices: Slices) -> Markup:
     """Return a switch for each category that occurs."""
-    present = sorted(set(slices.category[slices.duration_ps > 0].tolist()))
-    switches = []
-    for index in present:
-        letter, meaning = _WAITS.get(CATEGORIES[index]) or _op(CATEGORIES[index])
-        text = joined(element("i", class_=f"key fill-{CATEGORIES[index].lower()}"), element("b", letter), f" {meaning}")
-        switches.append(element("button", text, type="button", data_category=str(index), aria_pressed="true"))
-    return element("div", *switches, class_="legend", id="gantt-legend", role="group", aria_label="Kinds of time; press to hide or show")
+    switches = [
+        element("button", kind_keys([index]), type="button", data_category=str(index), aria_pressed="true")
+        for index in sorted(set(slices.category[slices.duration_ps > 0].tolist()))
+    ]
+    label = "Kinds of time; press to hide or show"
+    return element("div", *switches, class_="legend", id="gantt-legend", role="group", aria_label=label)
 
 
 def _left_out(result: Result, rank_rows: Sequence[int]) -> Child:
-    missing = len(result.trace.ranks) - len(rank_rows)
+    all_ranks = len(result.trace.ranks)
+    missing = all_ranks - len(rank_rows)
     if not missing:
         return ""
-    return element("p", f"{count(missing)} of {count(len(result.trace.ranks))} ranks are left out, so that the page stays small; numbers count all of them.", class_="hint")
+    said = (
+        f"{count(missing)} of {count(all_ranks)} ranks are left out, so that the page stays small; numbers count all."
+    )
+    return element("p", said, class_="hint")

@@ -14,6 +14,7 @@ async function start() {
   const fabric = document.getElementById("fabric-chart");
   if (fabric) charts.push(new Fabric(fabric, columns, known.fabric, known.gantt.makespan_ps));
   control(gantt);
+  document.querySelectorAll(".sortable").forEach(sortable);
   gantt.restyle();
   onTheme(() => charts.forEach((chart) => (chart.restyle ? chart.restyle() : chart.redraw())));
   isReady();
