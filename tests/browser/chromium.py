@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -34,16 +33,16 @@ def browser_path() -> str | None:
     return next((path for path in map(shutil.which, _NAMES) if path), None)
 
 
-class Page:
-    """One page of a browser of its own; what it asks the network for, and its errors, are noted."""
+class Browser:
+    """A browser and its pipe; its pages share it."""
 
-    def __init__(self, profile: Path, width: int = 1280, height: int = 800, theme: str = "light") -> None:
+    def __init__(self, profile: Path) -> None:
         path = browser_path()
         assert path, "no Chromium is installed"
         ours, theirs = os.pipe(), os.pipe()
         self._read, self._write = theirs[0], ours[1]
-        # The browser reads its orders from descriptor 3 and answers on 4. They are moved there by a shell, as Python
-        # keeps both for itself now and then.
+        # The browser reads its orders from descriptor 3 and answers on 4, which a shell sets up: Python may have
+        # something of its own there.
         orders = f'exec "$@" 3<&{ours[0]} 4>&{theirs[1]}'
         command = ["bash", "-c", orders, "bash", path, *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
         self._process = subprocess.Popen(
@@ -52,12 +51,51 @@ class Page:
         os.close(ours[0])
         os.close(theirs[1])
         self._number, self._unread = 0, b""
+        self.pages: dict[str, Page] = {}
+
+    def close(self) -> None:
+        """End the browser."""
+        self.call("Browser.close")
+        self._process.wait(_PATIENCE_S)
+        os.close(self._read)
+        os.close(self._write)
+
+    def call(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
+        """Return the answer to an order; events that come before it go to their pages."""
+        self._number += 1
+        order = {"id": self._number, "method": method, "params": parameters}
+        os.write(self._write, json.dumps(order | ({"sessionId": session} if session else {})).encode() + b"\0")
+        while True:
+            message = self._next()
+            if message.get("id") == self._number:
+                assert "error" not in message, (method, message)
+                return dict(message["result"])
+            page = self.pages.get(message.get("sessionId", ""))
+            if page:
+                page.note(message["method"], message["params"])
+
+    def _next(self) -> dict[str, Any]:
+        while b"\0" not in self._unread:
+            ready, _, _ = select.select([self._read], [], [], _PATIENCE_S)
+            assert ready, "the browser does not answer"
+            read = os.read(self._read, 1 << 20)
+            assert read, "the browser has gone"
+            self._unread += read
+        text, _, self._unread = self._unread.partition(b"\0")
+        return dict(json.loads(text))
+
+
+class Page:
+    """A page, offline; what it asks the network for, and its errors, are noted."""
+
+    def __init__(self, browser: Browser, width: int = 1280, height: int = 800, theme: str = "light") -> None:
+        self._browser = browser
         self.requests: list[str] = []
         self.errors: list[str] = []
-        self._session = ""
-        (target,) = (each for each in self._call("Target.getTargets")["targetInfos"] if each["type"] == "page")
-        attached = self._call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        self._target = browser.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = browser.call("Target.attachToTarget", targetId=self._target, flatten=True)
         self._session = attached["sessionId"]
+        browser.pages[self._session] = self
         for domain in ("Page", "Runtime", "Network", "Log"):
             self._call(f"{domain}.enable")
         offline = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
@@ -65,16 +103,10 @@ class Page:
         self.resize(width, height)
         self.prefer(theme)
 
-    def __enter__(self) -> Page:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        self._call("Browser.close")
-        self._process.wait(_PATIENCE_S)
-        os.close(self._read)
-        os.close(self._write)
+    def close(self) -> None:
+        """Close the page."""
+        self._browser.call("Target.closeTarget", targetId=self._target)
+        del self._browser.pages[self._session]
 
     def resize(self, width: int, height: int) -> None:
         """Make the window so large. [CSS pixels]"""
@@ -101,21 +133,20 @@ class Page:
 
     def ask(self, expression: str) -> Any:
         """Return the value of an expression of JavaScript, awaited if it is a promise."""
-        given = {"expression": expression, "returnByValue": True, "awaitPromise": True}
-        answer = self._call("Runtime.evaluate", **given)
+        answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
 
-    def press(self, key: str, **modifiers: bool) -> None:
+    def press(self, key: str, shift: bool = False) -> None:
         """Press and release a key."""
-        number = 8 * modifiers.get("shift", False) + 2 * modifiers.get("ctrl", False)
         for kind in ("keyDown", "keyUp"):
             text = {"text": key} if len(key) == 1 and kind == "keyDown" else {}
-            self._call("Input.dispatchKeyEvent", type=kind, key=key, modifiers=number, **text)
+            self._call("Input.dispatchKeyEvent", type=kind, key=key, modifiers=8 * shift, **text)
 
     def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
-        """Move the mouse, or press or release its left button."""
-        button = {"button": "left", "buttons": 1, "clickCount": 1} if kind != "mouseMoved" else {}
+        """Move the mouse, turn its wheel, or press or release its left button."""
+        presses = kind in ("mousePressed", "mouseReleased")
+        button = {"button": "left", "buttons": 1, "clickCount": 1} if presses else {}
         self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **(button | more))
 
     def picture(self, path: Path, whole: bool = False) -> None:
@@ -126,30 +157,8 @@ class Page:
             clip = {"clip": {**size, "x": 0, "y": 0, "scale": 1}, "captureBeyondViewport": True}
         path.write_bytes(base64.b64decode(self._call("Page.captureScreenshot", format="png", **clip)["data"]))
 
-    def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        self._number += 1
-        session = {"sessionId": self._session} if self._session and not method.startswith("Browser.") else {}
-        order = {"id": self._number, "method": method, "params": parameters, **session}
-        os.write(self._write, json.dumps(order).encode() + b"\0")
-        while True:
-            message = self._next()
-            if message.get("id") == self._number:
-                assert "error" not in message, (method, message)
-                return dict(message["result"])
-            self._note(message)
-
-    def _next(self) -> dict[str, Any]:
-        while b"\0" not in self._unread:
-            ready, _, _ = select.select([self._read], [], [], _PATIENCE_S)
-            assert ready, "the browser does not answer"
-            read = os.read(self._read, 1 << 20)
-            assert read, "the browser has gone"
-            self._unread += read
-        text, _, self._unread = self._unread.partition(b"\0")
-        return dict(json.loads(text))
-
-    def _note(self, message: dict[str, Any]) -> None:
-        method, given = message.get("method"), message.get("params", {})
+    def note(self, method: str, given: dict[str, Any]) -> None:
+        """Keep what an event tells of requests and errors."""
         if method == "Network.requestWillBeSent":
             self.requests.append(given["request"]["url"])
         elif method == "Runtime.exceptionThrown":
@@ -158,3 +167,6 @@ class Page:
             self.errors.append(given["entry"]["text"])
         elif method == "Runtime.consoleAPICalled":
             self.errors.append(str(given["args"]))
+
+    def _call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        return self._browser.call(method, self._session, **parameters)

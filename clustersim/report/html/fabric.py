@@ -2,7 +2,7 @@
 
 Every node has an extent from 0 to 1: GPUs side by side, what is above them over all that it reaches below. A band of
 nodes is followed by a band of the links that leave it for each kind of node above; a link has its part of the extent of
-its lower node. So whatever belongs to a host, or is under a leaf switch, stands in one column, of any fabric and any size.
+its lower node. So what belongs to a host, or is under a leaf switch, stands in one column, whatever the fabric.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def _use(trace: Trace, row: Ints) -> dict[str, Ints]:
 
 
 def _links(trace: Trace, cluster: Cluster, table: LinkTable | None) -> tuple[Ints, Ints, Ints]:
-    """Return (source, target, row of the trace's Links or -1 for a link that carried nothing); ends are numbers of nodes.
+    """Return (source, target, row of the trace's Links); ends are numbers of nodes, and -1 a link that carried nothing.
 
-    A very large fabric's links are those that carried something.
+    Of a very large fabric only the links that carried something are there.
     """
     number_by_name = {name: number for number, name in enumerate(cluster.nodes)}
     used = [cluster.links[number] for number in trace.links.number.tolist()]

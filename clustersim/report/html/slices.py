@@ -106,7 +106,7 @@ class _Parts:
     def slices(self, kept: Ints, rank_rows: Sequence[int]) -> Slices:
         """Return the slices made of the kept parts; the parts of one backward that nothing parts are one slice."""
         begins = self._begins(kept)
-        head, tail = kept[begins], kept[np.append(begins[1:], len(kept)) - 1]
+        head, tail = kept[begins], kept[np.append(begins[1:], len(kept))[: len(begins)] - 1]
         ops, waits, row, whole = self.trace.ops, self.waits, self.row[head], self.whole[head]
         is_wait = ~self.is_op[head]
         sent = np.where(is_wait, waits.transfer[row], -1)

@@ -174,7 +174,5 @@ def _left_out(result: Result, rank_rows: Sequence[int]) -> Child:
     missing = all_ranks - len(rank_rows)
     if not missing:
         return ""
-    said = (
-        f"{count(missing)} of {count(all_ranks)} ranks are left out, so that the page stays small; numbers count all."
-    )
+    said = f"{count(missing)} of {count(all_ranks)} ranks are left out, so that the page stays small; numbers hold all."
     return element("p", said, class_="hint")

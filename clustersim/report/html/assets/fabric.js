@@ -8,7 +8,7 @@ const EXTENT = 1e6;        // extents are whole numbers of this part of the widt
 class Fabric {
   constructor(canvas, columns, facts, makespan) {
     Object.assign(this, { canvas, columns, facts });
-    this.told = document.getElementById("fabric-told");
+    this.output = document.getElementById("fabric-told");
     this.tip = tooltip(canvas.parentElement);
     this.use = Float64Array.from(columns.link_busy, (busy) => busy / (makespan || 1));
     this.bands = this.#bands();
@@ -140,7 +140,7 @@ class Fabric {
   #select(link) {
     this.selected = link;
     const [title, more] = this.told(link);
-    this.told.textContent = `${title}: ${more.join(" · ")}`;
+    this.output.textContent = `${title}: ${more.join(" · ")}`;
     this.redraw();
   }
 
