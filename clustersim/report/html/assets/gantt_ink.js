@@ -53,18 +53,19 @@ class GanttInk {
   #labels(context, frame) {
     const { data } = this;
     context.textAlign = "left";
+    context.font = `11px ${colour("font")}`;
     let left = MOST_LABELS;
     frame.rows.forEach((row, place) => {
       const middle = frame.y(place) + frame.rowHeight / 2 + 0.5;
       for (let index = data.at(row, frame.view.from); index < data.first[row + 1] && left > 0; index += 1) {
         if (data.start[index] >= frame.view.to) break;
         const from = Math.max(frame.x(data.start[index]), GUTTER);
-        const room = Math.min(frame.x(data.end(index)), frame.width) - from - 6;
+        const room = Math.min(frame.x(data.end(index)), frame.width) - from - 4;
         if (room < 6 || !data.isOp(index)) continue;
         const text = data.label(index);
         if (this.#width(context, text) > room) continue;
         context.fillStyle = frame.inkOf(index);
-        context.fillText(text, from + 3, middle);
+        context.fillText(text, from + 2, middle);
         left -= 1;
       }
     });
