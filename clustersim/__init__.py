@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clustersim.changed_costs import what_if
     from clustersim.errors import ClustersimError
     from clustersim.planning.sweep import sweep
     from clustersim.result import Result
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["ClustersimError", "Result", "Scenario", "Trace", "load_scenario", "simulate", "sweep"]
+__all__ = ["ClustersimError", "Result", "Scenario", "Trace", "load_scenario", "simulate", "sweep", "what_if"]
 
 _MODULES = {
     "ClustersimError": "clustersim.errors",
@@ -35,6 +36,7 @@ _MODULES = {
     "load_scenario": "clustersim.scenario.load",
     "simulate": "clustersim.simulation",
     "sweep": "clustersim.planning.sweep",
+    "what_if": "clustersim.changed_costs",
 }
 
 

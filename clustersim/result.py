@@ -149,6 +149,38 @@ class BoundSummary(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class BlameSummary(Record):
+    """What one part of the critical path is spent on, over the run; all parts add up to the makespan."""
+
+    cause: str  # compute, message, collective, latency, contention or scheduler
+    axis: str | None  # of messages and collectives
+    resource: str | None  # phase of compute, role of the link
+    time_ps: int
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class CriticalPathSummary(Record):
+    """The chain of ops, messages and collectives that the run waited for, from its start to its end."""
+
+    makespan_ps: int
+    num_segments: int
+    blame: tuple[BlameSummary, ...]  # the largest first
+    resources_ps: dict[str, int]  # time that each of analysis.sensitivity's resources is responsible for
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIfSummary(Record):
+    """The step time if one resource were better: as the critical path promises it, and as a run with it gives it."""
+
+    resource: str
+    factor: float  # bandwidth or speed times this; latency over it
+    promised_step_time_s: float  # no run is faster, unless flows share links
+    step_time_s: float
+    exact_to_factor: float  # up to which the promise was found to hold, to the picosecond a segment
+
+
+@dataclass(frozen=True, slots=True)
 class Result(Record):
     """What a run found; ``to_dict`` and ``to_json`` give the stable document, ``trace`` the columns behind it."""
 
@@ -166,9 +198,11 @@ class Result(Record):
     throughput: Throughput
     memory: MemorySummary
     communication: CommunicationSummary
+    critical_path: CriticalPathSummary
     warnings: tuple[str, ...]
     scenario: Scenario
     trace: Trace
+    what_if: tuple[WhatIfSummary, ...] = ()
 
     @property
     def schema(self) -> str:

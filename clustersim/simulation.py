@@ -12,7 +12,9 @@ from clustersim.analysis.bound import makespan_bound_ps
 from clustersim.analysis.bubble import Bubble, RankTimes, measure_bubble, rank_times
 from clustersim.analysis.collisions import collisions
 from clustersim.analysis.communication import busiest_links, traffic_by_axis
+from clustersim.analysis.critical_path import critical_path
 from clustersim.analysis.memory import Memory, measure_memory
+from clustersim.analysis.sensitivity import blame, resource_times_ps
 from clustersim.analysis.waits import Waits, find_waits, is_one_of
 from clustersim.engine.run import run
 from clustersim.limits import Limits
@@ -20,10 +22,12 @@ from clustersim.ops import COMPUTE, CostedSchedule, Job, Plugin
 from clustersim.provenance import constraints_of, provenance_of, warnings_of
 from clustersim.result import (
     AxisSummary,
+    BlameSummary,
     BoundSummary,
     BubbleSummary,
     CollisionSummary,
     CommunicationSummary,
+    CriticalPathSummary,
     LinkSummary,
     MemorySummary,
     RankMemory,
@@ -128,6 +132,7 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
         throughput=_throughput(scenario, step_time_s),
         memory=memory,
         communication=communication,
+        critical_path=_critical_path_summary(trace, waits),
         warnings=tuple(warnings_of(scenario, cluster, trace, memory, communication)),
         scenario=scenario,
         trace=trace,
@@ -260,3 +265,12 @@ def _communication_summary(trace: Trace, waits: Waits) -> CommunicationSummary:
         for entry in collisions(trace)
     )
     return CommunicationSummary(axes, lost, links, int(trace.links.is_contended.sum()))
+
+
+def _critical_path_summary(trace: Trace, waits: Waits) -> CriticalPathSummary:
+    path = critical_path(trace, waits)
+    parts = tuple(
+        BlameSummary(part.cause.name.lower(), part.axis, part.resource, part.time_ps, part.time_ps / trace.makespan_ps)
+        for part in blame(trace, waits, path)
+    )
+    return CriticalPathSummary(trace.makespan_ps, len(path), parts, resource_times_ps(trace, path))

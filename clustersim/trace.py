@@ -145,9 +145,11 @@ class Links(_Columns):
 
     name: tuple[str, ...]
     number: Ints  # in the cluster
+    role: tuple[str, ...]  # what it is for, such as "scale-up" or "NIC"
     is_fair: Flags  # shared by max-min fairness, or else FIFO
     bytes_per_s: Floats  # bandwidth, infinite where it is unlimited
     latency_ps: Ints
+    overhead_ps: Ints  # of each message; it holds a FIFO link for that long beside its bytes
     size_bytes: Ints
     busy_ps: Ints  # time for which a message held the link; shared fairly: its utilisation, integrated over time
     queued_ps: Ints  # time that messages spent waiting for the link, summed over messages

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from clustersim.analysis.bubble import rank_times
+from clustersim.analysis.critical_path import critical_path
 from clustersim.analysis.memory import activation_curve, live_microbatch_curve
 from clustersim.analysis.utilization import (
     miscounted_links,
@@ -43,6 +44,16 @@ def _time_adds_up(trace: Trace) -> Iterator[str]:
         yield f"rank {trace.ranks.rank[index]} accounts for {total[index]} of {trace.makespan_ps} ps"
     if (waits.exposed_ps < 0).any() or (waits.bubble_ps < 0).any():
         yield "a wait is negative"
+
+
+def _the_critical_path_is_the_makespan(trace: Trace) -> Iterator[str]:
+    """Its segments follow one another from the start of the run to its end, each of some length."""
+    path = critical_path(trace)
+    edges_ps = np.concatenate([[0], path.end_ps])
+    for index in np.flatnonzero((path.start_ps != edges_ps[:-1]) | (path.duration_ps <= 0))[:3]:
+        yield f"segment {index} lasts from {path.start_ps[index]} to {path.end_ps[index]}, after {edges_ps[index]} ps"
+    if edges_ps[-1] != trace.makespan_ps:
+        yield f"it ends at {edges_ps[-1]} of {trace.makespan_ps} ps"
 
 
 def _a_rank_does_one_thing_at_a_time(trace: Trace) -> Iterator[str]:
@@ -189,6 +200,7 @@ _LAWS_OF_FLOWS = (
 )
 _LAWS = (
     _time_adds_up,
+    _the_critical_path_is_the_makespan,
     _a_rank_does_one_thing_at_a_time,
     _nothing_starts_before_its_inputs,
     _nothing_starts_before_its_collectives,

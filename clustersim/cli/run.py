@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import click
 from clustersim.cli.limits import limit_options, limits_of
 from clustersim.cli.options import common_options, json_option, output_option, plugin_option, report_option, set_option
 from clustersim.cli.output import emit_report, emit_text, progress
+from clustersim.cli.what_if import what_if_option
 
 if TYPE_CHECKING:
     from clustersim.result import Result
@@ -25,6 +27,7 @@ UNFIT = 3
 @plugin_option
 @report_option
 @click.option("--tables", metavar="DIR", help="Write ops, transfers, links, memory and ranks as CSV files to a folder.")
+@what_if_option
 @click.option("--check", is_flag=True, help="Check the laws that every run keeps.")
 @click.option("--no-fold", is_flag=True, help="Simulate every GPU; this version always does.")
 @limit_options
@@ -37,6 +40,7 @@ def run(
     bindings: tuple[str, ...],
     report: str | None,
     tables: str | None,
+    changes: dict[str, Fraction],
     check: bool,
     no_fold: bool,  # noqa: ARG001 - nothing is folded yet
     max_events: int | None,
@@ -51,11 +55,15 @@ def run(
     from clustersim.cli.plugins import load_plugins
     from clustersim.simulation import simulate
 
-    plugins = load_plugins(bindings)
+    plugins, limits = load_plugins(bindings), limits_of(max_events, max_wall, max_rss)
     with progress(f"simulating {scenario}"):
-        result = simulate(scenario, overrides, limits_of(max_events, max_wall, max_rss), plugins)
+        result = simulate(scenario, overrides, limits, plugins)
         if check:
             _check(result)
+        if changes:
+            from clustersim.changed_costs import what_if
+
+            result = what_if(result, changes, limits, plugins)
     if tables is not None:
         _write_tables(result, tables)
     if report is not None:

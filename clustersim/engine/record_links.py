@@ -11,6 +11,7 @@ import numpy as np
 from clustersim.engine.fair import RateLog
 from clustersim.ops import Phase
 from clustersim.topology.cluster import Cluster
+from clustersim.topology.link_roles import link_roles
 from clustersim.trace import Floats, Ints, Links, Rates, Way
 
 
@@ -95,9 +96,11 @@ def link_columns(
     return Links(
         name=tuple(cluster.links[link].name for link in used),
         number=_ints(used),
+        role=link_roles(cluster, used),
         is_fair=np.isin(used, sorted(fair)),
         bytes_per_s=_bandwidths(cluster, used),
         latency_ps=_ints(cluster.links[link].latency_ps for link in used),
+        overhead_ps=_ints(cluster.links[link].overhead_ps for link in used),
         size_bytes=size_bytes,
         busy_ps=busy_ps,
         queued_ps=_ints(queued_ps.get(link, 0) for link in used),

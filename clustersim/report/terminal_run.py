@@ -10,6 +10,7 @@ from rich.text import Text
 
 from clustersim.report.quantities import count, counted, number, percent, picoseconds, seconds, size
 from clustersim.report.terminal import Bar, Column, Facts, Paragraph, Table, characters_of, left_out, shown_rows, title
+from clustersim.report.terminal_critical import critical_path_report, largest_losses
 from clustersim.report.terminal_gantt import Gantt
 from clustersim.report.terminal_memory import MAX_ROWS, MemoryReport
 from clustersim.result import Result
@@ -23,7 +24,9 @@ def run_report(result: Result) -> RenderableType:
     return Group(
         Headline(result),
         *_time_account(result),
+        *largest_losses(result),
         *_bubble(result),
+        *critical_path_report(result),
         title("Gantt" + (f", {result.trace.num_steps} steps" if result.trace.num_steps > 1 else "")),
         Gantt(result),
         MemoryReport(result),

@@ -47,6 +47,10 @@ class WireLinks(Sequence[Link]):
     def __len__(self) -> int:
         return self._num_links
 
+    def role_of(self, index: int) -> str:
+        """Return what a link is for; empty where its kind does not say."""
+        return self._kinds[bisect_right(self._first, index // 2) - 1].role
+
     @overload
     def __getitem__(self, index: int) -> Link: ...
     @overload

@@ -67,6 +67,7 @@ def last_of(kind: Kind, trace: Trace) -> int:
 
 BROKEN: dict[str, Callable[[], Trace | FlowTrace]] = {
     "time adds up": lambda: replace(fifo(), makespan_ps=fifo().makespan_ps - 1),
+    "the critical path is the makespan": lambda: replace(fifo(), makespan_ps=fifo().makespan_ps + 1),
     "a rank does one thing at a time": lambda: changed(fifo(), "ops", "end_ps", 0, 1),
     "nothing starts before its inputs": lambda: changed(fifo(), "ops", "start_ps", last_of(Kind.F, fifo()), -(10**11)),
     "nothing starts before its collectives": lambda: changed(

@@ -52,6 +52,18 @@ ALLOWED = {
         "trace",
         "workload",
     },
+    # A run with changed costs, above all that makes a run; beside simulation, which it does not change.
+    "changed_costs": {
+        "analysis",
+        "engine",
+        "limits",
+        "ops",
+        "result",
+        "scenario",
+        "topology",
+        "trace",
+        "workload",
+    },
     "report": {"simulation", "result", "analysis", "trace", "ops", "scenario.units", "errors"} | PAGE_READS,
     "planning": {"footprint", "simulation", "limits", "result", "analysis", "scenario", "workload", "ops", "errors"},
 }

@@ -1,0 +1,284 @@
+"""The critical path: what the run waited for, moment by moment, from its end back to its start.
+
+An op waited for the op before it on its rank, or for what arrived last: a message, a collective, the last rank at a
+barrier. A message waited for its producer, or for the message that held its link; a collective for the member that
+called last, or for what its group did before. Following that backwards gives every moment of the makespan exactly one
+cause. Of several that were there at one time the path takes the rank's own op first, then a message, then a collective,
+and of equal ones the lowest rank: the same run has the same path.
+
+Notes
+-----
+Where links are shared fairly a flow waits for no other one, but all slow one another down. Each stretch at one rate is
+then told as the time that the flow would take alone, and the rest of it as contention. A message over several FIFO
+links tells what it waited for at those after the first as one stretch, just before the last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+
+from clustersim.analysis.trace_index import TraceIndex
+from clustersim.analysis.waits import Waits, find_waits
+from clustersim.ops import Kind
+from clustersim.trace import Ints, Trace
+
+_PS_PER_S = 10**12
+
+
+class Cause(IntEnum):
+    """What a moment of the critical path is spent on."""
+
+    COMPUTE = 0
+    MESSAGE = 1  # its bytes go over a link
+    COLLECTIVE = 2  # its streams drain
+    LATENCY = 3  # of a message or a collective
+    CONTENTION = 4  # behind another message on a FIFO link, or slowed by others on a fair one
+    SCHEDULER = 5  # all inputs were there, and the rank did nothing: its policy or its host let it wait
+
+
+@dataclass(frozen=True, slots=True)
+class CriticalPath:
+    """The segments of the path in order of time: each begins where the one before it ends.
+
+    The first begins at 0, the last ends at the makespan. Where a column does not apply it has -1.
+    """
+
+    start_ps: Ints
+    end_ps: Ints
+    cause: Ints  # of Cause
+    rank_index: Ints  # row of Ranks: whose op, who sends, or which member waited for the collective
+    op: Ints  # row of Ops
+    transfer: Ints  # row of Transfers
+    collective: Ints  # row of Collectives
+    link: Ints  # row of Links that the bytes went over, or that set their rate
+
+    def __len__(self) -> int:
+        return len(self.start_ps)
+
+    @property
+    def duration_ps(self) -> Ints:
+        """How long each segment lasts; together they are the makespan. [ps]"""
+        return self.end_ps - self.start_ps
+
+
+class _Node(NamedTuple):
+    """Where the walk stands: at the end of an op, a transfer or a collective, on behalf of a rank."""
+
+    table: str
+    row: int
+    rank_index: int
+
+
+class _Segment(NamedTuple):
+    start_ps: int
+    end_ps: int
+    cause: Cause
+    rank_index: int
+    op: int = -1
+    transfer: int = -1
+    collective: int = -1
+    link: int = -1
+
+
+def critical_path(trace: Trace, waits: Waits | None = None) -> CriticalPath:
+    """Return the critical path of a run; `waits` are those of the trace, if they are known already.
+
+    Examples
+    --------
+    Two ranks, one micro-batch, F = I = W = 1: the path goes down and up again, always computing.
+
+    >>> import clustersim as cs
+    >>> path = critical_path(cs.simulate("gpipe-4x16").trace)
+    >>> set(path.cause.tolist()), int(path.duration_ps.sum()) == int(path.end_ps[-1])
+    ({0}, True)
+    """
+    walk = _Walk(trace, find_waits(trace) if waits is None else waits)
+    node = walk.last_op()
+    for _ in range(len(trace.ops) + len(trace.transfers) + len(trace.collectives)):  # it passes nothing twice
+        if node is None:
+            break
+        node = walk.before(node)
+    rows = walk.segments[::-1]
+    columns = np.array(rows, dtype=np.int64).reshape(len(rows), len(_Segment._fields)).T
+    return CriticalPath(*columns)
+
+
+class _Walk:
+    """The walk backwards through a trace, and the segments that it has passed so far, the last first."""
+
+    def __init__(self, trace: Trace, waits: Waits) -> None:
+        self.trace, self.waits, self.index = trace, waits, TraceIndex(trace)
+        self.segments: list[_Segment] = []
+
+    def last_op(self) -> _Node | None:
+        """Return the last op to end; of several that of the lowest rank, and on it the last."""
+        ops = self.trace.ops
+        end_ps = int(ops.end_ps.max(initial=0))
+        if not end_ps:
+            return None
+        rows = np.flatnonzero(ops.end_ps == end_ps)
+        rank_index = int(ops.rank_index[rows[0]])
+        return _Node("ops", int(rows[ops.rank_index[rows] == rank_index][-1]), rank_index)
+
+    def before(self, node: _Node) -> _Node | None:
+        """Pass a node, and return what it waited for; None at the start of the run."""
+        if node.table == "ops":
+            return self._before_op(node.row)
+        if node.table == "transfers":
+            return self._before_transfer(node.row)
+        return self._before_collective(node)
+
+    def _pass(self, segment: _Segment) -> None:
+        if segment.end_ps > segment.start_ps:
+            self.segments.append(segment)
+
+    def _before_op(self, row: int) -> _Node | None:
+        ops, rank_index = self.trace.ops, int(self.trace.ops.rank_index[row])
+        start_ps = int(ops.start_ps[row])
+        self._pass(_Segment(start_ps, int(ops.end_ps[row]), Cause.COMPUTE, rank_index, op=row))
+        if ops.kind[row] == Kind.BARRIER:
+            row = self._last_at_barrier(row)
+        return self._latest(start_ps, int(ops.rank_index[row]), self._inputs(row))
+
+    def _inputs(self, row: int) -> list[tuple[int, _Node]]:
+        """Return what an op waits for, with the time at which that was there, in the order of preference."""
+        trace, rank_index = self.trace, int(self.trace.ops.rank_index[row])
+        inputs = self._end_of_row_before(row)
+        if (transfer := int(self.waits.transfer[row])) >= 0:
+            inputs.append((int(trace.transfers.end_ps[transfer]), _Node("transfers", transfer, rank_index)))
+        if (collective := int(self.waits.collective[row])) >= 0:
+            inputs.append((int(trace.collectives.end_ps[collective]), _Node("collectives", collective, rank_index)))
+        return inputs
+
+    def _end_of_row_before(self, row: int) -> list[tuple[int, _Node]]:
+        """Return the op before a row on its rank with its end, or nothing for the first."""
+        rank_index = int(self.trace.ops.rank_index[row])
+        if row == self.trace.ranks.first_op[rank_index]:
+            return []
+        return [(int(self.trace.ops.end_ps[row - 1]), _Node("ops", row - 1, rank_index))]
+
+    def _latest(self, time_ps: int, rank_index: int, inputs: list[tuple[int, _Node]]) -> _Node | None:
+        """Return which of `inputs` was there last, the first of equal ones; from then to `time_ps` the rank idled."""
+        latest_ps, node = max(inputs, key=lambda entry: entry[0], default=(0, None))
+        self._pass(_Segment(latest_ps, time_ps, Cause.SCHEDULER, rank_index))
+        return node if latest_ps else None
+
+    def _last_at_barrier(self, row: int) -> int:
+        """Return the row with which the last rank came to the barrier of `row`, the lowest of several."""
+        ops = self.trace.ops
+        rows = self.index.barriers[int(ops.step[row])]
+        arrived_ps = [max((time_ps for time_ps, _ in self._inputs(other)), default=0) for other in rows.tolist()]
+        return int(rows[int(np.argmax(arrived_ps))])
+
+    def _before_transfer(self, row: int) -> _Node | None:
+        trace, transfers = self.trace, self.trace.transfers
+        source, queued_ps, start_ps = (
+            int(column[row]) for column in (transfers.source, transfers.queued_ps, transfers.start_ps)
+        )
+        if self.index.is_flow[transfers.route[row]]:
+            whole = _Segment(start_ps, int(transfers.end_ps[row]), Cause.MESSAGE, source, transfer=row)
+            self._pass_draining(whole, flow=row)
+            self._pass(whole._replace(start_ps=queued_ps, end_ps=start_ps, cause=Cause.LATENCY))
+            return self._sender(row)
+        self._pass_later_hops(row)
+        cause, holder = Cause.MESSAGE, row
+        while True:
+            start_ps, until_ps = int(transfers.start_ps[holder]), int(transfers.start_ps[holder])
+            until_ps += int(transfers.first_hold_ps[holder])
+            link = (*self.index.route_links[transfers.route[holder]], -1)[0]
+            bytes_from_ps = min(until_ps, start_ps + int(trace.links.overhead_ps[link])) if link >= 0 else start_ps
+            held = _Segment(bytes_from_ps, until_ps, cause, source, transfer=holder, link=link)
+            self._pass(held)
+            self._pass(held._replace(start_ps=start_ps, end_ps=bytes_from_ps, cause=Cause.LATENCY, link=-1))
+            ahead = int(self.index.ahead_on_link[holder])
+            if start_ps == transfers.queued_ps[holder] or ahead < 0:
+                return self._sender(holder)
+            cause, holder = Cause.CONTENTION, ahead
+
+    def _pass_later_hops(self, row: int) -> None:
+        """Pass all of a message over FIFO links that comes after it has left the first: latencies and further links."""
+        transfers, links = self.trace.transfers, self.trace.links
+        route = self.index.route_links[transfers.route[row]]
+        time_ps = int(transfers.start_ps[row] + transfers.first_hold_ps[row])
+        whole = _Segment(0, 0, Cause.MESSAGE, int(transfers.source[row]), transfer=row)
+        hops = [(int(links.latency_ps[link]), Cause.LATENCY, -1) for link in route[:1]]
+        for link in route[1:]:
+            hold_ps = _transfer_ps(transfers.size_bytes[row], links.bytes_per_s[link])
+            hops += [(int(links.overhead_ps[link]), Cause.LATENCY, -1), (hold_ps, Cause.MESSAGE, link)]
+            hops.append((int(links.latency_ps[link]), Cause.LATENCY, -1))
+        waited_ps = int(transfers.end_ps[row]) - time_ps - sum(lasts_ps for lasts_ps, _, _ in hops)
+        if len(hops) > 1 and abs(waited_ps) <= _rounding_ps(sum(lasts_ps for lasts_ps, _, _ in hops), len(route)):
+            longest = max(range(len(hops)), key=lambda hop: (hops[hop][1] is Cause.MESSAGE, hops[hop][0]))
+            hops[longest] = (hops[longest][0] + waited_ps, *hops[longest][1:])
+        elif waited_ps:
+            hops.insert(-3, (waited_ps, Cause.CONTENTION, route[-1]))
+        passed = []
+        for lasts_ps, cause, link in hops:
+            passed.append(whole._replace(start_ps=time_ps, end_ps=time_ps + lasts_ps, cause=cause, link=link))
+            time_ps += lasts_ps
+        for segment in reversed(passed):
+            self._pass(segment)
+
+    def _sender(self, row: int) -> _Node | None:
+        """Return the op that let a message be queued: its producer, or which side of a rendezvous came last."""
+        trace, transfers = self.trace, self.trace.transfers
+        producer, consumer, queued_ps = (
+            int(column[row]) for column in (transfers.producer, transfers.consumer, transfers.queued_ps)
+        )
+        source = int(transfers.source[row])
+        if trace.ops.kind[producer] != Kind.EXCHANGE:
+            produced = (int(trace.ops.end_ps[producer]), _Node("ops", producer, source))
+            return self._latest(queued_ps, source, [produced])
+        posted = [*self._end_of_row_before(producer), *self._end_of_row_before(consumer)]
+        return self._latest(queued_ps, source, [entry for entry in posted if entry[0] <= queued_ps])
+
+    def _before_collective(self, node: _Node) -> _Node | None:
+        trace, row = self.trace, node.row
+        collectives, phases = trace.collectives, trace.phases
+        queued_ps, start_ps = int(collectives.queued_ps[row]), int(collectives.start_ps[row])
+        whole = _Segment(0, int(collectives.end_ps[row]), Cause.COLLECTIVE, node.rank_index, collective=row)
+        mine = self.index.phases[self.index.first_phase[row] : self.index.first_phase[row + 1]].tolist()
+        until_ps = int(collectives.end_ps[row])
+        for position in reversed(range(len(mine))):
+            phase = mine[position]
+            begin_ps, end_ps = int(phases.start_ps[phase]), int(phases.end_ps[phase])
+            self._pass(whole._replace(start_ps=end_ps, end_ps=until_ps, cause=Cause.LATENCY))
+            self._pass_draining(whole._replace(start_ps=begin_ps, end_ps=end_ps), len(trace.transfers) + phase)
+            until_ps = begin_ps
+        self._pass(whole._replace(start_ps=start_ps, end_ps=until_ps, cause=Cause.LATENCY))
+        if start_ps > queued_ps:
+            return _Node("collectives", self.index.ahead_in_group[row], node.rank_index)
+        callers = self.index.callers[self.index.first_caller[row] : self.index.first_caller[row + 1]].tolist()
+        called = [(int(trace.ops.end_ps[row]), _Node("ops", row, int(trace.ops.rank_index[row]))) for row in callers]
+        return self._latest(queued_ps, node.rank_index, called)
+
+    def _pass_draining(self, whole: _Segment, flow: int) -> None:
+        """Pass a flow rate by rate: the time that it would take alone, then what sharing cost."""
+        rates = self.trace.rates
+        until_ps = whole.end_ps
+        for rate in self.index.rates[self.index.first_rate[flow] : self.index.first_rate[flow + 1]][::-1].tolist():
+            begin_ps = int(rates.start_ps[rate])
+            ratio = float(rates.bytes_per_s[rate] / self.index.alone[flow])
+            alone_ps = min(until_ps - begin_ps, round((until_ps - begin_ps) * ratio))
+            part = whole._replace(start_ps=begin_ps, end_ps=begin_ps + alone_ps, link=int(rates.bottleneck[rate]))
+            self._pass(part._replace(start_ps=part.end_ps, end_ps=until_ps, cause=Cause.CONTENTION))
+            self._pass(part)
+            until_ps = begin_ps
+        self._pass(whole._replace(end_ps=until_ps))
+
+
+def _rounding_ps(time_ps: int, num_links: int) -> int:
+    """Return how far the times of so many links may be off in all, as bandwidths are floats here. [ps]"""
+    return num_links + round(time_ps * 2.0**-50)
+
+
+def _transfer_ps(size_bytes: int, bytes_per_s: float) -> int:
+    """Return how long a link takes for so many bytes, as the engine rounds it. [ps]"""
+    if np.isinf(bytes_per_s):
+        return 0
+    numerator, denominator = float(bytes_per_s).as_integer_ratio()
+    return -(-int(size_bytes) * _PS_PER_S * denominator // numerator)

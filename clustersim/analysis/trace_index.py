@@ -1,0 +1,105 @@
+"""What belongs together in a trace: rates of a flow, phases and callers of a collective, who was ahead of whom.
+
+Each is found once, and only if it is asked for.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from clustersim.analysis.collisions import alone_bytes_per_s
+from clustersim.ops import Kind
+from clustersim.trace import Floats, Ints, Trace
+
+
+class TraceIndex:
+    """Look-ups in one trace."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+
+    @cached_property
+    def barriers(self) -> dict[int, Ints]:
+        """The rows of each step's barrier."""
+        ops = self.trace.ops
+        rows = np.flatnonzero(ops.kind == Kind.BARRIER)
+        return {step: rows[ops.step[rows] == step] for step in range(self.trace.num_steps)}
+
+    @cached_property
+    def route_links(self) -> list[tuple[int, ...]]:
+        """The links of each route, as rows of Links."""
+        return [way.links for way in self.trace.ways[: len(self.trace.routes)]]
+
+    @cached_property
+    def is_flow(self) -> list[bool]:
+        """Whether what goes over a route drains on all its links at once."""
+        return [any(self.trace.links.is_fair[list(links)]) for links in self.route_links]
+
+    @cached_property
+    def ahead_on_link(self) -> Ints:
+        """For each message the one that held the first link of its route until it started; -1 where there was none."""
+        transfers = self.trace.transfers
+        first_link = np.array([(*links, -1)[0] for links in self.route_links], dtype=np.int64)[transfers.route]
+        until_ps = transfers.start_ps + transfers.first_hold_ps
+        # Link and time as one key, so that one search finds who was done on the same link at the same time.
+        times_ps = np.unique(np.concatenate([until_ps, transfers.start_ps]))
+        held_until, started = (
+            first_link * len(times_ps) + np.searchsorted(times_ps, column) for column in (until_ps, transfers.start_ps)
+        )
+        holders = np.flatnonzero((transfers.first_hold_ps > 0) & (first_link >= 0))
+        holders = holders[np.argsort(held_until[holders], kind="stable")]
+        place = np.searchsorted(held_until[holders], started)
+        ahead = np.append(holders, -1)[place]
+        return np.where((ahead >= 0) & (held_until[ahead] == started), ahead, -1)
+
+    @cached_property
+    def ahead_in_group(self) -> Ints:
+        """For each collective the one that its group did before it; -1 for the first."""
+        collectives = self.trace.collectives
+        order = np.lexsort((collectives.end_ps, collectives.start_ps, collectives.group))
+        ahead = np.full(len(order), -1, dtype=np.int64)
+        ahead[order[1:]] = order[:-1]
+        return ahead
+
+    @cached_property
+    def phases(self) -> Ints:
+        """The phases, collective by collective, in order of time; see `first_phase`."""
+        return np.lexsort((self.trace.phases.end_ps, self.trace.phases.start_ps, self.trace.phases.collective))
+
+    @cached_property
+    def first_phase(self) -> Ints:
+        """Where the phases of each collective begin in `phases`."""
+        return _firsts(self.trace.phases.collective, len(self.trace.collectives))
+
+    @cached_property
+    def callers(self) -> Ints:
+        """The rows of ops that call for collectives, collective by collective; see `first_caller`."""
+        calling = np.repeat(np.arange(len(self.trace.ops)), np.diff(self.trace.ops.first_join))
+        return calling[np.argsort(self.trace.ops.joins, kind="stable")]
+
+    @cached_property
+    def first_caller(self) -> Ints:
+        """Where the callers of each collective begin in `callers`."""
+        return _firsts(self.trace.ops.joins, len(self.trace.collectives))
+
+    @cached_property
+    def rates(self) -> Ints:
+        """The rows of rates, flow by flow, in order of time; see `first_rate`."""
+        return np.argsort(self.trace.rates.flow, kind="stable")
+
+    @cached_property
+    def first_rate(self) -> Ints:
+        """Where the rates of each flow begin in `rates`."""
+        return _firsts(self.trace.rates.flow, len(self.trace.flows))
+
+    @cached_property
+    def alone(self) -> Floats:
+        """The rate at which each flow would drain alone. [bytes/s]"""
+        return alone_bytes_per_s(self.trace)
+
+
+def _firsts(values: Ints, num_values: int) -> Ints:
+    """Return where each of ``range(num_values)`` begins in `values` sorted, and their number at the end."""
+    return np.concatenate([[0], np.cumsum(np.bincount(values, minlength=num_values))]).astype(np.int64)

@@ -1,0 +1,43 @@
+"""What links are for: inside a scale-up domain, between GPU and NIC, from NIC to switch, or between kinds of nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from clustersim.topology.changed_links import ChangedLinks
+from clustersim.topology.cluster import Cluster, Link
+from clustersim.topology.wires import WireLinks
+
+SCALE_UP = "scale-up"
+_OTHER = "other"
+
+
+def link_roles(cluster: Cluster, numbers: Iterable[int]) -> tuple[str, ...]:
+    """Return the role of each link: what its fabric calls it, or else the kinds of its two ends.
+
+    Links within one host, NICs aside, are ``scale-up``.
+
+    Examples
+    --------
+    >>> from clustersim.scenario.fabrics import FullMesh
+    >>> from clustersim.topology.table import build_cluster
+    >>> link_roles(build_cluster(FullMesh(fabric="full-mesh", gpus=2)), [0, 1])
+    ('gpu-gpu', 'gpu-gpu')
+    """
+    return tuple(_role(cluster, number) for number in numbers)
+
+
+def _role(cluster: Cluster, number: int) -> str:
+    links = cluster.links.original if isinstance(cluster.links, ChangedLinks) else cluster.links
+    if isinstance(links, WireLinks) and (role := links.role_of(number)):
+        return role
+    link = cluster.links[number]
+    if cluster.name == "single-node" or _are_in_one_host(cluster, link):
+        return SCALE_UP
+    return "-".join(sorted(str(cluster.nodes[end].get("kind", _OTHER)) for end in (link.source, link.target)))
+
+
+def _are_in_one_host(cluster: Cluster, link: Link) -> bool:
+    ends = [cluster.nodes[end] for end in (link.source, link.target)]
+    hosts = [end.get("domain", end.get("host")) for end in ends]
+    return hosts[0] is not None and hosts[0] == hosts[1] and all(end.get("kind") != "nic" for end in ends)
