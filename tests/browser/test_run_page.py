@@ -13,6 +13,7 @@ from conftest import Opens
 from drawing import result_of
 
 import clustersim as cs
+from clustersim.analysis.critical_path import Cause, critical_path
 from clustersim.analysis.memory import activation_curve
 from clustersim.report.html.run_page import run_page
 from clustersim.report.quantities import percent, picoseconds, seconds, size
@@ -260,10 +261,44 @@ def test_all_replicas_can_be_shown(opens: Opens) -> None:
     page = opens(run_page(result))
     height = page.ask(f"{GANTT}.offsetHeight")
     page.ask(
-        "(() => { const choice = document.getElementById('gantt-replica'); choice.value = '';"
+        "(() => { const choice = document.getElementById('gantt-replica'); choice.value = 'all';"
         "choice.dispatchEvent(new Event('change')) })()"
     )
     assert page.ask(f"{GANTT}.offsetHeight") > 2 * height
+
+
+def test_the_critical_path_is_drawn_and_told(opens: Opens, result: cs.Result) -> None:
+    page, path = opens(run_page(result)), critical_path(result.trace)
+    index = int(np.flatnonzero(path.cause == Cause.COMPUTE)[len(path) // 3])
+    x, y = place(page, result, int(path.rank_index[index]), int(path.start_ps[index] + path.end_ps[index]) // 2)
+    page.mouse("mousePressed", x, y)
+    page.mouse("mouseReleased", x, y)
+    assert "on the critical path" in page.wait_for("document.getElementById('gantt-told').textContent")
+    ink = """(() => {
+      const canvas = document.querySelector('.gantt .ink'), copy = new OffscreenCanvas(canvas.width, canvas.height);
+      const context = copy.getContext('2d', {willReadFrequently: true});
+      context.drawImage(canvas, 0, 0);
+      const {data} = context.getImageData(0, 0, copy.width, copy.height);
+      return data.filter((each, place) => each && place % 4 === 3).length;
+    })()"""
+    drawn = page.ask(ink)
+    page.ask("document.getElementById('gantt-path').click()")
+    assert page.ask(ink) < drawn - 1000
+
+
+def test_the_ranks_of_the_critical_path_can_be_shown(opens: Opens) -> None:
+    result = cs.simulate("collision-scattered")
+    page, path = opens(run_page(result)), critical_path(result.trace)
+    page.ask(
+        "(() => { const choice = document.getElementById('gantt-replica'); choice.value = 'path';"
+        "choice.dispatchEvent(new Event('change')) })()"
+    )
+    page.ask(f"{GANTT}.focus()")
+    page.press("ArrowRight")
+    first = int(path.rank_index.min())
+    ranks = result.trace.ranks
+    told = page.ask("document.getElementById('gantt-told').textContent")
+    assert f"rank {ranks.pp_rank[first]} of replica {ranks.replica[first]}" in told
 
 
 def test_without_scripts_the_numbers_stand(opens: Opens, result: cs.Result) -> None:

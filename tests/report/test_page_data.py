@@ -16,10 +16,12 @@ from hypothesis.extra.numpy import arrays
 
 import clustersim as cs
 from clustersim.analysis.bubble import rank_times
+from clustersim.analysis.critical_path import critical_path
 from clustersim.analysis.memory import measure_memory
 from clustersim.analysis.waits import PHASES, find_waits
 from clustersim.report.html import slices as slices_module
 from clustersim.report.html.columns import packed
+from clustersim.report.html.critical import hidden_share, path_columns
 from clustersim.report.html.fabric import fabric_picture
 from clustersim.report.html.slices import CATEGORIES, gantt_columns, shown_ranks, slices_of
 from clustersim.scenario.load import scenario_from_mapping
@@ -116,6 +118,17 @@ def test_counters_come_back(run: cs.Result) -> None:
             last[category] += columns["microbatch"][index]
             microbatches.append(last[category] - 1)
     assert microbatches == slices.microbatch.tolist()
+
+
+def test_the_critical_path_fills_the_run(run: cs.Result) -> None:
+    path = critical_path(run.trace)
+    rows = np.flatnonzero(run.trace.ranks.replica == run.ranks[0].replica).tolist()
+    columns = path_columns(run.trace, path, rows)
+    assert int(columns["path_duration"].sum()) == run.trace.makespan_ps
+    shown = int(columns["path_duration"][columns["path_row"] > 0].sum())
+    assert shown / run.trace.makespan_ps == pytest.approx(1 - hidden_share(run, path))
+    by_cause = np.bincount(columns["path_cause"], columns["path_duration"], minlength=6)
+    assert by_cause.tolist() == np.bincount(path.cause, path.duration_ps, minlength=6).tolist()
 
 
 def test_of_a_very_long_run_the_last_replica_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:

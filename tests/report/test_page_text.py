@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import pytest
 from drawing import JOB, result_of
 
 import clustersim as cs
+from clustersim.analysis.sensitivity import promised_ps
 from clustersim.cli import main
 from clustersim.report.html.run_page import run_page
-from clustersim.report.quantities import percent, seconds, size
+from clustersim.report.quantities import percent, picoseconds, seconds, size
 
 
 def text_of(page: str, section: str) -> str:
@@ -67,6 +69,25 @@ def test_what_limits_a_run_is_named() -> None:
     assert "Waiting for tensor-parallel exchanges (tp) : 1.622 s" in model
     slow = text_of(run_page(cs.simulate("collision-scattered")), "time")
     assert "leaf0-&gt;spine0 is busiest, as are 15 others: 66.65 % of its time" in slow
+
+
+def test_the_critical_path_promises_what_sensitivity_says() -> None:
+    result = cs.simulate("collision-scattered")
+    text = text_of(run_page(result), "critical")
+    path = result.critical_path
+    for name, time_ps in path.resources_ps.items():
+        promised_s = float(promised_ps(path.makespan_ps, time_ps, Fraction(11, 10))) / 10**12 / result.trace.num_steps
+        assert re.search(rf"{name}.*?{re.escape(seconds(promised_s))}", text)
+    for part in path.blame[:3]:
+        assert f"{picoseconds(part.time_ps)} {percent(part.share)}" in text
+
+
+def test_runs_with_better_resources_are_told(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    assert _run("run", "collision-scattered", "--what-if", "network=2", "--report", str(page)) == 0
+    text = text_of(page.read_text(encoding="utf-8"), "critical")
+    assert "Run again with it" in text
+    assert "network × 2" in text
 
 
 def test_the_stage_that_is_slow_is_named() -> None:

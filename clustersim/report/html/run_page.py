@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from clustersim.analysis.critical_path import critical_path
 from clustersim.analysis.waits import find_waits
 from clustersim.report.html.bubble import bubble_section
+from clustersim.report.html.critical import critical_section, hidden_share, path_columns
 from clustersim.report.html.fabric import fabric_picture
 from clustersim.report.html.findings import findings, warnings
 from clustersim.report.html.links import links_section
@@ -39,20 +41,23 @@ def run_page(result: Result) -> str:
     document = result.to_dict()
     numbers, waits = Numbers(document), find_waits(result.trace)
     rank_rows = shown_ranks(result.trace, waits, result.ranks[0].replica)
+    path = critical_path(result.trace, waits)
     slices = slices_of(result.trace, waits, rank_rows)
     fabric, links = fabric_picture(result.trace, build_cluster(result.scenario.cluster.topology))
+    sections = [
+        where_time_went(result, numbers, findings(result, numbers)),
+        timeline_section(result, slices, rank_rows),
+        critical_section(result, numbers, hidden_share(result, path)),
+        memory_section(result, numbers),
+        bubble_section(result, waits, numbers),
+        links_section(result, numbers),
+        provenance_section(result),
+    ]
     return page(
         title=f"{result.name or 'clustersim'} – {result.schedule}",
         top=joined(banner(result), headline(result, numbers), warnings(result)),
-        sections=[
-            where_time_went(result, numbers, findings(result, numbers)),
-            timeline_section(result, slices, rank_rows),
-            memory_section(result, numbers),
-            bubble_section(result, waits, numbers),
-            links_section(result, numbers),
-            provenance_section(result),
-        ],
+        sections=[each for each in sections if each is not None],
         scripts=_SCRIPTS,
         known={"result": document, "gantt": timeline_facts(result, rank_rows), "fabric": fabric},
-        columns=gantt_columns(slices) | links,
+        columns=gantt_columns(slices) | path_columns(result.trace, path, rank_rows) | links,
     )

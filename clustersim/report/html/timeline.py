@@ -127,7 +127,11 @@ def _controls(result: Result, rank_rows: Sequence[int]) -> Markup:
     )
     choice: Child = ""
     if len(replicas) > 1:
-        options = [(str(last), f"replica {last}, the last to end"), ("", f"all {count(len(replicas))} replicas")]
+        options = [
+            (str(last), f"replica {last}, the last to end"),
+            ("path", "those on the critical path"),
+            ("all", f"all {count(len(replicas))} replicas"),
+        ]
         options += [(str(number), f"replica {number}") for number in replicas if number != last]
         choice = one_of("Ranks", "gantt-replica", options)
     only = element(
@@ -142,11 +146,12 @@ def _controls(result: Result, rank_rows: Sequence[int]) -> Markup:
             placeholder="all",
         ),
     )
+    path = element("label", element("input", id="gantt-path", type="checkbox", checked=True), " Critical path")
     zoom = [
         element("button", text, type="button", data_zoom=name, aria_label=label, title=label)
         for name, text, label in (("out", "−", "Zoom out"), ("in", "+", "Zoom in"), ("all", "Fit", "Show everything"))
     ]
-    return element("div", colours, choice, only, element("span", *zoom, class_="buttons"), class_="controls")
+    return element("div", colours, choice, only, path, element("span", *zoom, class_="buttons"), class_="controls")
 
 
 def kind_keys(categories: Sequence[int]) -> Markup:

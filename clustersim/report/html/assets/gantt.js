@@ -16,17 +16,20 @@ class Gantt {
     this.choice = { mode: "category", hidden: new Set(), microbatch: null };
     this.view = { from: 0, to: data.facts.makespan_ps || 1 };
     this.top = 0;
-    this.path = null;
+    this.wholePath = pathOf(data.columns);
+    this.path = this.wholePath;
     this.listeners = [];
-    this.showReplica(data.facts.shown_replica);
+    this.showRanks(String(data.facts.shown_replica));
     this.pixels.choose(this.choice);
     this.#listen();
   }
 
-  // Shows the ranks of one replica, or of all.
-  showReplica(number) {
+  // Shows the ranks of one replica, of all, or those that the critical path passes.
+  showRanks(choice) {
     const { replica } = this.data.facts;
-    this.allRows = [...replica.keys()].filter((row) => number === null || replica[row] === number);
+    const passed = new Set(this.wholePath.row);
+    const isShown = { all: () => true, path: (row) => passed.has(row) }[choice] ?? ((row) => replica[row] === Number(choice));
+    this.allRows = [...replica.keys()].filter(isShown);
     this.top = 0;
     const count = this.allRows.length;
     const room = Math.floor(560 / count);
@@ -132,8 +135,18 @@ class Gantt {
     if (place < this.top || place >= this.top + most) this.top = place - (most >> 1);
     if (to <= this.view.from || from >= this.view.to) this.#centre((from + to) / 2);
     else this.redraw();
-    const [title, more] = data.told(selected.row, selected.index);
+    const [title, more] = this.tells(selected);
     this.told.textContent = `${title}: ${more.join(" · ")}`;
+  }
+
+  // What is known of a slice, and whether the run waited for it.
+  tells({ row, index }) {
+    const [title, more] = this.data.told(row, index);
+    const { row: rows, start, end } = this.wholePath;
+    const middle = this.data.start[index] + this.data.duration[index] / 2;
+    let segment = start.findLastIndex((time) => time <= middle);
+    if (segment < 0 || end[segment] <= middle || rows[segment] !== row) segment = -1;
+    return [title, segment < 0 ? more : [...more, "on the critical path"]];
   }
 
   #centre(time) {
@@ -239,7 +252,7 @@ class Gantt {
     }
     this.pointed = found;
     this.redrawInk();
-    if (found) this.tip.show(event, ...this.data.told(found.row, found.index));
+    if (found) this.tip.show(event, ...this.tells(found));
     else this.tip.hide();
   }
 
@@ -258,4 +271,15 @@ class Gantt {
     this.tip.hide();
     if (this.frame) this.redrawInk();
   }
+}
+
+// The segments of the critical path: row of the page (-1: a rank that is left out), start and end.
+function pathOf({ path_row: row, path_duration: duration }) {
+  const end = new Float64Array(duration.length);
+  let time = 0;
+  duration.forEach((each, index) => {
+    time += each;
+    end[index] = time;
+  });
+  return { row: Array.from(row, (each) => each - 1), start: end.map((each, index) => each - duration[index]), end };
 }

@@ -92,25 +92,41 @@ class GanttInk {
     context.lineWidth = 1;
   }
 
-  // The critical path: along the rows that it passes, and from one to the next where it changes rank.
+  // The critical path: along the rows that it passes, and from one to the next where it changes rank. It is bordered, so
+  // that it can be seen on any colour.
   #path(context, frame) {
-    const { row, start, end } = frame.path;
+    const width = Math.min(2.5, Math.max(1.25, frame.rowHeight / 6));
+    const line = this.#pathLine(frame);
+    context.lineJoin = "round";
+    context.strokeStyle = colour("paper");
+    context.lineWidth = width + 2;
+    context.stroke(line);
     context.strokeStyle = colour("path");
-    context.lineWidth = Math.min(3, Math.max(1.5, frame.rowHeight / 4));
-    context.beginPath();
-    let before = null;
-    for (let index = 0; index < row.length; index += 1) {
-      if (end[index] < frame.view.from || start[index] > frame.view.to) continue;
-      const place = frame.rows.indexOf(row[index]);
-      if (place < 0) { before = null; continue; }
-      const [from, to] = [frame.x(start[index]), frame.x(end[index])].map((x) => Math.min(Math.max(x, GUTTER), frame.width));
-      const y = frame.y(place) + frame.rowHeight / 2;
-      if (before === null) context.moveTo(from, y);
-      else context.lineTo(from, y);
-      context.lineTo(to, y);
-      before = place;
-    }
-    context.stroke();
+    context.lineWidth = width;
+    context.stroke(line);
     context.lineWidth = 1;
+  }
+
+  #pathLine(frame) {
+    const { row, start, end } = frame.path;
+    const placeOf = new Map(frame.rows.map((each, place) => [each, place]));
+    const line = new Path2D();
+    let isDrawing = false;
+    for (let index = 0; index < row.length; index += 1) {
+      if (end[index] < frame.view.from) continue;
+      if (start[index] > frame.view.to) break;
+      const place = placeOf.get(row[index]);
+      if (place === undefined) {
+        isDrawing = false;
+        continue;
+      }
+      const [from, to] = [start[index], end[index]].map((time) => Math.min(Math.max(frame.x(time), GUTTER), frame.width));
+      // Below what is written into slices, where there is room for that.
+      const y = frame.y(place) + (frame.rowHeight >= LABELLED_FROM ? frame.rowHeight - 3 : frame.rowHeight / 2);
+      line[isDrawing ? "lineTo" : "moveTo"](from, y);
+      line.lineTo(to, y);
+      isDrawing = true;
+    }
+    return line;
   }
 }

@@ -31,7 +31,7 @@ function control(gantt) {
   const on = (id, event, listener) => document.getElementById(id)?.addEventListener(event, listener);
   on("gantt-colour", "change", ({ target }) => gantt.choose({ mode: target.value }));
   on("gantt-replica", "change", ({ target }) => {
-    gantt.showReplica(target.value === "" ? null : Number(target.value));
+    gantt.showRanks(target.value);
     gantt.redraw();
   });
   on("gantt-microbatch", "input", ({ target }) => gantt.choose({ microbatch: target.value === "" ? null : Number(target.value) }));
