@@ -62,7 +62,7 @@ def timeline_section(result: Result, slices: Slices, rank_rows: Sequence[int]) -
         element(
             "figure",
             _controls(result, rank_rows),
-            _legend(slices),
+            _legend(slices, int(result.trace.ops.microbatch.max()) + 1),
             stage,
             told,
             _left_out(result, rank_rows),
@@ -164,14 +164,29 @@ def _named(index: int) -> Markup:
     return joined(element("b", letter), f" {meaning}") if letter else joined(meaning)
 
 
-def _legend(slices: Slices) -> Markup:
-    """Return a switch for each category that occurs."""
+def _legend(slices: Slices, num_microbatches: int) -> Markup:
+    """Return a switch for each category that occurs, and what colours stand for where they are not those."""
+    present = sorted(set(slices.category[slices.duration_ps > 0].tolist()))
     switches = [
-        element("button", kind_keys([index]), type="button", data_category=str(index), aria_pressed="true")
-        for index in sorted(set(slices.category[slices.duration_ps > 0].tolist()))
+        element(
+            "button",
+            kind_keys([index]),
+            type="button",
+            class_="wait" if CATEGORIES[index] in _WAITS else "op",
+            data_category=str(index),
+            aria_pressed="true",
+        )
+        for index in present
     ]
     label = "Kinds of time; press to hide or show"
-    return element("div", *switches, class_="legend", id="gantt-legend", role="group", aria_label=label)
+    kinds = element("div", *switches, class_="legend", id="gantt-legend", role="group", aria_label=label)
+    phases = joined(key(f"phase-{number}", PHASE_WORDS[name]) for number, name in enumerate(PHASES))
+    shades = joined("micro-batch 0 ", element("i", class_="scale shades"), f" {num_microbatches - 1}")
+    return joined(
+        kinds,
+        element("p", phases, class_="keys for-phase"),
+        element("p", element("span", shades, class_="keyed"), class_="keys for-microbatch"),
+    )
 
 
 def _left_out(result: Result, rank_rows: Sequence[int]) -> Child:

@@ -51,6 +51,7 @@ class Gantt {
   choose(changes) {
     Object.assign(this.choice, changes);
     this.pixels.choose(this.choice);
+    this.element.parentElement.dataset.mode = this.choice.mode;
     this.redraw();
   }
 
