@@ -98,6 +98,7 @@ class Page:
         browser.pages[self._session] = self
         for domain in ("Page", "Runtime", "Network", "Log"):
             self._call(f"{domain}.enable")
+        self._call("Performance.enable", timeDomain="threadTicks")
         offline = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
         self._call("Network.emulateNetworkConditions", **offline)
         self.resize(width, height)
@@ -136,6 +137,13 @@ class Page:
         answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer["exceptionDetails"]
         return answer["result"].get("value")
+
+    def work_ms(self) -> float:
+        """Return for how long the page's main thread has been at work: its own time, not that of a busy machine."""
+        (found,) = (
+            each["value"] for each in self._call("Performance.getMetrics")["metrics"] if each["name"] == "TaskDuration"
+        )
+        return 1000 * float(found)
 
     def press(self, key: str, shift: bool = False) -> None:
         """Press and release a key."""

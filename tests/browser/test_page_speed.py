@@ -1,12 +1,14 @@
-"""How fast large pages open and move. Times are the best of a few, as the machine may be busy with other things."""
+"""How fast large pages open and move. Times are the best of a few, and of the page alone where that can be told,
+as the machine may be busy with other things.
+"""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import Page
 from conftest import Opens
 
 import clustersim as cs
@@ -14,14 +16,7 @@ from clustersim.report.html.run_page import run_page
 from clustersim.scenario.load import scenario_from_mapping
 
 NUM_TRIES = 4
-ZOOMS = """(() => {
-  const gantt = document.getElementById('gantt'), times = [];
-  for (const key of ['+', '+', '+', '+', '-', '-', '-', '-']) {
-    gantt.dispatchEvent(new KeyboardEvent('keydown', {key}));
-    times.push(Number(gantt.dataset.redrawMs));
-  }
-  return JSON.stringify(times);
-})()"""
+KEYS = "++++----"
 
 
 def job(num_microbatches: int) -> dict[str, Any]:
@@ -50,8 +45,15 @@ def test_a_large_page(
     opened, redrawn = [], []
     for _ in range(NUM_TRIES):
         opened.append(page.open(tmp_path / "report0.html"))
-        redrawn.append(json.loads(page.ask(ZOOMS)))
+        redrawn.append([redraw(page, key) for key in KEYS])
     # The slowest of the views, each in its best try.
     slowest = max(map(min, zip(*redrawn, strict=True)))
     assert min(opened) <= ready_ms, opened
     assert slowest <= redraw_ms, redrawn
+
+
+def redraw(page: Page, key: str) -> float:
+    """Return how long the page works on a zoom, until it is drawn. [ms]"""
+    before = page.work_ms()
+    page.ask(f"document.getElementById('gantt').dispatchEvent(new KeyboardEvent('keydown', {{key: '{key}'}}))")
+    return page.work_ms() - before

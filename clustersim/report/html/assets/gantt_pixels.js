@@ -2,8 +2,8 @@
 // cut into bins, and a bin of a row is filled from top to bottom by what its time was made of: so a steady state of
 // narrow ops shows how much of each there is, and not the one that happened to lie under a pixel.
 const BAR_FROM = 3;       // pixels of a typical op from which slices are bars
-const SLICES_PER_BIN = 5;
-const WIDEST_BIN = 8;     // pixels
+const LEAST_BIN = 4;       // typical ops, and pixels
+const MOST_KEPT_BINS = 20000; // of a row
 const SEPARATED_FROM = 6; // pixels of a bar from which its end is marked
 
 const BACKGROUND = 0;     // the first of the palette
@@ -38,6 +38,7 @@ class GanttPixels {
       this.paint[index] = paint;
       isUsed[paint] = 1;
     }
+    this.kept = { length: 0, shares: new Map() };
     // Of the palette a view uses a few colours: only those are added up.
     this.used = [...isUsed.keys()].filter((paint) => isUsed[paint] && paint !== BACKGROUND);
     this.slot = Uint8Array.from(isUsed.keys(), (paint) => this.used.indexOf(paint) + 1);
@@ -58,8 +59,7 @@ class GanttPixels {
         this.#bars(row, line, perTime, view, palette);
         for (let down = 0; down < height; down += 1) pixels.set(line, (top + down) * across);
       } else {
-        this.#shares(row, bins, view);
-        this.#stack(pixels, across, top, height, bins, palette);
+        this.#stack(pixels, across, top, height, bins, this.#sharesOf(row, bins), palette);
       }
     });
     return areBars;
@@ -79,52 +79,64 @@ class GanttPixels {
     }
   }
 
-  // Bins lie on multiples of their length, so that they do not change when the view moves.
+  // Bins are some typical ops long, times a power of two, and lie on multiples of that: so they stay the same when the
+  // view moves, or is zoomed a little. Of a whole run they are added up once, if they are not too many.
   #bins(across, perTime, view) {
-    const wanted = Math.ceil(SLICES_PER_BIN * this.data.typical * perTime);
-    const length = Math.min(Math.max(wanted, 2), WIDEST_BIN) / perTime;
-    const first = Math.floor(view.from / length);
-    const count = Math.ceil(view.to / length) - first;
-    const edges = new Int32Array(count + 1);
-    for (let bin = 0; bin <= count; bin += 1) {
-      const edge = Math.round(((first + bin) * length - view.from) * perTime);
-      edges[bin] = Math.min(Math.max(edge, 0), across);
+    let length = LEAST_BIN * this.data.typical;
+    while (length * perTime < LEAST_BIN) length *= 2;
+    const count = Math.ceil(this.data.facts.makespan_ps / length);
+    const from = Math.max(0, Math.floor(view.from / length));
+    const to = Math.min(count, Math.ceil(view.to / length));
+    const areKept = count <= MOST_KEPT_BINS;
+    const edges = new Int32Array(to - from + 1);
+    for (let bin = from; bin <= to; bin += 1) {
+      edges[bin - from] = Math.min(Math.max(Math.round((bin * length - view.from) * perTime), 0), across);
     }
-    return { first, length, count, edges, time: new Float64Array(count * (this.used.length + 1)) };
+    return { length, from, to, edges, areKept, first: areKept ? 0 : from, last: areKept ? count : to };
   }
 
-  // Adds up how much time of each colour each bin of a row holds.
-  #shares(row, { first, length, count, time }, view) {
+  #sharesOf(row, bins) {
+    if (!bins.areKept) return this.#shares(row, bins);
+    if (this.kept.length !== bins.length) this.kept = { length: bins.length, shares: new Map() };
+    const { shares } = this.kept;
+    if (!shares.has(row)) shares.set(row, this.#shares(row, bins));
+    return shares.get(row);
+  }
+
+  // How much of each bin of a row each colour takes; of the used colours one after the other, bin by bin.
+  #shares(row, { length, first, last: until }) {
     const { data, paint, slot } = this;
     const { start, duration } = data;
     const stride = this.used.length + 1;
+    const shares = new Float32Array((until - first) * stride);
     const last = data.first[row + 1];
-    time.fill(0);
-    for (let index = data.at(row, view.from); index < last && start[index] < view.to; index += 1) {
-      const end = start[index] + duration[index];
-      let from = start[index];
-      let bin = Math.floor(from / length) - first;
-      if (bin < 0) [bin, from] = [0, first * length];
-      while (from < end && bin < count) {
-        const until = Math.min(end, (first + bin + 1) * length);
-        if (until > from) time[bin * stride + slot[paint[index]]] += until - from;
-        from = until;
+    const end = until * length;
+    for (let index = data.at(row, first * length); index < last && start[index] < end; index += 1) {
+      const colour = slot[paint[index]];
+      const to = Math.min(start[index] + duration[index], end);
+      let from = Math.max(start[index], first * length);
+      let bin = Math.floor(from / length);
+      while (from < to) {
+        const next = Math.min(to, (bin + 1) * length);
+        shares[(bin - first) * stride + colour] += (next - from) / length;
+        from = next;
         bin += 1;
       }
     }
+    return shares;
   }
 
-  #stack(pixels, across, top, height, { length, count, edges, time }, palette) {
+  #stack(pixels, across, top, height, { from, to, first, edges }, shares, palette) {
     const stride = this.used.length + 1;
-    for (let bin = 0; bin < count; bin += 1) {
-      const [left, right] = [edges[bin], edges[bin + 1]];
+    for (let bin = from; bin < to; bin += 1) {
+      const [left, right] = [edges[bin - from], edges[bin - from + 1]];
       let [total, down] = [0, 0];
       for (let slot = 1; slot < stride; slot += 1) {
-        const share = time[bin * stride + slot];
+        const share = shares[(bin - first) * stride + slot];
         if (share === 0) continue;
         total += share;
         const fill = palette[this.used[slot - 1]];
-        const until = Math.min(Math.round((total / length) * height), height);
+        const until = Math.min(Math.round(total * height), height);
         for (; down < until; down += 1) {
           const begin = (top + down) * across;
           for (let place = begin + left; place < begin + right; place += 1) pixels[place] = fill;
