@@ -158,16 +158,21 @@ class StageCosts:
     recompute_ps: int = 0
     optimizer_ps: int = 0
     activation_bytes: int = 0
+    logits_bytes: int = 0  # the part of the activation that logits are, which are freed with the end of I
     weight_grad_activation_bytes: int = 0
     checkpoint_bytes: int = 0
+    backward_bytes: int = (
+        0  # of the activation, not there between F and the backward; with recomputation: see kept_bytes
+    )
     message_bytes: int = 0
     weights_bytes: int = 0
     gradients_bytes: int = 0
     optimizer_bytes: int = 0
+    buffers_bytes: int = 0  # to communicate with; stages of one rank share them
     forward_hop_ps: int = 0  # an activation to the next stage, with nothing in its way; 0 where it is not known
     backward_hop_ps: int = 0  # a gradient to the stage before
     exchanges: tuple[Exchange, ...] = ()  # within tp, cp and ep groups, beside what messages do
-    recomputes_exchanges: bool = True  # whether a recomputation exchanges what a forward does
+    recomputes_exchanges: bool = True  # whether a recomputation exchanges what a forward does; else its own alone
     tied_gradients_bytes: int = 0  # of the embedding, on the first and the last stage, which share it
     reduced_bytes: int | None = None  # gradients that replicas reduce; None: those that are held
     gathered_bytes: int | None = None  # weights that replicas gather where they are sharded; None: those that are held
@@ -190,7 +195,7 @@ class StageCosts:
     @property
     def kept_bytes(self) -> int:
         """What stays from the end of F to the backward: with recomputation the checkpoint alone. [bytes]"""
-        return self.checkpoint_bytes if self.recompute_ps else self.activation_bytes
+        return self.checkpoint_bytes if self.recompute_ps else self.activation_bytes - self.backward_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,6 +386,8 @@ class Job:
     static_bytes: tuple[tuple[StaticBytes, ...], ...] = ()  # static_bytes[replica][pp_rank]
     policy: Policy | None = None  # orders ops while they run, whatever order the programs have
     groups: tuple[Group, ...] = ()
+    fragmentation: Fraction = Fraction(0)  # reserved by the framework's allocator, as a share of what is allocated
+    logits_shares: tuple[Fraction, ...] = ()  # of a stage's activation; none where nothing is known of logits
 
 
 class StaticBytes(NamedTuple):
@@ -389,3 +396,5 @@ class StaticBytes(NamedTuple):
     weights_bytes: int
     gradients_bytes: int
     optimizer_bytes: int
+    buffers_bytes: int = 0  # to communicate with
+    framework_bytes: int = 0  # of the process and of the collectives' library: not from the framework's allocator

@@ -13,6 +13,7 @@ import numpy as np
 from clustersim.result import CommunicationSummary, MemorySummary
 from clustersim.scenario.batch import deal_samples
 from clustersim.scenario.devices import load_device
+from clustersim.scenario.frameworks import load_framework
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
 from clustersim.topology.cluster import Cluster
@@ -100,6 +101,12 @@ def _costs(scenario: Scenario) -> Iterator[str]:
     yield (
         f"stage costs are derived from the model: operators one after the other on {name}, each the longer of its FLOP "
         "and its bytes, at the shares of the device's peaks in its file" + (f" ({kernels.source})" if kernels else "")
+    )
+    framework = load_framework(scenario.runtime.memory.framework_name(scenario.parallelism.zero_stage))
+    yield (
+        f"memory beside the model's tensors is {framework.name}'s, with {framework.fragmentation:.0%} of fragmentation "
+        "(assumed), where `runtime.memory` says nothing else; torch.cuda.max_memory_allocated is to be held against "
+        "allocated_peak_bytes, nvidia-smi against peak_bytes"
     )
     yield "MFU and HFU count full attention and take the peak of the number format of the linear layers"
 

@@ -78,15 +78,34 @@ class Throughput(Record):
 
 @dataclass(frozen=True, slots=True)
 class RankMemory(Record):
-    """Peaks of one pipeline rank, the largest over its replicas. [bytes; micro-batches]"""
+    """What a pipeline rank holds at its peak, the largest over its replicas. [bytes; micro-batches; ps]
+
+    ``peak_bytes`` is the sum of weights, gradients, optimizer, activations, buffers, fragmentation and framework.
+    """
 
     pp_rank: int
     peak_bytes: int
     weights_bytes: int
     gradients_bytes: int
     optimizer_bytes: int
-    activations_peak_bytes: int
+    activations_peak_bytes: int  # logits included
     peak_live_microbatches: int
+    logits_bytes: int  # of the activations, at the peak
+    buffers_bytes: int  # to communicate with
+    allocated_peak_bytes: int  # state, buffers and activations: what the framework's allocator has given out
+    fragmentation_bytes: int  # that the allocator reserves beside
+    framework_bytes: int  # of its process and communicators
+    peak_ps: int  # when the peak is reached for the first time
+
+
+@dataclass(frozen=True, slots=True)
+class FitAdvice(Record):
+    """A change that makes a job fit, found by simulating it; it may be one of several that are made together."""
+
+    changes: dict[str, Any]  # by dotted key
+    peak_bytes: int
+    step_time_s: float
+    slowdown: float  # step time over that of the job as it stands, less one
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +116,9 @@ class MemorySummary(Record):
     capacity_bytes: int | None
     fits: bool | None
     ranks: tuple[RankMemory, ...]
+    worst_rank: int  # pp_rank that is most over its capacity, or else has the largest peak
+    over_bytes: int  # by how much that rank is over its capacity; 0 if it fits, or nobody knows
+    advice: tuple[FitAdvice, ...] = ()  # what would make the job fit; asked for by `clustersim run`
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ from clustersim.topology.table import build_cluster
 from clustersim.trace import Trace
 from clustersim.workload.job import build_job, costed_replicas, num_samples
 from clustersim.workload.model_costs import step_work
+from clustersim.workload.peaks import program_peaks
 
 BUSIEST_LINKS = 10
 
@@ -89,7 +90,9 @@ def simulate(
     return measure(scenario, cluster, job, trace, started_s)
 
 
-def simulate_representatives(scenario: Scenario) -> Trace:
+def simulate_representatives(
+    scenario: Scenario, limits: Limits | None = None, plugins: Mapping[str, Plugin] | None = None
+) -> Trace:
     """Return the trace of the first replicas alone, the others taken to do the same and to keep out of their way.
 
     One replica stands for all where every GPU has a NIC of its own; where several share one, as many as a node has
@@ -100,7 +103,17 @@ def simulate_representatives(scenario: Scenario) -> Trace:
     shares_nics = isinstance(fabric, HostedFabric) and fabric.nics_per_node < fabric.gpus_per_node
     num_simulated = fabric.gpus_per_node if isinstance(fabric, HostedFabric) and shares_nics else 1
     cluster = build_cluster(fabric)
-    return run(build_job(scenario, cluster, num_simulated=num_simulated), cluster)
+    return run(build_job(scenario, cluster, plugins, num_simulated), cluster, limits)
+
+
+def peak_bytes_by_rank(scenario: Scenario, plugins: Mapping[str, Plugin] | None = None) -> tuple[int, ...]:
+    """Return the peak of memory of each pp_rank as a run would give it, which is not run unless a policy orders it."""
+    if scenario.schedule.policy is None:
+        return program_peaks(scenario, build_cluster(scenario.cluster.topology), plugins)
+    trace = simulate_representatives(scenario, plugins=plugins)
+    peaks = np.zeros(scenario.parallelism.pp, dtype=np.int64)
+    np.maximum.at(peaks, trace.ranks.pp_rank, measure_memory(trace).peak_bytes)
+    return tuple(peaks.tolist())
 
 
 def costed_schedules(scenario: Scenario) -> list[CostedSchedule]:
@@ -129,7 +142,7 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
         bubble=_bubble_summary(trace, bubble),
         time_s=TimeSummary(*(_mean_s(trace, int(column.sum())) for column in _columns(times))),
         ranks=_rank_rows(trace, times),
-        throughput=_throughput(scenario, step_time_s),
+        throughput=_throughput(scenario, step_time_s, len(job.pipelines[0].schedule.chains[0])),
         memory=memory,
         communication=communication,
         critical_path=_critical_path_summary(trace, waits),
@@ -152,12 +165,12 @@ def _per_second(amount: int, seconds: float) -> float | None:
     return amount / seconds if seconds else None
 
 
-def _throughput(scenario: Scenario, step_time_s: float) -> Throughput:
+def _throughput(scenario: Scenario, step_time_s: float, num_stages: int) -> Throughput:
     samples = num_samples(scenario)
     samples_per_s = _per_second(samples, step_time_s)
     if scenario.model is None or not step_time_s:
         return Throughput(samples_per_s, None, None, None, None, None)
-    work = step_work(scenario)
+    work = step_work(scenario, num_stages)
     num_gpus, tokens_per_s = scenario.parallelism.num_gpus, samples * scenario.model.seq_length / step_time_s
     per_gpu = 1 / (step_time_s * num_gpus)
     return Throughput(
@@ -217,32 +230,49 @@ def _last_replica(trace: Trace) -> int:
 
 
 def _memory_summary(trace: Trace, cluster: Cluster, memory: Memory) -> MemorySummary:
-    ranks = trace.ranks
+    ranks, peaks = trace.ranks, memory.peak_bytes
+    capacities = rank_capacities(trace, cluster)
+    known = [capacity for capacity in capacities if capacity is not None]
+    over = [
+        0 if capacity is None else peak - capacity for peak, capacity in zip(peaks.tolist(), capacities, strict=True)
+    ]
+    # of ranks that are over by as much, or of which nobody knows, the one with the largest peak
+    worst = max(range(len(over)), key=lambda row: (max(0, over[row]), int(peaks[row])))
+    return MemorySummary(
+        int(peaks.max()),
+        min(known) if known else None,
+        max(over) <= 0 if len(known) == len(ranks) else None,
+        tuple(_rank_memory(trace, memory, pp_rank) for pp_rank in range(int(ranks.pp_rank.max()) + 1)),
+        int(ranks.pp_rank[worst]),
+        max(0, over[worst]),
+    )
+
+
+def rank_capacities(trace: Trace, cluster: Cluster) -> list[int | None]:
+    """Return the memory of each rank's GPU, None where the topology names no device. [bytes]"""
     devices = cluster.devices
     capacity_by_device = {name: load_device(name).memory for name in dict.fromkeys(devices) if name}
-    capacities = [capacity_by_device.get(devices[gpu] or "") for gpu in ranks.gpu.tolist()]
-    known = [capacity for capacity in capacities if capacity is not None]
-    fits = [peak <= capacity for peak, capacity in zip(memory.peak_bytes.tolist(), capacities, strict=True) if capacity]
-    rows = []
-    for pp_rank in range(int(ranks.pp_rank.max()) + 1):
-        mine = np.flatnonzero(ranks.pp_rank == pp_rank)
-        worst = mine[np.argmax(memory.peak_bytes[mine])]
-        rows.append(
-            RankMemory(
-                pp_rank,
-                int(memory.peak_bytes[worst]),
-                int(ranks.weights_bytes[worst]),
-                int(ranks.gradients_bytes[worst]),
-                int(ranks.optimizer_bytes[worst]),
-                int(memory.activations_peak_bytes[worst]),
-                int(memory.peak_live_microbatches[mine].max()),
-            )
-        )
-    return MemorySummary(
-        int(memory.peak_bytes.max()),
-        min(known) if known else None,
-        all(fits) if len(known) == len(ranks) else None,
-        tuple(rows),
+    return [capacity_by_device.get(devices[gpu] or "") for gpu in trace.ranks.gpu.tolist()]
+
+
+def _rank_memory(trace: Trace, memory: Memory, pp_rank: int) -> RankMemory:
+    ranks = trace.ranks
+    mine = np.flatnonzero(ranks.pp_rank == pp_rank)
+    worst = mine[np.argmax(memory.peak_bytes[mine])]
+    return RankMemory(
+        pp_rank=pp_rank,
+        peak_bytes=int(memory.peak_bytes[worst]),
+        weights_bytes=int(ranks.weights_bytes[worst]),
+        gradients_bytes=int(ranks.gradients_bytes[worst]),
+        optimizer_bytes=int(ranks.optimizer_bytes[worst]),
+        activations_peak_bytes=int(memory.activations_peak_bytes[worst]),
+        peak_live_microbatches=int(memory.peak_live_microbatches[mine].max()),
+        logits_bytes=int(memory.logits_bytes[worst]),
+        buffers_bytes=int(memory.buffers_bytes[worst]),
+        allocated_peak_bytes=int(memory.allocated_peak_bytes[worst]),
+        fragmentation_bytes=int(memory.fragmentation_bytes[worst]),
+        framework_bytes=int(memory.framework_bytes[worst]),
+        peak_ps=int(memory.peak_ps[worst]),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -40,6 +41,13 @@ class Ranks(_Columns):
     weights_bytes: Ints
     gradients_bytes: Ints
     optimizer_bytes: Ints
+    buffers_bytes: Ints  # to communicate with
+    framework_bytes: Ints  # of its process and communicators, not from its allocator
+
+    @property
+    def allocated_bytes(self) -> Ints:
+        """What the framework's allocator holds for the whole run. [bytes]"""
+        return self.weights_bytes + self.gradients_bytes + self.optimizer_bytes + self.buffers_bytes
 
     def __len__(self) -> int:
         return len(self.rank)
@@ -262,6 +270,8 @@ class Trace:
     num_steps: int
     makespan_ps: int
     num_events: int  # SimPy events that the run scheduled
+    fragmentation: Fraction = Fraction(0)  # reserved by the framework's allocator, as a share of what is allocated
+    logits_shares: tuple[Fraction, ...] = ()  # of each stage's activations; none where nothing is known of logits
 
     @property
     def ways(self) -> tuple[Way, ...]:

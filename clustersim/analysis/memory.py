@@ -1,14 +1,15 @@
-"""Memory: what each rank holds over time, and its peaks."""
+"""Memory: what each rank holds over time, its peaks, and what it holds at its peak."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from clustersim.analysis.waits import is_one_of
-from clustersim.ops import FORWARDS, Kind
-from clustersim.trace import Ints, Trace
+from clustersim.ops import BACKWARDS, FORWARDS, Kind
+from clustersim.trace import Ints, Ops, Trace
 
 _ENDS_LIFE = frozenset({Kind.B, Kind.W, Kind.FB})
 
@@ -27,34 +28,96 @@ class MemoryCurve:
         np.maximum.at(peaks, self.rank_index, self.value)
         return peaks
 
+    def peak_rows(self, num_ranks: int) -> Ints:
+        """Return the first row with the largest value on each rank; -1 if it never rises above 0."""
+        peaks, rows = self.peaks(num_ranks), np.full(num_ranks, -1, dtype=np.int64)
+        at_peak = np.flatnonzero((self.value == peaks[self.rank_index]) & (self.value > 0))
+        ranks, first = np.unique(self.rank_index[at_peak], return_index=True)
+        rows[ranks] = at_peak[first]
+        return rows
+
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Peaks of each rank. [bytes, except where it counts micro-batches]"""
+    """What each rank holds at its peak. [bytes, except where it counts micro-batches or says when]"""
 
-    static_bytes: Ints
-    activations_peak_bytes: Ints
+    static_bytes: Ints  # weights, gradients and optimizer state
+    activations_peak_bytes: Ints  # logits included
     peak_live_microbatches: Ints
+    logits_bytes: Ints
+    buffers_bytes: Ints
+    fragmentation_bytes: Ints
+    framework_bytes: Ints
+    peak_ps: Ints  # when the peak is reached for the first time; 0 on a rank without activations
+
+    @property
+    def allocated_peak_bytes(self) -> Ints:
+        """What the framework's allocator has given out: state, buffers, and the largest sum of activations."""
+        return self.static_bytes + self.buffers_bytes + self.activations_peak_bytes
 
     @property
     def peak_bytes(self) -> Ints:
-        """Weights, gradients and optimizer state, and the largest sum of activations."""
-        return self.static_bytes + self.activations_peak_bytes
+        """All that is taken of the GPU's memory: what is allocated, fragmentation, and what the framework takes."""
+        return self.allocated_peak_bytes + self.fragmentation_bytes + self.framework_bytes
 
 
 def measure_memory(trace: Trace) -> Memory:
     """Return the memory peaks of each rank."""
-    ranks = trace.ranks
+    ranks, num_ranks = trace.ranks, len(trace.ranks)
+    curve = activation_curve(trace)
+    activations, rows = curve.peaks(num_ranks), curve.peak_rows(num_ranks)
+    logits = logits_curve(trace).value if any(trace.logits_shares) else np.zeros_like(curve.value)
     return Memory(
         ranks.weights_bytes + ranks.gradients_bytes + ranks.optimizer_bytes,
-        activation_curve(trace).peaks(len(ranks)),
-        live_microbatch_curve(trace).peaks(len(ranks)),
+        activations,
+        live_microbatch_curve(trace).peaks(num_ranks),
+        _at(logits, rows),
+        ranks.buffers_bytes,
+        _shares(ranks.allocated_bytes + activations, trace.fragmentation),
+        ranks.framework_bytes,
+        _at(curve.time_ps, rows),
     )
+
+
+def _at(column: Ints, rows: Ints) -> Ints:
+    """Return the values of `column` at `rows`, 0 where a row is -1."""
+    return np.concatenate([column, [0]])[rows]
+
+
+def _shares(sizes: Ints, share: Fraction) -> Ints:
+    """Return a share of each size, rounded up; whole numbers throughout. [bytes]"""
+    return np.array([-(-size * share.numerator // share.denominator) for size in sizes.tolist()], dtype=np.int64)
 
 
 def activation_curve(trace: Trace) -> MemoryCurve:
     """Return the bytes of activations alive on each rank over time."""
     return _curve(trace, trace.ops.start_bytes, trace.ops.end_bytes)
+
+
+def logits_curve(trace: Trace) -> MemoryCurve:
+    """Return the bytes of logits alive on each rank over time: from the start of an F to the end of its I or B.
+
+    Its rows are those of the curve of activations, of which logits are a part.
+    """
+    ops, shares = trace.ops, trace.logits_shares
+    taken, freed = np.zeros(len(ops), dtype=np.int64), np.zeros(len(ops), dtype=np.int64)
+    is_overlapped = ops.kind == Kind.FB
+    back_stage = np.where(is_overlapped, ops.backward_stage, ops.stage)
+    back_microbatch = np.where(is_overlapped, ops.backward_microbatch, ops.microbatch)
+    with_logits = [stage for stage, share in enumerate(shares) if share]
+    sizes: dict[tuple[int, int, int, int], int] = {}
+    for row in np.flatnonzero(is_one_of(ops.kind, FORWARDS) & np.isin(ops.stage, with_logits)).tolist():
+        share = shares[int(ops.stage[row])]
+        size = -(-int(ops.start_bytes[row]) * share.numerator // share.denominator)
+        taken[row] = sizes[_micro_batch(ops, row, ops.stage, ops.microbatch)] = size
+    for row in np.flatnonzero(is_one_of(ops.kind, BACKWARDS) & np.isin(back_stage, with_logits)).tolist():
+        freed[row] = -sizes[_micro_batch(ops, row, back_stage, back_microbatch)]
+    return _curve(trace, ops.start_bytes, ops.end_bytes, (taken, freed))
+
+
+def _micro_batch(ops: Ops, row: int, stage: Ints, microbatch: Ints) -> tuple[int, int, int, int]:
+    """Return what tells the micro-batch of an op from all others: its rank, step, stage and number."""
+    return int(ops.rank_index[row]), int(ops.step[row]), int(stage[row]), int(microbatch[row])
 
 
 def live_microbatch_curve(trace: Trace) -> MemoryCurve:
@@ -63,15 +126,17 @@ def live_microbatch_curve(trace: Trace) -> MemoryCurve:
     return _curve(trace, is_one_of(kind, FORWARDS).astype(np.int64), -is_one_of(kind, _ENDS_LIFE).astype(np.int64))
 
 
-def _curve(trace: Trace, at_start: Ints, at_end: Ints) -> MemoryCurve:
+def _curve(trace: Trace, at_start: Ints, at_end: Ints, counted: tuple[Ints, Ints] | None = None) -> MemoryCurve:
+    """Return the curve of what ops take `at_start` and change `at_end`; or, at its rows, of what is `counted`."""
     ops = trace.ops
     starts, ends = np.flatnonzero(at_start), np.flatnonzero(at_end)
+    counted_start, counted_end = counted or (at_start, at_end)
     rank_index = np.concatenate([ops.rank_index[starts], ops.rank_index[ends]])
     time_ps = np.concatenate([ops.start_ps[starts], ops.end_ps[ends]])
     change = np.concatenate([at_start[starts], at_end[ends]])
     order = np.lexsort((change > 0, time_ps, rank_index))
-    rank_index, change = rank_index[order], change[order]
-    total = np.cumsum(change)
+    rank_index = rank_index[order]
+    total = np.cumsum(np.concatenate([counted_start[starts], counted_end[ends]])[order])
     # Every rank starts from nothing: take off what the ranks before it added up to.
     first = np.searchsorted(rank_index, np.arange(len(trace.ranks)))
     before = np.concatenate([[0], total])[first]

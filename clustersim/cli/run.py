@@ -50,13 +50,13 @@ def run(
     """Simulate a scenario (a file, or a name from the gallery) and report where the time goes.
 
     With -o, a file that ends in .json gets the result document, and any other the report as text. The exit code is 3
-    if the job does not fit in memory.
+    if the job does not fit in memory; the report then says what would make it fit, and what that would cost.
     """
     from clustersim.cli.plugins import load_plugins
     from clustersim.simulation import simulate
 
     plugins, limits = load_plugins(bindings), limits_of(max_events, max_wall, max_rss)
-    with progress(f"simulating {scenario}"):
+    with progress(f"simulating {scenario}") as say:
         result = simulate(scenario, overrides, limits, plugins)
         if check:
             _check(result)
@@ -64,6 +64,11 @@ def run(
             from clustersim.changed_costs import what_if
 
             result = what_if(result, changes, limits, plugins)
+        if result.memory.fits is False:
+            from clustersim.planning.fit_advice import with_advice
+
+            say("it does not fit: looking for what would")
+            result = with_advice(result, limits, plugins)
     if tables is not None:
         _write_tables(result, tables)
     if report is not None:

@@ -48,6 +48,8 @@ def record(job: Job, network: Network, gpus: Sequence[Gpu], mailboxes: Sequence[
         job.num_steps,
         int(ops.end_ps.max(initial=0)),
         num_events,
+        job.fragmentation,
+        job.logits_shares,
     )
 
 
@@ -67,6 +69,8 @@ def _ranks(job: Job, first_op: Ints) -> Ranks:
         weights_bytes=_ints(entry.weights_bytes for entry in static),
         gradients_bytes=_ints(entry.gradients_bytes for entry in static),
         optimizer_bytes=_ints(entry.optimizer_bytes for entry in static),
+        buffers_bytes=_ints(entry.buffers_bytes for entry in static),
+        framework_bytes=_ints(entry.framework_bytes for entry in static),
     )
 
 

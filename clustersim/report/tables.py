@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from clustersim.analysis.bubble import rank_times
-from clustersim.analysis.memory import activation_curve, measure_memory
+from clustersim.analysis.memory import activation_curve, logits_curve, measure_memory
 from clustersim.analysis.utilization import load_curve
 from clustersim.analysis.waits import find_waits
 from clustersim.errors import Fault, InputError
@@ -182,12 +182,12 @@ def _links(trace: Trace) -> dict[str, Column]:
 
 def _memory(trace: Trace) -> dict[str, Column]:
     curve, ranks = activation_curve(trace), trace.ranks
-    static_bytes = ranks.weights_bytes + ranks.gradients_bytes + ranks.optimizer_bytes
     return {
         "rank": ranks.rank[curve.rank_index],
         "time_ps": curve.time_ps,
         "activations_bytes": curve.value,
-        "total_bytes": curve.value + static_bytes[curve.rank_index],
+        "logits_bytes": logits_curve(trace).value if any(trace.logits_shares) else np.zeros_like(curve.value),
+        "total_bytes": curve.value + ranks.allocated_bytes[curve.rank_index],
     }
 
 
@@ -205,8 +205,13 @@ def _ranks(trace: Trace) -> dict[str, Column]:
         "weights_bytes": ranks.weights_bytes,
         "gradients_bytes": ranks.gradients_bytes,
         "optimizer_bytes": ranks.optimizer_bytes,
+        "buffers_bytes": memory.buffers_bytes,
         "activations_peak_bytes": memory.activations_peak_bytes,
+        "logits_bytes": memory.logits_bytes,
+        "fragmentation_bytes": memory.fragmentation_bytes,
+        "framework_bytes": memory.framework_bytes,
         "peak_bytes": memory.peak_bytes,
+        "peak_ps": memory.peak_ps,
         "peak_live_microbatches": memory.peak_live_microbatches,
     }
 

@@ -26,6 +26,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "batch.num_microbatches": ("gradient_accumulation_steps",),
     "schedule.group_size": ("microbatch_group_size_per_vp_stage", "microbatch_group_size_per_virtual_pipeline_stage"),
     "training.recompute": ("recompute_granularity",),
+    "training.recompute_num_layers": ("activations_checkpoint_num_layers",),
+    "training.recompute_method": ("activations_checkpoint_method",),
     "training.flash_attention": ("use_flash_attn",),
     "runtime.overlap.grad_reduce": ("overlap_grad_reduce",),
     "runtime.overlap.param_gather": ("overlap_param_gather",),

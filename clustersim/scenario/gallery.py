@@ -7,7 +7,7 @@ from typing import Literal
 
 from clustersim.scenario.document import READERS
 
-Kind = Literal["topologies", "scenarios", "devices", "models", "measurements"]
+Kind = Literal["topologies", "scenarios", "devices", "models", "measurements", "frameworks"]
 
 _FOLDERS: dict[Kind, str] = {
     "topologies": "topologies",
@@ -15,6 +15,7 @@ _FOLDERS: dict[Kind, str] = {
     "devices": "topologies/devices",
     "models": "scenarios/models",
     "measurements": "scenarios/measurements",
+    "frameworks": "topologies/frameworks",
 }
 _PACKAGE = Path(__file__).resolve().parent.parent
 

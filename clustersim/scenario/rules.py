@@ -21,9 +21,11 @@ from clustersim.scenario.parallelism import Parallelism
 from clustersim.scenario.placement import placement_findings
 from clustersim.scenario.schedule_choice import GROUPED, LIMITED, SCHEDULE_RULES, ScheduleChoice
 from clustersim.scenario.split import Split
+from clustersim.scenario.training import training_findings
 
 if TYPE_CHECKING:
-    from clustersim.scenario.spec import ClusterSpec, Runtime, Training
+    from clustersim.scenario.spec import ClusterSpec, Runtime
+    from clustersim.scenario.training import Training
 
 
 _MOST_OPS_BUILT = 100_000  # of larger shapes the run itself asks
@@ -253,6 +255,8 @@ def _batch(parts: Parts) -> Iterator[Finding]:
 
 
 def _recompute(parts: Parts) -> Iterator[Finding]:
+    if parts.model and parts.training:
+        yield from training_findings(parts.training, parts.model)
     if parts.stage_costs and parts.training and parts.training.recompute not in (None, "none"):
         what = "has no effect on explicit stage costs"
         yield Finding(("training", "recompute"), what, "give `stage_costs.recompute` and `stage_costs.checkpoint`")

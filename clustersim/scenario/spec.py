@@ -18,6 +18,7 @@ from clustersim.scenario.costs import CostsByStage, RankCosts, StageCosts
 from clustersim.scenario.fabrics import Topology
 from clustersim.scenario.findings import Finding, raise_if_any
 from clustersim.scenario.keys import axis_findings
+from clustersim.scenario.memory import MemoryOptions
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.node import Node
 from clustersim.scenario.order_file import OrderFile
@@ -27,6 +28,7 @@ from clustersim.scenario.rules import Parts, costs_findings, scenario_findings
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES, ScheduleChoice
 from clustersim.scenario.shorthand import OrText
 from clustersim.scenario.topology_file import TopologySource
+from clustersim.scenario.training import Training
 from clustersim.scenario.units import SizeBytes
 
 SPEC_VERSION = 1
@@ -61,17 +63,6 @@ class ClusterSpec(BaseModel):
     )
 
 
-class Training(BaseModel):
-    """How the model is trained; with explicit stage costs most of it is in the costs already."""
-
-    model_config = _STRICT
-
-    precision: Literal["bf16", "fp16", "fp8", "fp32"] = Field("bf16", description="Number format of the linear layers.")
-    recompute: Literal["none", "selective", "full"] | None = Field("none", description="Activation recomputation.")
-    flash_attention: bool = Field(True, description="Whether attention is computed without its score matrix.")
-    optimizer: Literal["adam"] = Field("adam", description="Optimizer.")
-
-
 class Overlap(BaseModel):
     """Which communication runs beside compute."""
 
@@ -103,6 +94,9 @@ class Runtime(BaseModel):
     scatter_gather: bool = Field(
         False,
         description="Whether each rank of a tp group sends its part of a message, and the receivers gather the parts.",
+    )
+    memory: MemoryOptions = Field(
+        default_factory=MemoryOptions, description="What a GPU holds beside the model's tensors."
     )
 
 

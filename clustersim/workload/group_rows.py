@@ -62,10 +62,10 @@ def _exchanges(row: Row, op_costs: OpCosts, options: GroupOptions) -> Iterator[C
     owners = [(kind, Action(row.kind, row.stage, row.microbatch)) for kind in _EXCHANGES_OF.get(row.kind, ())]
     if row.kind in (Kind.FB, Kind.RECOMPUTE):
         owners = [(kind, owner._replace(kind=kind)) for kind, owner in owners]
-    if row.kind is Kind.RECOMPUTE and not op_costs.recomputes_exchanges(row.stage):
-        owners = []
     if row.backward is not None:
         owners += [(kind, row.backward) for kind in (Kind.I, Kind.W)]
+    if row.kind is Kind.RECOMPUTE and not op_costs.recomputes_exchanges(row.stage):
+        owners = [(Kind.RECOMPUTE, owner) for _, owner in owners]
     for kind, owner in owners:
         for exchange in op_costs.exchanges(kind, owner.stage, owner.microbatch):
             if exchange.axis in options.axes:

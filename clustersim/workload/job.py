@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from typing import NamedTuple
 
 from clustersim.errors import Fault, ScenarioError, TopologyError
-from clustersim.ops import CostedSchedule, Job, Pipeline, Plugin, StageCosts
+from clustersim.ops import CostedSchedule, Job, Pipeline, Plugin, StageCosts, StaticBytes
 from clustersim.scenario.batch import ReplicaBatch, deal_samples
 from clustersim.scenario.faults import with_positions
 from clustersim.scenario.spec import Scenario
@@ -20,6 +21,7 @@ from clustersim.workload.group_rows import GroupOptions
 from clustersim.workload.groups import job_groups
 from clustersim.workload.hops import with_hops
 from clustersim.workload.lowering import StepOptions, lower
+from clustersim.workload.overhead import fragmentation_of, framework_bytes, logits_shares
 from clustersim.workload.slow import slowed
 from clustersim.workload.stages import costs_of, policy_of, schedule_of, stage_costs, static_bytes
 
@@ -56,16 +58,13 @@ def build_job(
         for tp in range(parallelism.tp)
     ]
     gpus = tuple(tuple(gpu_by_rank[rank] for rank in ranks) for _, ranks in replicas)
-    costs = _costs_to_look_at(scenario, cluster, gpus[0])
-    pipeline_by_share = {share: _pipeline(scenario, share, plugins, costs) for share in dict.fromkeys(shares)}
-    schedules = {share: pipeline.schedule for share, pipeline in pipeline_by_share.items()}
-    static_by_share = {share: static_bytes(s, costs_of(scenario, s)) for share, s in schedules.items()}
+    lowered = _lowered(scenario, _costs_to_look_at(scenario, cluster, gpus[0]), plugins)
     on_gpus: dict[tuple[ReplicaBatch, tuple[Fraction, ...]], Pipeline] = {}
     pipelines: list[Pipeline] = []
     for (share, _), own_gpus in zip(replicas, gpus, strict=True):
         key = (share, tuple(cluster.slowdown(gpu) for gpu in own_gpus))
         if key not in on_gpus:
-            on_gpus[key] = slowed(pipeline_by_share[share], key[1])
+            on_gpus[key] = slowed(lowered[share].pipeline, key[1])
             _require_countable(on_gpus[key])
         pipelines.append(on_gpus[key])
     groups = job_groups(parallelism, layout, pipelines, gpus, cluster, num_simulated)
@@ -76,10 +75,48 @@ def build_job(
         gpus=gpus[shown],
         blocking=scenario.runtime.p2p == "blocking",
         num_steps=scenario.steps,
-        static_bytes=tuple(static_by_share[share] for share, _ in replicas[shown]),
+        static_bytes=tuple(lowered[share].static_bytes for share, _ in replicas[shown]),
         policy=policy_of(scenario),
         groups=groups,
+        fragmentation=fragmentation_of(scenario),
+        logits_shares=logits_shares(lowered[shares[0]].costs),
     )
+
+
+class LoweredReplica(NamedTuple):
+    """What all replicas with one share of the batch have in common."""
+
+    pipeline: Pipeline
+    costs: tuple[StageCosts, ...]
+    static_bytes: tuple[StaticBytes, ...]  # by pp_rank
+
+
+def lowered_replicas(
+    scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin] | None = None
+) -> list[LoweredReplica]:
+    """Return one lowered replica of each kind, placed nowhere: what a job holds, but not what it exchanges."""
+    if scenario.schedule.rules.takes_limit:  # its order depends on where its first replica is
+        parallelism = scenario.parallelism
+        layout = RankLayout(parallelism.tp, parallelism.cp, parallelism.dp, parallelism.pp, parallelism.order)
+        gpu_by_rank = gpus_of_ranks(scenario, layout.num_ranks, cluster)
+        gpus = [gpu_by_rank[layout.rank(RankCoordinates(0, 0, 0, pp))] for pp in range(parallelism.pp)]
+        costs = _costs_to_look_at(scenario, cluster, gpus)
+    else:
+        costs = stage_costs(scenario)
+    return list(_lowered(scenario, costs, plugins).values())
+
+
+def _lowered(
+    scenario: Scenario, costs: Sequence[StageCosts], plugins: Mapping[str, Plugin] | None
+) -> dict[ReplicaBatch, LoweredReplica]:
+    beside = framework_bytes(scenario), scenario.runtime.memory.buffers
+    lowered = {}
+    for share in dict.fromkeys(deal_samples(scenario.batch, scenario.parallelism.dp)):
+        pipeline = _pipeline(scenario, share, plugins, costs)
+        own_costs = costs_of(scenario, pipeline.schedule)
+        static = static_bytes(pipeline.schedule, own_costs, *beside)
+        lowered[share] = LoweredReplica(pipeline, own_costs, static)
+    return lowered
 
 
 def gpus_of_ranks(scenario: Scenario, num_ranks: int, cluster: Cluster) -> tuple[int, ...]:

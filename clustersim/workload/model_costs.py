@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from clustersim.errors import Fault, ScenarioError
@@ -25,15 +25,19 @@ from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.split import Split
+from clustersim.workload.model.buffers import buffer_bytes
 from clustersim.workload.model.flop import hardware_flop, model_flop
+from clustersim.workload.model.layers import LayerKind
 from clustersim.workload.model.linears import output_linear
 from clustersim.workload.model.microbatch import MicroBatch
 from clustersim.workload.model.precision import PRECISIONS
+from clustersim.workload.model.recompute import RecomputedLayers
 from clustersim.workload.model.shard import Shard, shard_of
 from clustersim.workload.model.stage import (
     ModelPart,
     message_bytes,
     parts_of,
+    recomputed_kinds,
     stage_activations,
     stage_operators,
     stage_parameters,
@@ -41,6 +45,7 @@ from clustersim.workload.model.stage import (
 )
 from clustersim.workload.model.state import optimizer_step_bytes, state_bytes
 from clustersim.workload.model.timing import DeviceTiming
+from clustersim.workload.overhead import framework_of
 
 
 def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) -> tuple[StageCosts, ...]:
@@ -65,20 +70,31 @@ def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) 
     if name is None:
         what = "it names no device, from whose speed the times of a model follow"
         raise ScenarioError(Fault("cluster.topology", what))
-    split = scenario.parallelism.split or Split()
-    try:
-        counts = split.layers_by_stage(scenario.model.num_layers, num_stages)
-    except ValueError as error:
-        raise ScenarioError(Fault("parallelism.split", str(error))) from None
-    training = scenario.training
-    microbatch = MicroBatch(
+    counts = _layers_by_stage(scenario, num_stages)
+    bucket_bytes = scenario.runtime.gradient_bucket
+    stages = _Stages(scenario.model, _microbatch(scenario), scenario.parallelism, _timing(name), bucket_bytes)
+    return tuple(stages.costs(part) for part in parts_of(scenario.model, counts))
+
+
+def _microbatch(scenario: Scenario) -> MicroBatch:
+    training, framework, logit = scenario.training, framework_of(scenario), scenario.runtime.memory.logit
+    return MicroBatch(
         scenario.batch.micro_batch_size,
         training.precision,
         training.flash_attention,
         training.recompute or "none",
+        training.recompute_modules or (framework.selective,),
+        RecomputedLayers(training.recompute_num_layers, training.recompute_method or "block", training.recompute_every),
+        framework.logit if logit is None else logit,
     )
-    stages = _Stages(scenario.model, microbatch, scenario.parallelism, _timing(name))
-    return tuple(stages.costs(part) for part in parts_of(scenario.model, counts))
+
+
+def _layers_by_stage(scenario: Scenario, num_stages: int) -> tuple[int, ...]:
+    assert scenario.model is not None
+    try:
+        return (scenario.parallelism.split or Split()).layers_by_stage(scenario.model.num_layers, num_stages)
+    except ValueError as error:
+        raise ScenarioError(Fault("parallelism.split", str(error))) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +106,21 @@ class StepWork:
     peak_flop_per_s: float  # of one GPU, in the number format of the linear layers
 
 
-def step_work(scenario: Scenario) -> StepWork:
-    """Return what a training step of the scenario's model asks for, under the convention of full attention."""
+def step_work(scenario: Scenario, num_stages: int) -> StepWork:
+    """Return what a training step of the model asks for on `num_stages` stages; attention counted in full."""
     model, training, name = scenario.model, scenario.training, scenario.cluster.topology.device
     assert model is not None
     assert name is not None
     samples = sum(share.num_samples for share in deal_samples(scenario.batch, scenario.parallelism.dp))
+    microbatch = _microbatch(scenario)
+    parts = parts_of(model, _layers_by_stage(scenario, num_stages))
     again = hardware_flop(
-        model, samples, training.recompute or "none", flash_attention=training.flash_attention, convention="full"
+        model,
+        samples,
+        microbatch.recompute,
+        flash_attention=training.flash_attention,
+        modules=microbatch.recomputed_modules,
+        layers=[kind for part in parts for kind in recomputed_kinds(part, microbatch)],
     )
     return StepWork(model_flop(model, samples), again, _timing(name).peak(training.precision))
 
@@ -119,6 +142,7 @@ class _Stages:
     microbatch: MicroBatch
     parallelism: Parallelism
     timing: DeviceTiming
+    bucket_bytes: int  # of gradients that are reduced at once
 
     @property
     def shard(self) -> Shard:
@@ -146,18 +170,30 @@ class _Stages:
             recompute_ps=recompute_ps,
             optimizer_ps=timing.memory_ps(optimizer_step_bytes(parameters, precision, self.parallelism)),
             activation_bytes=activations.whole_bytes,
+            logits_bytes=activations.logits_bytes,
             weight_grad_activation_bytes=activations.weight_grad_bytes,
             checkpoint_bytes=activations.checkpoint_bytes if recompute_ps else 0,
+            backward_bytes=0 if recompute_ps else activations.whole_bytes - activations.checkpoint_bytes,
             message_bytes=message_bytes(model, microbatch, shard),
             weights_bytes=held.weights_bytes,
             gradients_bytes=held.gradients_bytes,
             optimizer_bytes=held.optimizer_bytes,
-            exchanges=tuple(_exchanges(model, part, microbatch, self.parallelism)),
-            recomputes_exchanges=microbatch.recompute == "full",
+            buffers_bytes=buffer_bytes(model, part, microbatch, self.parallelism, self.bucket_bytes),
+            exchanges=(*_exchanges(model, part, microbatch, self.parallelism), *self._exchanged_again(part)),
+            recomputes_exchanges=False,
             tied_gradients_bytes=self._tied_bytes(part),
             reduced_bytes=sizes.gradient_bytes * shared,
             gathered_bytes=sizes.weight_bytes * shared,
         )
+
+    def _exchanged_again(self, part: ModelPart) -> Iterator[Exchange]:
+        """Yield what a recomputation exchanges: whole layers what a forward does, and parts of layers what they do."""
+        again = recomputed_kinds(part, self.microbatch)
+        if self.microbatch.recompute == "full":
+            forward = _exchanges(self.model, ModelPart(again), self.microbatch, self.parallelism)
+        else:
+            forward = _exchanges_of_modules(self.model, again, self.microbatch, self.parallelism)
+        yield from (replace(exchange, kind=Kind.RECOMPUTE) for exchange in forward if exchange.kind is Kind.F)
 
     def _reduced(self, dense: int, experts: int) -> int:
         """Return the parameters that several GPUs hold, and so reduce: experts only where they have copies."""
@@ -187,6 +223,20 @@ def _exchanges(
         yield from _fully_sharded(model, part, microbatch, parallelism)
 
 
+def _exchanges_of_modules(
+    model: ModelSpec, kinds: tuple[LayerKind, ...], microbatch: MicroBatch, parallelism: Parallelism
+) -> Iterator[Exchange]:
+    """Yield what the forwards of the recomputed modules of some layers exchange; the other modules exchange nothing."""
+    modules = microbatch.recomputed_modules
+    num_mlps = sum(not kind.has_experts for kind in kinds) if "mlp" in modules else 0
+    num_experts = sum(kind.has_experts for kind in kinds) if "moe" in modules else 0
+    if parallelism.tp > 1:
+        regions = num_mlps + (num_experts if parallelism.expert_tp > 1 else 0)
+        yield from _tensor_parallel_calls(model, microbatch, parallelism, Kind.F, regions)
+    if parallelism.ep > 1:
+        yield from _expert_parallel(model, microbatch, parallelism, num_experts)
+
+
 def _fully_sharded(
     model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism
 ) -> Iterator[Exchange]:
@@ -203,16 +253,20 @@ def _fully_sharded(
 def _tensor_parallel(
     model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism, layers: Counter[bool]
 ) -> Iterator[Exchange]:
-    tokens = shard_of(parallelism).tokens(microbatch.num_samples * model.seq_length)
-    size_bytes = microbatch.sizes.activation_bytes * tokens * model.hidden_size
     # An attention block and an MLP each; experts that are not split among tp exchange tokens over ep instead.
     regions = 2 * layers[False] + (2 if parallelism.expert_tp > 1 else 1) * layers[True]
     ends = {Kind.F: part.has_embedding + 0, Kind.I: part.has_output + len(part.mtp_kinds)}
     for kind, extra in ends.items():
-        if parallelism.sequence_parallel:
-            yield from _calls("tp", kind, ("all-gather", "reduce-scatter"), size_bytes, regions + extra)
-        else:
-            yield from _calls("tp", kind, ("all-reduce",), size_bytes, regions + extra)
+        yield from _tensor_parallel_calls(model, microbatch, parallelism, kind, regions + extra)
+
+
+def _tensor_parallel_calls(
+    model: ModelSpec, microbatch: MicroBatch, parallelism: Parallelism, kind: Kind, num_regions: int
+) -> Iterator[Exchange]:
+    tokens = shard_of(parallelism).tokens(microbatch.num_samples * model.seq_length)
+    size_bytes = microbatch.sizes.activation_bytes * tokens * model.hidden_size
+    operations = ("all-gather", "reduce-scatter") if parallelism.sequence_parallel else ("all-reduce",)
+    yield from _calls("tp", kind, operations, size_bytes, num_regions)
 
 
 def _context_parallel(

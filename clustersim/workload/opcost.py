@@ -29,7 +29,8 @@ class OpCosts:
     In a stream of several steps that one counts from the start of its step, of `microbatches_per_step`.
 
     Memory rules (bytes of one micro-batch on one stage): F takes the activation at its start; a fused B frees it at its
-    end; I frees at its end what W does not need, and W the rest. With recomputation only the checkpoint stays from the
+    end; I frees at its end what W does not need, and W the rest. What the loss makes is taken for F and again for the
+    backward. With recomputation only the checkpoint stays from the
     end of F until the recomputation starts, which takes the whole activation again.
     """
 
@@ -72,11 +73,11 @@ class OpCosts:
         return self._known[key]
 
     def recomputes_exchanges(self, stage: int) -> bool:
-        """Return whether a recomputation on a stage exchanges what a forward does."""
+        """Return whether a recomputation on a stage exchanges what a forward does, and not its own exchanges alone."""
         return self._costs[stage].recomputes_exchanges
 
     def exchanges(self, kind: Kind, stage: int, microbatch: int) -> list[Exchange]:
-        """Return what the ops of a kind (F, I or W) exchange within groups for this micro-batch."""
+        """Return what the ops of a kind (F, I, W or RECOMPUTE) exchange within groups for this micro-batch."""
         fraction = self._fraction(stage, microbatch)
         return [
             exchange if fraction is FULL else replace(exchange, size_bytes=scaled(exchange.size_bytes, fraction))
@@ -121,4 +122,6 @@ class OpCosts:
             kept = scaled(cost.kept_bytes, fraction)
             return activation, kept - activation
         freed = {Kind.B: activation, Kind.I: activation - for_weight_grad, Kind.W: for_weight_grad}[kind]
-        return 0, -freed
+        # a recomputation has taken it already
+        is_taken = kind is Kind.W or cost.recompute_ps > 0
+        return 0 if is_taken else activation - scaled(cost.kept_bytes, fraction), -freed

@@ -137,20 +137,30 @@ def _bound(name: str, plugins: Mapping[str, Plugin]) -> Plugin:
     return plugins[name]
 
 
-def static_bytes(schedule: Schedule, costs: Sequence[StageCosts]) -> tuple[StaticBytes, ...]:
-    """Return what each rank holds of weights, gradients and optimizer state.
+def static_bytes(
+    schedule: Schedule, costs: Sequence[StageCosts], framework_bytes: int = 0, buffers_bytes: int | None = None
+) -> tuple[StaticBytes, ...]:
+    """Return what each rank holds of weights, gradients and optimizer state, buffers, and `framework_bytes`.
 
     The two replicas of a bidirectional schedule both keep their weights; gradients and optimizer state of a stage are
-    shared between the two ranks that hold it, half each, rounded up. Versions of weights are all counted.
+    shared between the two ranks that hold it, half each, rounded up. Versions of weights are all counted. The stages of
+    a rank share buffers as large as the largest of them needs, or `buffers_bytes`.
     """
     num_copies = len(schedule.chains)
-    totals = [[0, 0, 0] for _ in schedule.orders]
+    totals, buffers = [[0, 0, 0] for _ in schedule.orders], [0] * len(schedule.orders)
     for stage, rank in enumerate(schedule.rank_by_stage):
         totals[rank][0] += costs[stage].weights_bytes
         totals[rank][1] += costs[stage].gradients_bytes
         totals[rank][2] += costs[stage].optimizer_bytes
+        buffers[rank] = max(buffers[rank], costs[stage].buffers_bytes)
     versions = schedule.weight_versions or (1,) * len(totals)
     return tuple(
-        StaticBytes(weights * num_versions, -(-gradients // num_copies), -(-optimizer // num_copies))
-        for (weights, gradients, optimizer), num_versions in zip(totals, versions, strict=True)
+        StaticBytes(
+            weights * num_versions,
+            -(-gradients // num_copies),
+            -(-optimizer // num_copies),
+            held if buffers_bytes is None else buffers_bytes,
+            framework_bytes,
+        )
+        for (weights, gradients, optimizer), num_versions, held in zip(totals, versions, buffers, strict=True)
     )

@@ -16,6 +16,7 @@ from clustersim.scenario.models import load_model
 from clustersim.scenario.node import plain
 from clustersim.scenario.read_yaml import read_yaml
 from clustersim.scenario.text import Text
+from clustersim.scenario.training import Training
 
 GPT_3 = r"""#!/bin/bash
 # Runs the "175B" parameter model; don't run it here
@@ -240,3 +241,41 @@ def test_a_vocabulary_may_be_given() -> None:
     assert import_megatron("run.sh", f"{text} --padded-vocab-size 999").sections["model"]["vocab_size"] == 999
     divided = import_megatron("run.sh", f"{text} --make-vocab-size-divisible-by 8", vocab_size=300)
     assert divided.sections["model"]["vocab_size"] == 304
+
+
+@pytest.mark.parametrize(
+    ("flags", "training"),
+    [
+        (
+            "--recompute-granularity full --recompute-method block --recompute-num-layers 2",
+            {"recompute": "full", "recompute_num_layers": 2, "recompute_method": "block"},
+        ),
+        (
+            "--recompute-granularity full --recompute-method uniform --recompute-num-layers 1",
+            {"recompute": "full", "recompute_num_layers": 1, "recompute_method": "uniform"},
+        ),
+        (
+            "--recompute-granularity selective --recompute-modules core_attn mlp --bf16",
+            {"recompute": "selective", "recompute_modules": ("core_attn", "mlp")},
+        ),
+        (
+            "--activations-checkpoint-method uniform --activations-checkpoint-num-layers 4",
+            {"recompute": "full", "recompute_num_layers": 4, "recompute_method": "uniform"},
+        ),
+        (
+            "--checkpoint-activations --checkpoint-num-layers 2",
+            {"recompute": "full", "recompute_num_layers": 2, "recompute_method": "uniform"},
+        ),
+        ("--recompute-granularity full", {"recompute": "full"}),
+        ("--recompute-num-layers 2", {}),  # means nothing to a job that recomputes nothing
+    ],
+)
+def test_what_is_recomputed(flags: str, training: dict[str, Any]) -> None:
+    found = imported(flags).sections["training"]
+    assert {key: value for key, value in found.items() if key.startswith("recompute")} == training
+    Training(**found)  # a scenario takes it as it is
+
+
+def test_modules_that_nobody_knows_are_told() -> None:
+    with pytest.raises(ScenarioError, match=r"--recompute-modules: got 'mpl'; allowed: core_attn, mlp"):
+        imported("--recompute-granularity selective --recompute-modules core_attn mpl")

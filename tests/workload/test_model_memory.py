@@ -18,8 +18,9 @@ from clustersim.workload.model.activations import (
     weight_grad_bytes,
 )
 from clustersim.workload.model.layers import layer_kinds
-from clustersim.workload.model.microbatch import MicroBatch, Recompute
+from clustersim.workload.model.microbatch import MicroBatch
 from clustersim.workload.model.parameters import Parameters, part_parameters
+from clustersim.workload.model.recompute import Recompute
 from clustersim.workload.model.shard import Shard, shard_of
 from clustersim.workload.model.state import optimizer_step_bytes, state_bytes
 
@@ -180,8 +181,8 @@ def test_gpus_that_share_an_expert_both_keep_what_enters_it() -> None:
 def test_zero_divides_more_with_each_stage(stage: int, dense: tuple[float, ...], experts: tuple[float, ...]) -> None:
     """Dense layers have dp * cp = 8 copies; experts tp * cp * dp / (ep * etp) = 4."""
     parallelism = Parallelism(tp=2, cp=2, dp=4, ep=4, etp=1, zero_stage=stage)
-    assert state_bytes(Parameters(matrices=900, vectors=100), "bf16", parallelism) == dense
-    assert state_bytes(Parameters(experts=100), "bf16", parallelism) == experts
+    assert state_bytes(Parameters(matrices=900, vectors=100), "bf16", parallelism)[:3] == dense
+    assert state_bytes(Parameters(experts=100), "bf16", parallelism)[:3] == experts
 
 
 def test_bytes_of_a_parameter_by_precision() -> None:
@@ -189,7 +190,7 @@ def test_bytes_of_a_parameter_by_precision() -> None:
     by_name = {name: state_bytes(one, name, Parallelism()) for name in ("bf16", "fp16", "fp8", "fp32")}
     assert by_name == {
         "bf16": StaticBytes(2, 4, 12),
-        "fp16": StaticBytes(2, 2, 16),
+        "fp16": StaticBytes(2, 2, 12),  # and 4 in the optimizer step alone
         "fp8": StaticBytes(2, 4, 12),
         "fp32": StaticBytes(4, 4, 8),
     }

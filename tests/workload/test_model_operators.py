@@ -12,10 +12,11 @@ from clustersim.scenario.model_shard import model_shard_findings
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.workload.model.activations import layer_activation_bytes
 from clustersim.workload.model.flop import hardware_flop, layer_forward_flop, model_flop
-from clustersim.workload.model.layer_work import layer_operators, output_operators, recomputed
+from clustersim.workload.model.layer_work import layer_operators, output_operators
 from clustersim.workload.model.layers import layer_kinds
-from clustersim.workload.model.microbatch import MicroBatch, Recompute
+from clustersim.workload.model.microbatch import MicroBatch
 from clustersim.workload.model.parameters import mtp_parameters, parameters
+from clustersim.workload.model.recompute import Recompute, recomputed
 from clustersim.workload.model.shard import Shard
 from clustersim.workload.model.stage import (
     message_bytes,

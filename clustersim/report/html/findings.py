@@ -10,7 +10,7 @@ import numpy as np
 from clustersim.analysis.waits import is_one_of
 from clustersim.ops import COMPUTE
 from clustersim.report.html.markup import Markup, Numbers, element, joined, name_of
-from clustersim.report.html.memory import categories_of
+from clustersim.report.html.memory import categories_of, parts_of
 from clustersim.report.html.opening import time_parts
 from clustersim.report.quantities import count, percent, picoseconds, seconds, size
 from clustersim.result import Result
@@ -87,9 +87,8 @@ def _memory(result: Result, numbers: Numbers) -> Iterator[str]:
     if not memory.peak_bytes:
         yield "The scenario gives no sizes."
         return
-    worst = max(range(len(memory.ranks)), key=lambda index: memory.ranks[index].peak_bytes)
-    parts = {category: getattr(memory.ranks[worst], category.field) for category in categories_of(memory.ranks[worst])}
-    largest = max(parts, key=lambda category: parts[category])
+    worst = next(index for index, rank in enumerate(memory.ranks) if rank.pp_rank == memory.worst_rank)
+    largest, _ = max(parts_of(memory.ranks[worst], categories_of(memory)), key=lambda part: part[1])
     name = largest.name[0].upper() + largest.name[1:]
     amount = numbers.show(f"memory.ranks.{worst}.{largest.field}", size)
     peak = numbers.show(f"memory.ranks.{worst}.peak_bytes", size)

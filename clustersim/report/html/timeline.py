@@ -12,7 +12,7 @@ from clustersim.ops import Kind
 from clustersim.report.gantt import LETTERS, MEANINGS
 from clustersim.report.html.bubble import PHASE_WORDS
 from clustersim.report.html.markup import Child, Markup, element, joined
-from clustersim.report.html.memory import categories_of
+from clustersim.report.html.memory import MOVING, categories_of
 from clustersim.report.html.opening import AXIS_WORDS, CAUSE_WORDS
 from clustersim.report.html.parts import Section, key, one_of, section
 from clustersim.report.html.slices import CATEGORIES, Slices
@@ -108,12 +108,16 @@ def _op(name: str) -> tuple[str, str]:
 def _static(result: Result, rows: Any) -> list[dict[str, Any]]:
     """Return the categories of memory with what each rank holds of them; None where that changes over the run."""
     ranks = result.trace.ranks
+    at_peak = {rank.pp_rank: rank for rank in result.memory.ranks}
     found = []
-    for category in categories_of(result.memory.ranks[0]):
-        held = getattr(ranks, category.field, None)
-        found.append(
-            {"name": category.name, "colour": category.colour, "bytes": None if held is None else held[rows].tolist()}
-        )
+    for category in categories_of(result.memory):
+        if category.field in MOVING:
+            held = None
+        elif (column := getattr(ranks, category.field, None)) is not None:
+            held = column[rows].tolist()
+        else:  # what follows from the peak, such as fragmentation
+            held = [getattr(at_peak[pp_rank], category.field) for pp_rank in ranks.pp_rank[rows].tolist()]
+        found.append({"name": category.name, "colour": category.colour, "bytes": held})
     return found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from clustersim.errors import Fault, Position, ScenarioError
@@ -17,6 +17,7 @@ from clustersim.scenario.text import Text
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z0-9_@#*]+)(?::?-([^{}]*))?\}|([A-Za-z_][A-Za-z0-9_]*|[0-9@#*]))")
 _FLAG = re.compile(r"--[A-Za-z][A-Za-z0-9_-]*")
+_PLAIN = re.compile(r"[a-z][a-z0-9_]*")
 _MOST_SUBSTITUTIONS = 20
 
 
@@ -28,6 +29,7 @@ class Flag:
     value: str | None  # as a shell would hand it on; None for a switch
     position: Position
     unknown: str = ""  # what in the value only a shell could know
+    further: tuple[str, ...] = ()  # plain words after the value, of a flag that takes several
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +92,18 @@ def _flags(words: list[_Word], variables: dict[str, str]) -> Iterator[Flag]:
         # a negative number is a value, another flag is not
         is_value = follower not in ("", ")", "\\") and not follower.startswith("--") and not _ASSIGNMENT.match(follower)
         if is_value:
-            yield Flag(name, *_resolved(_value(follower), words[index + 1].position, variables))
+            resolved = _resolved(_value(follower), words[index + 1].position, variables)
+            yield Flag(name, *resolved, tuple(_further(words[index + 2 :])))
         else:
             yield Flag(name, None, word.position)
+
+
+def _further(words: Sequence[_Word]) -> Iterator[str]:
+    """Yield the plain words that follow a flag's first value."""
+    for word in words:
+        if not _PLAIN.fullmatch(word.text):
+            return
+        yield word.text
 
 
 def _value(word: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from clustersim.scenario.batch import Batch
 from clustersim.scenario.importers.draft import Draft, Found, Imported
@@ -11,6 +11,7 @@ from clustersim.scenario.importers.megatron_flags import Flags
 from clustersim.scenario.importers.megatron_model import put_model
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.parallelism import Parallelism
+from clustersim.scenario.training import RecomputeModule, Training
 
 _AXES = {
     "tp": "tensor-model-parallel-size",
@@ -54,6 +55,7 @@ def import_megatron(file: str, text: str, vocab_size: int | None = None) -> Impo
     draft.raise_if_faulty()
     draft.check("model", ModelSpec)
     draft.check("parallelism", Parallelism)
+    draft.check("training", Training)
     if draft.section("batch").get("global_batch_size"):
         draft.check("batch", Batch)
     draft.raise_if_faulty()
@@ -137,10 +139,7 @@ def _put_training(draft: Draft, flags: Flags) -> None:
     draft.put(("training", "precision"), precision)
     if precision is None:
         draft.put_plain(("training", "precision"), "fp32")
-    granularity = flags.text("recompute-granularity", ("selective", "full"))
-    older = flags.switch("checkpoint-activations", "full")
-    recompute = granularity or flags.switch("recompute-activations", "selective") or older
-    draft.put(("training", "recompute"), recompute)
+    _put_recompute(draft, flags)
     backend = flags.text("attention-backend", ("flash", "fused", "unfused", "local", "auto"))
     if backend:
         is_flash = backend.value not in ("unfused", "local")
@@ -153,6 +152,25 @@ def _put_training(draft: Draft, flags: Flags) -> None:
         )
     for key, name in _OVERLAPS.items():
         draft.put_plain(("runtime", "overlap", key), flags.has(name))
+
+
+def _put_recompute(draft: Draft, flags: Flags) -> None:
+    """Put what is recomputed: parts of every layer, or whole layers, of which older Megatrons count chunks."""
+    granularity = flags.text("recompute-granularity", ("selective", "full"))
+    older = flags.switch("checkpoint-activations", "full") or flags.switch("activations-checkpoint-method", "full")
+    recompute = granularity or flags.switch("recompute-activations", "selective") or older
+    draft.put(("training", "recompute"), recompute)
+    if recompute is None:
+        return
+    if recompute.value == "selective":
+        draft.put(("training", "recompute_modules"), flags.words("recompute-modules", get_args(RecomputeModule)))
+        return
+    number = flags.number("recompute-num-layers", "activations-checkpoint-num-layers", "checkpoint-num-layers")
+    methods = ("uniform", "block")
+    method = flags.text("recompute-method", methods) or flags.text("activations-checkpoint-method", methods)
+    if number:
+        draft.put(("training", "recompute_num_layers"), number)
+        draft.put(("training", "recompute_method"), method or Found("uniform", number.written, number.position))
 
 
 def _others(flags: Flags) -> tuple[str, ...]:

@@ -24,7 +24,8 @@ ARGUMENTS = {
     "num-virtual-stages-per-pipeline-rank", "pipeline-model-parallel-layout", "decoder-first-pipeline-num-layers",
     "decoder-last-pipeline-num-layers", "micro-batch-size", "global-batch-size", "recompute-granularity",
     "fp8-format", "attention-backend", "microbatch-group-size-per-virtual-pipeline-stage", "nproc-per-node", "nnodes",
-    "window-size", "pad-vocab-size-to", "zero-stage",
+    "window-size", "pad-vocab-size-to", "zero-stage", "recompute-method", "recompute-num-layers", "recompute-modules",
+    "activations-checkpoint-method", "activations-checkpoint-num-layers", "checkpoint-num-layers",
 }  # fmt: skip
 """Flags with a value that decide over a scenario; some are Megatron-DeepSpeed's."""
 
@@ -101,6 +102,19 @@ class Flags:
             self._fault(flag, f"got {text!r}; allowed: {', '.join(choices)}")
             return None
         return Found(text, flag.name, flag.position)
+
+    def words(self, name: str, choices: Sequence[str]) -> Found | None:
+        """Return the words of a flag that takes several, each one of `choices`; None if there is none."""
+        flag = self._by_name.get(name)
+        text = self._text(flag) if flag else None
+        if flag is None or text is None:
+            return None
+        words = [text, *flag.further]
+        strange = [word for word in words if word not in choices]
+        if strange:
+            self._fault(flag, f"got {strange[0]!r}; allowed: {', '.join(choices)}")
+            return None
+        return Found(words, flag.name, flag.position)
 
     def switch(self, name: str, value: object = True) -> Found | None:
         """Return `value` at the place of a switch that is there; None if it is not."""

@@ -15,9 +15,10 @@ from clustersim.scenario.model import ModelSpec
 from clustersim.workload.model.layers import LayerKind
 from clustersim.workload.model.linears import attention_linears, layer_linears, mlp_linears, output_linear, rows_of
 from clustersim.workload.model.microbatch import ONE_SAMPLE, MicroBatch
+from clustersim.workload.model.recompute import kept_share
 from clustersim.workload.model.shard import WHOLE, Shard, divided
 
-_LOGIT_BYTES = 4  # the loss is computed in fp32
+LOGIT_BYTES = 4  # the loss is computed in fp32
 _ROUTING_BYTES = 4  # and so are the probabilities of experts
 
 
@@ -43,9 +44,12 @@ def layer_activation_bytes(
     if microbatch.recompute == "full":
         tokens = shard.sequence_tokens(microbatch.num_samples * model.seq_length)
         return microbatch.sizes.activation_bytes * tokens * model.hidden_size
-    drops_core = microbatch.recompute == "selective" or microbatch.flash_attention
+    modules = microbatch.recomputed_modules if microbatch.recompute == "selective" else ()
+    if microbatch.flash_attention:
+        modules = (*modules, "core_attn")
     kept = kept_tensors(model, kind, microbatch, shard)
-    return sum(tensor.num_bytes for tensor in kept if not (tensor.is_core and drops_core))
+    shares = ((tensor, kept_share(modules, tensor.name, tensor.is_core, model.gated_mlp)) for tensor in kept)
+    return sum(-int(-tensor.num_bytes * share // 1) for tensor, share in shares)
 
 
 def kept_tensors(
@@ -105,7 +109,13 @@ def output_activation_bytes(model: ModelSpec, microbatch: MicroBatch = ONE_SAMPL
     num_tokens = microbatch.num_samples * model.seq_length
     width = microbatch.sizes.activation_bytes
     states = 2 * width * shard.sequence_tokens(num_tokens) * model.hidden_size
-    return states + _LOGIT_BYTES * shard.tokens(num_tokens) * output_linear(model, shard).outputs
+    return states + logits_bytes(model, microbatch, shard)
+
+
+def logits_bytes(model: ModelSpec, microbatch: MicroBatch = ONE_SAMPLE, shard: Shard = WHOLE) -> int:
+    """Return what one GPU keeps of the logits: 4 s b V / t, as the loss is computed in fp32. [bytes]"""
+    num_tokens = microbatch.num_samples * model.seq_length
+    return LOGIT_BYTES * shard.tokens(num_tokens) * output_linear(model, shard).outputs
 
 
 @dataclass(frozen=True, slots=True)

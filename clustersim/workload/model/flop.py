@@ -12,13 +12,14 @@ Conventions for attention, `Convention`:
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Iterable
 from fractions import Fraction
 from typing import Literal
 
 from clustersim.scenario.model import ModelSpec
 from clustersim.workload.model.layers import LayerKind, layer_kinds, mtp_kinds
 from clustersim.workload.model.linears import layer_linears, mtp_linear, output_linear, rows_of
-from clustersim.workload.model.microbatch import Recompute
+from clustersim.workload.model.recompute import Recompute, again_share
 from clustersim.workload.model.shard import WHOLE
 
 Convention = Literal["full", "causal"]
@@ -54,12 +55,21 @@ def hardware_flop(
     *,
     flash_attention: bool,
     convention: Convention = "full",
+    modules: Collection[str] = ("core_attn",),
+    layers: Iterable[LayerKind] | None = None,
 ) -> int:
     """Return the FLOP of a training step that GPUs really run: model FLOP and recomputation. [FLOP]
 
     Full recomputation runs every layer's forward again: for a plain GPT 96 B L s h² (1 + s / 6h + V / 16hL). Selective
-    recomputation runs the attention core's again. FlashAttention's backward computes the scores again, whatever the
-    mode.
+    recomputation runs that of `modules` again, the attention core's as it stands. FlashAttention's backward computes
+    the scores again, whatever the mode.
+
+    Parameters
+    ----------
+    modules
+        Of selective recomputation.
+    layers
+        Those that are recomputed; None: all.
 
     Notes
     -----
@@ -67,13 +77,15 @@ def hardware_flop(
     recomputes (the core's forward, 4 B s² h a layer).
     """
     again = Counter[str]()
-    layers = Counter[LayerKind]((*layer_kinds(model), *mtp_kinds(model)))
-    for kind, count in layers.items():
-        by_operator = layer_forward_flop(model, kind, convention)
-        for name, flop in by_operator.items():
+    everywhere = Counter[LayerKind]((*layer_kinds(model), *mtp_kinds(model)))
+    recomputed = everywhere if layers is None else Counter[LayerKind](layers)
+    for kind, count in everywhere.items():
+        for name, flop in layer_forward_flop(model, kind, convention).items():
             is_core = name in ("scores", "values")
-            if recompute == "full" or (recompute == "selective" and is_core and not flash_attention):
-                again[name] += count * flop
+            share = Fraction(recompute == "full")
+            if recompute == "selective" and not (is_core and flash_attention):
+                share = again_share(modules, name, is_core, model.gated_mlp)
+            again[name] += recomputed[kind] * int(flop * share)
             if flash_attention and name == "scores":
                 again[name] += count * flop
     return model_flop(model, num_samples, convention) + num_samples * again.total()

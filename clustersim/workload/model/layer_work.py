@@ -20,7 +20,7 @@ from clustersim.workload.model.linears import (
     output_linear,
     rows_of,
 )
-from clustersim.workload.model.microbatch import MicroBatch, Recompute
+from clustersim.workload.model.microbatch import MicroBatch
 from clustersim.workload.model.precision import PRECISIONS, PrecisionName
 from clustersim.workload.model.shard import WHOLE, Shard, divided
 from clustersim.workload.model.work import Gemm, Operator, Work
@@ -94,16 +94,6 @@ def mtp_operators(
         *layer_operators(model, kind, microbatch, shard),
         *output_operators(model, microbatch, shard),
     )
-
-
-def recomputed(operators: tuple[Operator, ...], recompute: Recompute) -> tuple[Operator, ...]:
-    """Return which of a layer's operators run their forward once more before the backward.
-
-    With FlashAttention selective recomputation runs none: its backward does already.
-    """
-    if recompute == "full":
-        return operators
-    return tuple(operator for operator in operators if operator.is_core) if recompute == "selective" else ()
 
 
 class _LayerWork:

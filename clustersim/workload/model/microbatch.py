@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from clustersim.workload.model.precision import PRECISIONS, Precision, PrecisionName
-
-Recompute = Literal["none", "selective", "full"]
+from clustersim.workload.model.recompute import Recompute, RecomputedLayers
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +16,9 @@ class MicroBatch:
     precision: PrecisionName = "bf16"
     flash_attention: bool = True
     recompute: Recompute = "none"
+    recomputed_modules: tuple[str, ...] = ("core_attn",)  # of selective recomputation
+    recomputed_layers: RecomputedLayers = RecomputedLayers()  # noqa: RUF009 - frozen; of full recomputation
+    logit_bytes: int = 4  # at the peak of the loss; 4 stay from the forward on
 
     @property
     def sizes(self) -> Precision:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clustersim.scenario.model import ModelSpec
 from clustersim.workload.model.activations import (
+    LOGIT_BYTES,
     embedding_activation_bytes,
     layer_activation_bytes,
+    logits_bytes,
     mtp_activation_bytes,
     output_activation_bytes,
     weight_grad_bytes,
@@ -18,11 +20,11 @@ from clustersim.workload.model.layer_work import (
     layer_operators,
     mtp_operators,
     output_operators,
-    recomputed,
 )
 from clustersim.workload.model.layers import LayerKind, layer_kinds, mtp_kinds
 from clustersim.workload.model.microbatch import MicroBatch
 from clustersim.workload.model.parameters import Parameters, mtp_module_parameters, part_parameters
+from clustersim.workload.model.recompute import recomputed
 from clustersim.workload.model.shard import Shard
 from clustersim.workload.model.work import Operator
 
@@ -75,10 +77,18 @@ def stage_operators(model: ModelSpec, part: ModelPart, microbatch: MicroBatch, s
 def stage_recomputed(model: ModelSpec, part: ModelPart, microbatch: MicroBatch, shard: Shard) -> Repeated:
     """Return the operators whose forward a GPU runs once more before a backward; only layers recompute."""
     operators = Repeated()
-    for kind, count in Counter(part.kinds + part.mtp_kinds).items():
+    for kind, count in Counter(recomputed_kinds(part, microbatch)).items():
         layer = layer_operators(model, kind, microbatch, shard)
-        _add(operators, recomputed(layer, microbatch.recompute), count)
+        _add(operators, recomputed(layer, microbatch.recompute, microbatch.recomputed_modules, model.gated_mlp), count)
     return operators
+
+
+def recomputed_kinds(part: ModelPart, microbatch: MicroBatch) -> tuple[LayerKind, ...]:
+    """Return the layers of a stage that are recomputed, in whole or in part."""
+    kinds = part.kinds + part.mtp_kinds
+    if microbatch.recompute == "full":
+        return tuple(kinds[layer] for chunk in microbatch.recomputed_layers.chunks(len(kinds)) for layer in chunk)
+    return kinds if microbatch.recompute == "selective" else ()
 
 
 def stage_parameters(model: ModelSpec, part: ModelPart, shard: Shard) -> Parameters:
@@ -97,6 +107,7 @@ class StageActivations:
     whole_bytes: int  # at the most, in the forward or while its backward runs
     checkpoint_bytes: int  # from the end of the forward to the start of recomputation; the whole if there is none
     weight_grad_bytes: int  # the part of the whole that W still needs
+    logits_bytes: int  # the part of the whole that logits are
 
 
 def stage_activations(model: ModelSpec, part: ModelPart, microbatch: MicroBatch, shard: Shard) -> StageActivations:
@@ -104,27 +115,40 @@ def stage_activations(model: ModelSpec, part: ModelPart, microbatch: MicroBatch,
 
     Notes
     -----
-    With full recomputation a stage keeps each layer's input, and makes one layer's activations at a time.
+    With full recomputation a stage keeps the input of each layer or chunk that is recomputed, and makes the activations
+    of one at a time. The loss comes before any of that.
     """
-    layers = Counter(part.kinds + part.mtp_kinds)
-    kept = sum(count * layer_activation_bytes(model, kind, microbatch, shard) for kind, count in layers.items())
+    layers = part.kinds + part.mtp_kinds
+    kept, unfolded = _kept_and_unfolded(model, layers, microbatch, shard)
     ends = part.has_embedding * embedding_activation_bytes(model, microbatch, shard)
     ends += len(part.mtp_kinds) * mtp_activation_bytes(model, microbatch, shard)
-    ends += (part.has_output + len(part.mtp_kinds)) * output_activation_bytes(model, microbatch, shard)
-    unfolded = 0
-    if microbatch.recompute != "none":
-        run_again = MicroBatch(microbatch.num_samples, microbatch.precision, microbatch.flash_attention)
-        unfolded = max(
-            (
-                layer_activation_bytes(model, kind, run_again, shard)
-                - layer_activation_bytes(model, kind, microbatch, shard)
-                for kind in layers
-            ),
-            default=0,
-        )
-    whole = kept + ends + unfolded
-    for_weights = sum(count * weight_grad_bytes(model, kind, microbatch, shard) for kind, count in layers.items())
-    return StageActivations(whole, kept + ends, min(whole, for_weights))
+    num_outputs = part.has_output + len(part.mtp_kinds)
+    ends += num_outputs * output_activation_bytes(model, microbatch, shard)
+    extra = microbatch.logit_bytes - LOGIT_BYTES
+    in_loss = num_outputs * extra * logits_bytes(model, microbatch, shard) // LOGIT_BYTES
+    whole = kept + ends + max(unfolded, in_loss)
+    for_weights = sum(
+        count * weight_grad_bytes(model, kind, microbatch, shard) for kind, count in Counter(layers).items()
+    )
+    return StageActivations(
+        whole, kept + ends, min(whole, for_weights), num_outputs * logits_bytes(model, microbatch, shard)
+    )
+
+
+def _kept_and_unfolded(
+    model: ModelSpec, layers: tuple[LayerKind, ...], microbatch: MicroBatch, shard: Shard
+) -> tuple[int, int]:
+    """Return what layers keep until their backward, and what the largest recomputation makes beside that. [bytes]"""
+    plain = replace(microbatch, recompute="none")
+    whole = {kind: layer_activation_bytes(model, kind, plain, shard) for kind in set(layers)}
+    folded = {kind: layer_activation_bytes(model, kind, microbatch, shard) for kind in set(layers)}
+    if microbatch.recompute != "full":
+        return sum(folded[kind] for kind in layers), max((whole[kind] - folded[kind] for kind in layers), default=0)
+    chunks = [[layers[layer] for layer in chunk] for chunk in microbatch.recomputed_layers.chunks(len(layers))]
+    inputs = sum(folded[chunk[0]] for chunk in chunks)
+    recomputed_bytes = sum(whole[kind] for chunk in chunks for kind in chunk)
+    unfolded = max((sum(whole[kind] for kind in chunk) - folded[chunk[0]] for chunk in chunks), default=0)
+    return sum(whole[kind] for kind in layers) - recomputed_bytes + inputs, unfolded
 
 
 def message_bytes(model: ModelSpec, microbatch: MicroBatch, shard: Shard) -> int:

@@ -26,8 +26,8 @@ def state_bytes(parameters: Parameters, precision: PrecisionName, parallelism: P
 
     Examples
     --------
-    >>> state_bytes(Parameters(matrices=1000), "bf16", Parallelism(dp=4, zero_stage=1))
-    StaticBytes(weights_bytes=2000, gradients_bytes=4000, optimizer_bytes=3000)
+    >>> state_bytes(Parameters(matrices=1000), "bf16", Parallelism(dp=4, zero_stage=1))[:3]
+    (2000, 4000, 3000)
     """
     sizes, p = PRECISIONS[precision], parallelism
     dense_copies = p.dp * p.cp
@@ -53,5 +53,5 @@ def optimizer_step_bytes(parameters: Parameters, precision: PrecisionName, paral
     30000
     """
     sizes = PRECISIONS[precision]
-    each = sizes.gradient_bytes + 2 * sizes.optimizer_bytes + sizes.weight_bytes
+    each = sizes.gradient_bytes + 2 * (sizes.optimizer_bytes + sizes.step_bytes) + sizes.weight_bytes
     return each * state_bytes(parameters, precision, parallelism).optimizer_bytes // sizes.optimizer_bytes

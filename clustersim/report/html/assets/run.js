@@ -23,8 +23,8 @@ async function start() {
 // The row of the pipeline rank that holds most, in the replica that is shown.
 function peakRow(data) {
   const { pp_rank: ppRank, replica, shown_replica: shown } = data.facts;
-  const worst = known.result.memory.ranks.reduce((one, other) => (other.peak_bytes > one.peak_bytes ? other : one));
-  return ppRank.findIndex((rank, row) => rank === worst.pp_rank && replica[row] === shown);
+  const { worst_rank: worst } = known.result.memory;
+  return ppRank.findIndex((rank, row) => rank === worst && replica[row] === shown);
 }
 
 function control(gantt) {
