@@ -15,6 +15,7 @@ from drawing import result_of
 import clustersim as cs
 from clustersim.analysis.critical_path import Cause, critical_path
 from clustersim.analysis.memory import activation_curve
+from clustersim.report.html.memory import categories_of, parts_of
 from clustersim.report.html.run_page import run_page
 from clustersim.report.quantities import percent, picoseconds, seconds, size
 
@@ -187,6 +188,25 @@ def test_the_memory_curve_peaks_where_the_result_does(opens: Opens, result: cs.R
     assert activation_curve(result.trace).peaks(4).tolist() == [
         rank.activations_peak_bytes for rank in result.memory.ranks
     ]
+
+
+MODEL = {
+    "stage_costs": None,
+    "model": "gpt-2",
+    "cluster": {"topology": "dgx-a100", "gpus": 4},
+    "batch": {"global_batch_size": 8, "micro_batch_size": 1},
+    "training": {"precision": "bf16"},
+}
+
+
+def test_the_memory_of_a_model_adds_up(opens: Opens) -> None:
+    result = result_of(**MODEL)
+    categories = categories_of(result.memory)
+    assert {category.name for category in categories} > {"weights", "optimizer state", "activations", "logits"}
+    for rank in result.memory.ranks:
+        assert sum(value for _, value in parts_of(rank, categories)) == rank.peak_bytes
+    page = opens(run_page(result))
+    assert int(page.ask("document.getElementById('memory-chart').dataset.peakBytes")) == result.memory.peak_bytes
 
 
 def test_the_heat_map_goes_to_the_busiest_link_first(opens: Opens) -> None:

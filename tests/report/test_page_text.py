@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -125,6 +126,17 @@ def test_what_does_not_fit_is_said_at_the_top() -> None:
 )
 def test_a_job_of_nothing_has_a_page(sections: dict[str, Any]) -> None:
     assert "<h1>" in run_page(result_of(**sections))
+
+
+def test_what_would_make_it_fit_is_said(tmp_path: Path) -> None:
+    page, document = tmp_path / "page.html", tmp_path / "result.json"
+    costs = "stage_costs.activation=9 GiB"
+    assert _run("run", "gpipe-4x16", "--set", costs, "--report", str(page), "-o", str(document)) == 3
+    text = text_of(page.read_text(encoding="utf-8"), "memory")
+    advice = json.loads(document.read_text())["memory"]["advice"]
+    assert advice
+    for entry in advice:
+        assert f"{size(entry['peak_bytes'])} {seconds(entry['step_time_s'])}" in text
 
 
 def _run(*args: str) -> int:

@@ -16,7 +16,7 @@ _WITHIN = {"activations_peak_bytes": "logits_bytes"}  # a category, and the part
 MOVING = frozenset({"activations_peak_bytes", "logits_bytes"})
 """Categories that come and go over a run."""
 _ENDINGS = ("_peak_bytes", "_bytes")
-_NAMES = {"optimizer": "optimizer state", "buffers": "communication buffers"}
+_NAMES = {"optimizer": "optimizer state"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ def _peaks(memory: MemorySummary, numbers: Numbers) -> Markup:
     whole = max(memory.peak_bytes, memory.capacity_bytes or 0)
     rows = [_row(memory, index, categories, whole, numbers) for index in range(len(memory.ranks))]
     names = [f"of these {each.name}" if each.field in _WITHIN.values() else each.name for each in categories]
-    header = ("rank", "", *names, "peak", *(["of capacity"] if memory.capacity_bytes else []), "live")
+    header = ("rank", "", "peak", *(["of capacity"] if memory.capacity_bytes else []), *names, "live")
     return table("Peak of each pipeline rank; live counts micro-batches", header, rows, class_="ranks")
 
 
@@ -104,9 +104,9 @@ def _row(
     return [
         numbers.show(f"memory.ranks.{index}.pp_rank", str),
         drawn,
-        *(numbers.show(f"memory.ranks.{index}.{category.field}", size) for category in categories),
         element("strong", peak, class_="bad") if over else joined(peak),
         *share,
+        *(numbers.show(f"memory.ranks.{index}.{category.field}", size) for category in categories),
         numbers.show(f"memory.ranks.{index}.peak_live_microbatches", count),
     ]
 
@@ -127,4 +127,4 @@ def _advice(memory: MemorySummary, numbers: Numbers) -> Markup:
         )
     if not rows:
         return Markup("")
-    return table("What would make it fit", ("change", "peak", "step time", "slower by"), rows)
+    return table("What would make it fit", ("what", "peak", "step time", "change"), rows)
