@@ -69,7 +69,10 @@ def test_what_limits_a_run_is_named() -> None:
     assert "The longest stage is stage 23" in model
     assert "Waiting for tensor-parallel exchanges (tp) : 1.622 s" in model
     slow = text_of(run_page(cs.simulate("collision-scattered")), "time")
-    assert "leaf0-&gt;spine0 is busiest, as are 15 others: 66.65 % of its time" in slow
+    assert (
+        "leaf0-&gt;spine0 is busiest, as are 15 others: 66.65 % of what it can carry over the run; it is full for"
+        in slow
+    )
 
 
 def test_the_critical_path_promises_what_sensitivity_says() -> None:
@@ -156,3 +159,5 @@ def test_the_option_writes_the_page_beside_the_output(tmp_path: Path, capsys: py
     assert "schedules compared</title>" in page.read_text(encoding="utf-8")
     assert _run("sweep", "bubble-by-batch", "--report", str(page)) == 0
     assert "sweep</title>" in page.read_text(encoding="utf-8")
+    assert _run("run", "gpipe-4x16", "--report", str(tmp_path / "none" / "page.html")) == 2
+    assert "there is no folder" in capsys.readouterr().err

@@ -7,6 +7,7 @@ from statistics import median
 
 import numpy as np
 
+from clustersim.analysis.utilization import full_ps
 from clustersim.analysis.waits import is_one_of
 from clustersim.ops import COMPUTE
 from clustersim.report.html.markup import Markup, Numbers, element, joined, name_of
@@ -112,7 +113,11 @@ def _link(result: Result, numbers: Numbers) -> Iterator[str]:
     said = "is saturated" if busiest.utilization >= _SATURATED else "is busiest"
     others = f", as are {count(alike)} others" if alike > 1 else ", as is one other" if alike else ""
     yield joined(element("strong", name_of(busiest.link)), f" {said}{others}: ")
-    yield joined(numbers.show("communication.busiest_links.0.utilization", percent), " of its time over the run.")
+    yield joined(
+        numbers.show("communication.busiest_links.0.utilization", percent), " of what it can carry over the run"
+    )
+    full = full_ps(result.trace, result.trace.links.name.index(busiest.link)) / (result.trace.makespan_ps or 1)
+    yield f"; it is full for {percent(full)} of the time." if full else "; it is never full."
     lost_ps = result.trace.links.queued_ps + result.trace.links.slowed_ps
     if lost_ps.any():
         worst = int(lost_ps.argmax())
