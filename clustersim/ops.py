@@ -140,11 +140,12 @@ class Schedule:
 class Exchange:
     """What the ops of one kind exchange within a parallel group, for one full micro-batch."""
 
-    axis: str  # tp, cp or ep
+    axis: str  # tp, cp, ep, or dp for weights that are sharded
     kind: Kind  # F, I or W; a fused backward does what I and W do
     operation: str  # of clustersim.collectives
     size_bytes: int  # of each call, as nccl-tests count it
     num_calls: int = 1  # one after the other
+    is_beside: bool | None = None  # the op's compute; None: as the scenario says of its axis
 
 
 @dataclass(frozen=True, slots=True)

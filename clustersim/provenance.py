@@ -94,7 +94,7 @@ def _axes(trace: Trace) -> set[str]:
 def _costs(scenario: Scenario) -> Iterator[str]:
     """Yield where the costs of stages come from: given, or derived from a model."""
     if scenario.model is None:
-        yield "stage costs are as given in the scenario (assumed), the same for every full micro-batch"
+        yield "stage costs are as given in the scenario, the same for every full micro-batch"
         return
     name = scenario.cluster.topology.device
     kernels = load_device(name).kernels if name else None
@@ -108,7 +108,10 @@ def _costs(scenario: Scenario) -> Iterator[str]:
         "(assumed), where `runtime.memory` says nothing else; torch.cuda.max_memory_allocated is to be held against "
         "allocated_peak_bytes, nvidia-smi against peak_bytes"
     )
-    yield "MFU and HFU count full attention and take the peak of the number format of the linear layers"
+    yield (
+        "MFU and HFU count full attention, with causal attention beside it, and take the peak of the number format of "
+        "the linear layers"
+    )
 
 
 def _sharing(trace: Trace) -> Iterator[str]:

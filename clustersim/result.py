@@ -65,8 +65,20 @@ class RankTime(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class FlopRates(Record):
+    """FLOP of a step and utilisations under one convention for attention."""
+
+    model_flop: int  # of a step over all GPUs, without recomputation
+    hardware_flop: int  # with recomputation
+    model_flop_per_s_per_gpu: float
+    hardware_flop_per_s_per_gpu: float
+    mfu: float
+    hfu: float
+
+
+@dataclass(frozen=True, slots=True)
 class Throughput(Record):
-    """Work per second; token and FLOP fields need a model."""
+    """Work per second; token and FLOP fields need a model, and count full attention where they name no convention."""
 
     samples_per_s: float | None
     tokens_per_s: float | None
@@ -74,6 +86,77 @@ class Throughput(Record):
     model_flop_per_s_per_gpu: float | None
     mfu: float | None
     hfu: float | None
+    peak_flop_per_s: float | None  # of a GPU, in the number format of the linear layers
+    by_convention: dict[str, FlopRates]  # full (every token attends to every other), causal (to those before it)
+
+
+@dataclass(frozen=True, slots=True)
+class Spent(Record):
+    """What so many tokens take. [s; GPU-hours; J]"""
+
+    tokens: int
+    time_s: float
+    gpu_hours: float
+    energy_j: float | None  # None: the power is not known
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCost(Record):
+    """What training on tokens takes, at the pace of the run; energy is an upper estimate."""
+
+    step_time_s: float  # whose pace it is: that of a steady step, where it is known
+    tokens_per_step: int
+    per_million_tokens: Spent
+    budget_steps: int | None  # whole steps that cover the budget
+    budget: Spent | None
+    power_w: float | None  # of the whole job
+    power_basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class CostPart(Record):
+    """A part of the busiest rank's time, by what it rests on. [s per step; share of its busy time]"""
+
+    what: str
+    of: str  # whose constant it is
+    origin: str  # measured, derived, assumed, given
+    time_s: float
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfRangeShape(Record):
+    """A dimension of an operator outside what was measured on its device; no range: nothing of its kind was."""
+
+    kind: str
+    operator: str
+    dimension: str
+    value: int
+    smallest: int | None
+    largest: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CostOrigins(Record):
+    """How much of a step's time rests on costs that were measured, derived, assumed or given."""
+
+    convention: str
+    rank: int  # the busiest, global number
+    busy_s: float  # its compute and exposed communication, per step
+    shares: dict[str, float]  # of it, by origin
+    parts: tuple[CostPart, ...]  # the longest first
+    out_of_range: tuple[OutOfRangeShape, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchChange(Record):
+    """What a changed global batch asks of the learning rate: two rules, and where they come from."""
+
+    global_batch_size: int
+    reference_global_batch_size: int
+    linear_factor: float
+    square_root_factor: float
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +304,9 @@ class Result(Record):
     memory: MemorySummary
     communication: CommunicationSummary
     critical_path: CriticalPathSummary
+    token_cost: TokenCost | None
+    cost_origins: CostOrigins
+    batch_change: BatchChange | None
     warnings: tuple[str, ...]
     scenario: Scenario
     trace: Trace

@@ -8,8 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from clustersim.accounts import (
+    batch_change_of,
+    cost_origins_of,
+    shape_warnings,
+    throughput_of,
+    token_cost_of,
+)
 from clustersim.analysis.bound import makespan_bound_ps
 from clustersim.analysis.bubble import Bubble, RankTimes, measure_bubble, rank_times
+from clustersim.analysis.busiest import busiest_rank
 from clustersim.analysis.collisions import collisions
 from clustersim.analysis.communication import busiest_links, traffic_by_axis
 from clustersim.analysis.critical_path import critical_path
@@ -33,19 +41,17 @@ from clustersim.result import (
     RankMemory,
     RankTime,
     Result,
-    Throughput,
     TimeSummary,
 )
-from clustersim.scenario.devices import load_device
-from clustersim.scenario.fabrics import HostedFabric
+from clustersim.scenario.devices import Device, load_device
+from clustersim.scenario.fabrics import Fabric, HostedFabric
 from clustersim.scenario.load import load_scenario
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.table import build_cluster
 from clustersim.trace import Trace
-from clustersim.workload.job import build_job, costed_replicas, num_samples
-from clustersim.workload.model_costs import step_work
+from clustersim.workload.job import build_job, costed_replicas
 from clustersim.workload.peaks import program_peaks
 
 BUSIEST_LINKS = 10
@@ -91,19 +97,45 @@ def simulate(
 
 
 def simulate_representatives(
-    scenario: Scenario, limits: Limits | None = None, plugins: Mapping[str, Plugin] | None = None
+    scenario: Scenario,
+    device: Device | None = None,
+    in_training: float | None = None,
+    alone: bool = False,
+    limits: Limits | None = None,
+    plugins: Mapping[str, Plugin] | None = None,
 ) -> Trace:
     """Return the trace of the first replicas alone, the others taken to do the same and to keep out of their way.
 
     One replica stands for all where every GPU has a NIC of its own; where several share one, as many as a node has
     GPUs. So it takes about the time of one pipeline, however many GPUs there are, and gives what :func:`simulate` gives
     on a fabric that blocks nothing, ranks placed in their usual order.
+
+    Parameters
+    ----------
+    scenario
+        What is run.
+    device
+        What the times of a model follow from; None: the topology's.
+    in_training
+        Share of the bandwidth that is left to collectives; None: the topology's.
+    alone
+        Whether one replica stands for all even where several share a NIC, which it then has to itself.
+    limits, plugins
+        As `simulate` takes them.
     """
     fabric = scenario.cluster.topology
-    shares_nics = isinstance(fabric, HostedFabric) and fabric.nics_per_node < fabric.gpus_per_node
-    num_simulated = fabric.gpus_per_node if isinstance(fabric, HostedFabric) and shares_nics else 1
+    if in_training is not None:
+        fabric = fabric.with_in_training(in_training)
+    num_simulated = fabric.gpus_per_node if isinstance(fabric, HostedFabric) and shares_nics(fabric) else 1
+    if alone:
+        num_simulated = 1
     cluster = build_cluster(fabric)
-    return run(build_job(scenario, cluster, plugins, num_simulated), cluster, limits)
+    return run(build_job(scenario, cluster, plugins, num_simulated, device), cluster, limits)
+
+
+def shares_nics(fabric: Fabric) -> bool:
+    """Return whether several GPUs share a NIC."""
+    return isinstance(fabric, HostedFabric) and fabric.nics_per_node < fabric.gpus_per_node
 
 
 def peak_bytes_by_rank(scenario: Scenario, plugins: Mapping[str, Plugin] | None = None) -> tuple[int, ...]:
@@ -130,23 +162,29 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
     communication = _communication_summary(trace, waits)
     bubble = measure_bubble(trace, waits, times)
     step_time_s = trace.makespan_ps / (PS_PER_S * trace.num_steps)
+    steady_step_time_s = _steady_step_time_s(trace)
+    num_stages = len(job.pipelines[0].schedule.chains[0])
+    origins = cost_origins_of(scenario, cluster, num_stages, trace, busiest_rank(trace, waits, times))
     return Result(
         provenance=provenance_of(scenario, trace, constraints_of(scenario, trace), started_s),
         name=scenario.name,
         schedule=scenario.schedule.label,
         step_time_s=step_time_s,
-        steady_step_time_s=_steady_step_time_s(trace),
+        steady_step_time_s=steady_step_time_s,
         makespan_s=trace.makespan_ps / PS_PER_S,
         span_s=bubble.span_ps / PS_PER_S,
         bound=_bound_summary(scenario, cluster, job, trace),
         bubble=_bubble_summary(trace, bubble),
         time_s=TimeSummary(*(_mean_s(trace, int(column.sum())) for column in _columns(times))),
         ranks=_rank_rows(trace, times),
-        throughput=_throughput(scenario, step_time_s, len(job.pipelines[0].schedule.chains[0])),
+        throughput=throughput_of(scenario, step_time_s, len(job.pipelines[0].schedule.chains[0])),
         memory=memory,
         communication=communication,
         critical_path=_critical_path_summary(trace, waits),
-        warnings=tuple(warnings_of(scenario, cluster, trace, memory, communication)),
+        token_cost=token_cost_of(scenario, cluster, trace, steady_step_time_s or step_time_s),
+        cost_origins=origins,
+        batch_change=batch_change_of(scenario),
+        warnings=(*warnings_of(scenario, cluster, trace, memory, communication), *shape_warnings(scenario, origins)),
         scenario=scenario,
         trace=trace,
     )
@@ -159,28 +197,6 @@ def _mean_s(trace: Trace, total_ps: int) -> float:
 
 def _columns(times: RankTimes) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]:
     return times.compute_ps, times.exposed_ps, times.bubble_ps
-
-
-def _per_second(amount: int, seconds: float) -> float | None:
-    return amount / seconds if seconds else None
-
-
-def _throughput(scenario: Scenario, step_time_s: float, num_stages: int) -> Throughput:
-    samples = num_samples(scenario)
-    samples_per_s = _per_second(samples, step_time_s)
-    if scenario.model is None or not step_time_s:
-        return Throughput(samples_per_s, None, None, None, None, None)
-    work = step_work(scenario, num_stages)
-    num_gpus, tokens_per_s = scenario.parallelism.num_gpus, samples * scenario.model.seq_length / step_time_s
-    per_gpu = 1 / (step_time_s * num_gpus)
-    return Throughput(
-        samples_per_s,
-        tokens_per_s,
-        tokens_per_s / num_gpus,
-        work.model_flop * per_gpu,
-        work.model_flop * per_gpu / work.peak_flop_per_s,
-        work.hardware_flop * per_gpu / work.peak_flop_per_s,
-    )
 
 
 def _steady_step_time_s(trace: Trace) -> float | None:

@@ -30,6 +30,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "sweep": ("clustersim.cli.sweeps", "sweep", "Run every combination of values of a scenario."),
     "optimize": ("clustersim.cli.optimize", "optimize", "Search for the best order of a training step."),
     "validate-model": ("clustersim.cli.validation", "validate_model", "Compare step times with published ones."),
+    "calibrate": ("clustersim.cli.calibration", "calibrate", "Fit a device's constants to your own measurements."),
     "validate": ("clustersim.cli.scenarios", "validate", "Check scenario files and report every mistake."),
     "show": ("clustersim.cli.scenarios", "show", "Show a scenario with all values resolved, and their origins."),
     "schedule": ("clustersim.cli.schedules", "schedule", "Print the order of a schedule."),

@@ -131,7 +131,7 @@ class _Search:
     def step_time_s(self, changes: Sequence[Change]) -> float | None:
         """Return how long a step takes with `changes`, None if it can't be run. [s]"""
         try:
-            trace = simulate_representatives(self._varied(changes), self._limits, self._plugins)
+            trace = simulate_representatives(self._varied(changes), limits=self._limits, plugins=self._plugins)
         except InvariantError:
             raise
         except ClustersimError:

@@ -17,6 +17,7 @@ from clustersim.scenario.keys import axis_findings
 from clustersim.scenario.load import load_scenario
 from clustersim.scenario.node import dotted
 from clustersim.scenario.spec import Scenario
+from clustersim.workload.job import num_samples
 
 SWEEP_SCHEMA = "clustersim/sweep/1"
 MAX_POINTS = 10_000
@@ -31,6 +32,7 @@ MEASURES: dict[str, Callable[[Result], Measure]] = {
     "bubble_fraction": lambda result: result.bubble.fraction,
     "bubble_overhead": lambda result: result.bubble.overhead,
     "span_fraction": lambda result: result.bubble.span_fraction,
+    "global_batch_size": lambda result: num_samples(result.scenario),
     "samples_per_s": lambda result: result.throughput.samples_per_s,
     "peak_bytes": lambda result: result.memory.peak_bytes,
     "capacity_bytes": lambda result: result.memory.capacity_bytes,

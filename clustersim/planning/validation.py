@@ -115,9 +115,29 @@ def summaries(found: Iterable[Deviation]) -> list[Summary]:
         errors = [row.step_time_error for row in mine if row.step_time_error is not None]
         memory = [abs(row.memory_error) for row in mine if row.memory_error is not None]
         if errors:
-            sizes = sorted(map(abs, errors))
-            ninth = sizes[min(len(sizes) - 1, round(0.9 * (len(sizes) - 1)))]
             of_memory = statistics.median(memory) if memory else None
-            bias = statistics.median(errors)
-            result.append(Summary(group, len(errors), statistics.median(sizes), ninth, bias, of_memory))
+            sizes = error_sizes(errors)
+            result.append(Summary(group, len(errors), sizes.median, sizes.ninth_decile, sizes.bias, of_memory))
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSizes:
+    """How large some errors are."""
+
+    median: float  # of their absolute values, as the ninth decile
+    ninth_decile: float
+    bias: float  # median with its sign
+
+
+def error_sizes(errors: Sequence[float]) -> ErrorSizes:
+    """Return how large some errors are.
+
+    Examples
+    --------
+    >>> error_sizes([0.1, -0.3, 0.2])
+    ErrorSizes(median=0.2, ninth_decile=0.3, bias=0.1)
+    """
+    sizes = sorted(map(abs, errors))
+    ninth = sizes[round(0.9 * (len(sizes) - 1))]
+    return ErrorSizes(statistics.median(sizes), ninth, statistics.median(errors))

@@ -16,6 +16,8 @@ _TIME: Units = ((3600.0, "h"), (1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "n
 _LARGEST_SECONDS = 10_000.0
 _SIZE_UNITS = ("PiB", "TiB", "GiB", "MiB", "KiB", "B")
 _SIZE: Units = tuple((1024.0**power, unit) for power, unit in zip(range(5, -1, -1), _SIZE_UNITS, strict=True))
+_FLOP_RATE: Units = ((1e15, "PFLOP/s"), (1e12, "TFLOP/s"), (1e9, "GFLOP/s"), (1.0, "FLOP/s"))
+_ENERGY: Units = ((3.6e12, "GWh"), (3.6e9, "MWh"), (3.6e6, "kWh"), (3.6e3, "Wh"))
 _BANDWIDTH: Units = ((1e12, "TB/s"), (1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"), (1.0, "B/s"))
 
 
@@ -63,6 +65,28 @@ def bandwidth(value: float | None) -> str:
     '50.00 GB/s'
     """
     return _in_unit(value, _BANDWIDTH, "0 B/s")
+
+
+def rate(value: float | None) -> str:
+    """Return a rate of arithmetic given in FLOP per second.
+
+    Examples
+    --------
+    >>> rate(312e12)
+    '312.0 TFLOP/s'
+    """
+    return _in_unit(value, _FLOP_RATE, "0 FLOP/s")
+
+
+def energy(value: float | None) -> str:
+    """Return an energy given in joules, in watt-hours.
+
+    Examples
+    --------
+    >>> energy(3.6e6), energy(1.8e12)
+    ('1.000 kWh', '500.0 MWh')
+    """
+    return _in_unit(value, _ENERGY, "0 Wh")
 
 
 def percent(value: float | None) -> str:

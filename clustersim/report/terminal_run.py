@@ -10,6 +10,7 @@ from rich.text import Text
 
 from clustersim.report.quantities import count, counted, number, percent, picoseconds, seconds, size
 from clustersim.report.terminal import Bar, Column, Facts, Paragraph, Table, characters_of, left_out, shown_rows, title
+from clustersim.report.terminal_accounts import accounts_report
 from clustersim.report.terminal_critical import critical_path_report, largest_losses
 from clustersim.report.terminal_gantt import Gantt
 from clustersim.report.terminal_memory import MAX_ROWS, MemoryReport
@@ -32,6 +33,7 @@ def run_report(result: Result) -> RenderableType:
         MemoryReport(result),
         *_communication(result),
         *_rank_times(result),
+        *accounts_report(result),
         *_warnings(result),
         *_provenance(result),
     )
@@ -72,7 +74,7 @@ def _speed(result: Result) -> list[str]:
     if result.throughput.tokens_per_s is not None:
         facts.append(f"{number(result.throughput.tokens_per_s)} tokens/s")
     if result.throughput.mfu is not None:
-        facts.append(f"MFU {percent(result.throughput.mfu)}")
+        facts.append(f"MFU {percent(result.throughput.mfu)} (full attention)")
     return facts
 
 

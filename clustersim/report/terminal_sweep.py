@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
 
-from clustersim.report.quantities import UNKNOWN, percent, seconds, size
+from clustersim.analysis.learning_rate import LEARNING_RATE_NOTE, learning_rate_factors
+from clustersim.report.quantities import UNKNOWN, count, number, percent, seconds, size
 from clustersim.report.sweep_files import axis_text
 from clustersim.report.terminal import Bar, Column, Paragraph, Table, characters_of, left_out, shown_rows, title
 
@@ -31,7 +32,7 @@ def sweep_report(name: str, document: Mapping[str, Any]) -> RenderableType:
         parts += _bars(varied[0], rows)
     elif len(varied) == 2:
         parts += [title(f"Step time: {varied[0]} down, {varied[1]} across"), Heat(varied[0], varied[1], axes, rows)]
-    return Group(*parts, *_reasons(list(axes), rows))
+    return Group(*parts, *_learning_rates(rows), *_reasons(list(axes), rows))
 
 
 def _table(axes: Sequence[str], rows: Sequence[Row]) -> Table:
@@ -112,10 +113,10 @@ class Heat:
         least, most = min(times_s, default=0.0), max(times_s, default=0.0)
         downs = [_text(value) for value in self.axes[self.down]]
         columns = [Column("", [downs[index] for index in shown_rows(len(downs), _MAX_ROWS)])]
-        for number, value in enumerate(self.axes[self.across]):
+        for place, value in enumerate(self.axes[self.across]):
             here = [cells[down, _text(value)] for down in columns[0].cells if isinstance(down, str)]
             texts = [_heat_cell(row, least, most, shades) for row in here]
-            columns.append(Column(_text(value), texts, rank=number))
+            columns.append(Column(_text(value), texts, rank=place))
         yield Table(columns)
         yield from left_out(len(downs), _MAX_ROWS, "values")
 
@@ -127,6 +128,22 @@ def _heat_cell(row: Row, least: float, most: float, shades: str) -> str:
     share = (time_s - least) / (most - least) if most > least else 0.0
     shade = shades[round(share * (len(shades) - 1))]
     return f"{seconds(time_s)} {shade * 2}"
+
+
+def _learning_rates(rows: Sequence[Row]) -> Iterator[RenderableType]:
+    """Yield what the batches ask of the learning rate, if they differ: the largest against the smallest."""
+    known = (row.get("global_batch_size") for row in rows)  # sweeps of an earlier version do not have it
+    sizes = [number_of for number_of in known if number_of is not None]
+    if not sizes or min(sizes) == max(sizes):
+        return
+    factors = learning_rate_factors(max(sizes), min(sizes))
+    yield title("Learning rate")
+    yield Paragraph(
+        f"the global batch goes from {count(min(sizes))} to {count(max(sizes))} samples: a learning rate for the "
+        f"smallest is multiplied by up to {number(factors.linear)} (linear rule) or {number(factors.square_root)} "
+        "(square-root rule)"
+    )
+    yield Paragraph(LEARNING_RATE_NOTE, "dim")
 
 
 def _reasons(axes: Sequence[str], rows: Sequence[Row]) -> Iterator[RenderableType]:

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path as FilePath
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from clustersim.errors import Fault, ScenarioError, nearest
-from clustersim.scenario.document import read_document
+from clustersim.scenario.document import READERS, read_document
 from clustersim.scenario.faults import faults_of
 from clustersim.scenario.gallery import gallery_file, gallery_names
 from clustersim.scenario.node import Place, plain
 from clustersim.scenario.units import BandwidthBytesPerS, FlopPerS, SizeBytes, TimePs, Watt
 
 Share = Annotated[float, Field(gt=0, le=1)]
+Origin = Literal["measured", "derived", "assumed", "given"]
+"""Where a cost comes from: measured by itself, derived from measurements by a fit, assumed, or given in a scenario."""
+ConstantName = Literal["gemm", "gemm_fp8", "experts", "attention_forward", "attention_backward", "memory", "launch"]
+ShapeName = Literal["gemm", "gemm_fp8", "experts", "experts_fp8", "attention", "unfused_attention"]
+DimensionName = Literal["rows", "inputs", "outputs", "seq_length", "head_size"]
+Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
+"""The smallest and the largest."""
+
+
+class AttentionKernel(BaseModel):
+    """What one implementation of FlashAttention reaches of a peak."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    forward: Share = Field(description="Share of the peak that its forward reaches.")
+    backward: Share = Field(description="Share of the peak that its backward reaches.")
+    source: str = Field(description="Where these come from.")
 
 
 class Kernels(BaseModel):
@@ -30,13 +48,34 @@ class Kernels(BaseModel):
     experts: Share = Field(description="Share of the peak that the experts' grouped products reach.")
     attention_forward: Share = Field(description="Share of the peak that FlashAttention's forward reaches.")
     attention_backward: Share = Field(description="Share of the peak that its backward reaches.")
+    attention_kernels: dict[str, AttentionKernel] = Field(
+        {}, description="The same of further implementations, by the name that `training.attention_kernel` gives."
+    )
     memory: Share = Field(description="Share of the memory's bandwidth that element-wise kernels reach.")
     launch: TimePs = Field(description="What each kernel takes beside its work.")
     multiprocessors: int = Field(ge=1, description="Tiles that are computed at once.")
     tile_rows: int = Field(ge=1, description="Rows of a tile.")
     tile_columns: int = Field(ge=1, description="Columns of a tile.")
     tile_fill: int = Field(ge=0, description="Length of the inner dimension that a tile loses.")
+    measured: tuple[ConstantName, ...] = Field((), description="Constants that were measured, each by itself.")
+    fitted: tuple[ConstantName, ...] = Field(
+        (), description="Constants fitted to measured step times; what is in neither list is assumed."
+    )
+    fitted_on: str | None = Field(
+        None, description="Device whose measurements they were fitted to, if it is not this one but has the same die."
+    )
+    measured_over: dict[ShapeName, dict[DimensionName, Range]] = Field(
+        {},
+        description="Smallest and largest of each dimension in the measurements on that device, by class of operators: "
+        "rows, inputs and outputs of one product of matrices on one GPU, length and head size of attention.",
+    )
     source: str = Field(description="Where these come from, and what they were fitted to.")
+
+    def origin(self, constant: ConstantName) -> Origin:
+        """Return where a constant comes from."""
+        if constant in self.measured:
+            return "measured"
+        return "derived" if constant in self.fitted else "assumed"
 
 
 class Device(BaseModel):
@@ -64,15 +103,26 @@ def device_names() -> tuple[str, ...]:
     return gallery_names("devices")
 
 
+def is_device_file(name: str) -> bool:
+    """Return whether `name` is the path of a device file, and no name in the catalogue.
+
+    Examples
+    --------
+    >>> is_device_file("H100-SXM5-80GB"), is_device_file("./mine.yaml")
+    (False, True)
+    """
+    return FilePath(name).suffix.lower() in READERS
+
+
 def load_device(name: str) -> Device:
-    """Return the device called `name`.
+    """Return the device called `name` in the catalogue, or in the file at that path.
 
     Raises
     ------
     ScenarioError
-        No such device, or a catalogue file with mistakes.
+        No such device, or a file with mistakes.
     """
-    path = gallery_file("devices", name)
+    path = FilePath(name) if is_device_file(name) else gallery_file("devices", name)
     if path is None:
         raise ScenarioError(unknown_device(name, Place("device", None, None, False)))
     root = read_document(path).root

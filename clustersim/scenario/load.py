@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from clustersim.errors import Fault, ScenarioError, nearest
+from clustersim.errors import Fault, Position, ScenarioError, nearest
 from clustersim.scenario.aliases import with_canonical_names
 from clustersim.scenario.document import READERS, read_document
 from clustersim.scenario.faults import fault_of, faults_of
@@ -61,15 +61,19 @@ def load_scenario(path: str | FilePath, overrides: Sequence[str] = ()) -> Scenar
     return loading.scenario(overrides)
 
 
-def scenario_from_mapping(mapping: Mapping[str, Any], folder: str | FilePath = ".") -> Scenario:
+def scenario_from_mapping(
+    mapping: Mapping[str, Any], folder: str | FilePath = ".", position: Position | None = None
+) -> Scenario:
     """Return the scenario that `mapping` describes in the keys of a file; relative paths start at `folder`.
+
+    Mistakes are told at `position`, if there is one.
 
     Raises
     ------
     ScenarioError
         All mistakes.
     """
-    root, faults = with_canonical_names(node_of(mapping))
+    root, faults = with_canonical_names(node_of(mapping, position))
     return _Loading(root, FilePath(folder), None, sha256_of_values(root), faults).scenario(())
 
 
@@ -81,7 +85,7 @@ def vary(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
     scenario
         A scenario that was loaded, or made from a mapping.
     changes
-        Values as a file would hold them, by dotted key.
+        Values as a file would hold them, or nodes with positions of their own, by dotted key.
 
     Raises
     ------
@@ -93,6 +97,27 @@ def vary(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
         raise ScenarioError(Fault("", "only a loaded scenario can be varied; make it with scenario_from_mapping"))
     loading = _Loading(origin.root, origin.folder, origin.path, origin.sha256, [])
     loading.source = origin.topology
+    for key, value in changes.items():
+        loading.set_value(key, value)
+    return loading.scenario(())
+
+
+def scenario_of_keys(
+    sections: Mapping[str, Any], overrides: Sequence[str], changes: Mapping[str, Any], folder: str | FilePath = "."
+) -> Scenario:
+    """Return the scenario that has some sections, with values replaced: by overrides, and then under dotted keys.
+
+    Only the whole is checked: nothing needs to be a scenario before the last value is in its place.
+
+    Raises
+    ------
+    ScenarioError
+        All mistakes.
+    """
+    root = node_of(sections)
+    loading = _Loading(root, FilePath(folder), None, sha256_of_values(root), [])
+    for text in overrides:
+        loading.override(text)
     for key, value in changes.items():
         loading.set_value(key, value)
     return loading.scenario(())
@@ -121,14 +146,15 @@ class _Loading:
         self.sha256 = sha256
         self.faults = list(faults)
         self.source: TopologySource | None = None
-        self.expanders = {**dict.fromkeys(NAMED, _name_alone), _TOPOLOGY: self._topology_by_name}
+        self.expanders = {
+            **dict.fromkeys(NAMED, _name_alone),
+            _TOPOLOGY: self._topology_by_name,
+            ("model",): lambda node: model_node(node, self._folder_of(node)) if isinstance(node.value, str) else node,
+        }
 
     def scenario(self, overrides: Sequence[str]) -> Scenario:
         for text in overrides:
-            try:
-                self.root = with_override(self.root, text, self.expanders)
-            except ScenarioError as error:
-                self.faults += error.faults
+            self.override(text)
         values = self._values()
         order = self._order(values)
         try:
@@ -142,10 +168,17 @@ class _Loading:
                 return scenario.with_origin(self._loaded_from(order))
         raise ScenarioError(_in_order(self.faults))
 
+    def override(self, text: str) -> None:
+        """Replace one value as ``--set text`` does, or note what is wrong with it."""
+        try:
+            self.root = with_override(self.root, text, self.expanders)
+        except ScenarioError as error:
+            self.faults += error.faults
+
     def set_value(self, key: str, value: object) -> None:
         """Replace one value, or note what is wrong with it."""
         try:
-            node = node_of(value, option_position(f"{key}={value}"))
+            node = value if isinstance(value, Node) else node_of(value, option_position(f"{key}={value}"))
             self.root = with_value(self.root, split_key(key), node, self.expanders)
         except ScenarioError as error:
             self.faults += error.faults
@@ -169,7 +202,8 @@ class _Loading:
             fabric = None
             with suppress(ValidationError):  # validating the whole scenario meets the same mistakes, and reports them
                 asked = cluster.get("gpus"), cluster.get("placement")
-                fabric = validated_topology(node, source, self._folder_of(node), *asked)
+                folder = self.folder if source else self._folder_of(node)
+                fabric = validated_topology(node, source, folder, *asked)
                 cluster["topology"] = fabric
             self.faults += missing_faults(fabric, self.root, node, _TOPOLOGY)
         return values
@@ -177,6 +211,8 @@ class _Loading:
     def _collect(self, error: ValidationError, values: Mapping[str, Any]) -> None:
         """Note the faults of `error`, and those between the sections that are right by themselves."""
         known = {fault.where for fault in self.faults}
+        if any(where.partition(".")[0] == "model" for where in known):
+            known.add("stage_costs")  # they are missing only because the model, which is there, could not be read
         self.faults += [fault for fault in faults_of(error, Scenario, self.root) if fault.where not in known]
         sections = {name: self._section(name, values) for name in SECTIONS}
         given = costs_findings("model" in values, "stage_costs" in values)

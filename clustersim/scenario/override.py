@@ -44,7 +44,7 @@ def with_override(root: Node, text: str, expanders: Mapping[Path, Expander]) -> 
         raise ScenarioError(
             Fault("", "an override is a key and a value", position, "write --set batch.num_microbatches=8")
         )
-    return with_value(root, path, _value(value_text, position), expanders)
+    return with_value(root, path, value_at(value_text, position), expanders)
 
 
 def split_key(key: str) -> Path:
@@ -92,7 +92,7 @@ def _replaced(
     return with_child(node, step, Entry(str(written[depth]), value.position, changed))
 
 
-def _value(text: str, position: Position) -> Node:
+def value_at(text: str, position: Position) -> Node:
     """Return the tree of a value written in YAML, every part of it standing at `position`."""
     if not text.strip():
         return Node(None, position)

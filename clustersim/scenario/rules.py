@@ -262,6 +262,12 @@ def _recompute(parts: Parts) -> Iterator[Finding]:
         yield Finding(("training", "recompute"), what, "give `stage_costs.recompute` and `stage_costs.checkpoint`")
 
 
+def _token_budget(parts: Parts) -> Iterator[Finding]:
+    if parts.stage_costs and parts.training and parts.training.token_budget is not None:
+        what = "how many tokens a step has is not known from explicit stage costs"
+        yield Finding(("training", "token_budget"), what, "give a `model`, or remove it")
+
+
 _RULES: tuple[Callable[[Parts], Iterator[Finding]], ...] = (
     _model,
     _num_stages,
@@ -278,4 +284,5 @@ _RULES: tuple[Callable[[Parts], Iterator[Finding]], ...] = (
     _experts,
     _batch,
     _recompute,
+    _token_budget,
 )

@@ -72,6 +72,12 @@ class Overlap(BaseModel):
     param_gather: bool = Field(True, description="Gathering of parameters over dp beside the forward.")
     tp: bool = Field(False, description="Tensor-parallel communication beside its layer's compute.")
     cp: bool = Field(False, description="Context-parallel communication beside its layer's compute.")
+    fsdp_forward: bool = Field(True, description="ZeRO 3: gathering of a layer's weights beside the forward before.")
+    fsdp_backward: bool = Field(
+        True,
+        description="ZeRO 3: the same beside the backward, as FSDP's BACKWARD_PRE; false: its BACKWARD_POST. Gradients "
+        "are scattered beside the backward always.",
+    )
 
 
 class Runtime(BaseModel):
@@ -199,4 +205,4 @@ def cross_findings(sections: Mapping[str, Any]) -> Iterator[Finding]:
         yield from axis_findings(Scenario, sections["sweep"].axes)
 
 
-__all__ = ["ClusterSpec", "CostsByStage", "RankCosts", "Runtime", "Scenario", "Training"]
+__all__ = ["ClusterSpec", "CostsByStage", "Overlap", "RankCosts", "Runtime", "Scenario", "Training"]

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from clustersim.errors import Fault, ScenarioError, TopologyError, nearest
-from clustersim.scenario.devices import device_names, unknown_device
+from clustersim.scenario.devices import device_names, is_device_file, load_device, unknown_device
 from clustersim.scenario.document import READERS, read_document
-from clustersim.scenario.fabrics import MAX_GPUS, Fabric, GraphFile, Topology
+from clustersim.scenario.fabrics import MAX_GPUS, Fabric, GraphFile, HostedFabric, Topology
 from clustersim.scenario.faults import faults_of
 from clustersim.scenario.gallery import gallery_file, gallery_names
-from clustersim.scenario.node import Node, Path, child, locate, plain
+from clustersim.scenario.node import Node, Path, Place, child, locate, plain, with_child
 from clustersim.scenario.override import OptionPosition
 from clustersim.scenario.placement import Placement, scaled_for
 
@@ -76,20 +77,51 @@ def validated_topology(
 ) -> Fabric:
     """Return the fabric that `root` describes, its files looked up and a gallery topology scaled to `gpus`.
 
-    `placement` is what the scenario says of it: hosts that it names or leaves out are there beside the others.
+    Paths start at the file in which they stand, or else at `folder`. `placement` is what the scenario says of it: hosts
+    that it names or leaves out are there beside the others.
 
     Raises
     ------
     ValidationError
         Mistakes in `root`.
     """
-    fabric: Fabric = TOPOLOGY.validate_python(plain(root))
+    fabric: Fabric = TOPOLOGY.validate_python(plain(_with_device_paths(root, folder)))
     sized_by_option = any(
         isinstance(entry.position, OptionPosition) for key, entry in root.entries.items() if key in SIZES
     )
     if source and source.is_gallery and type(gpus) is int and 0 < gpus <= MAX_GPUS and not sized_by_option:
         fabric = scaled_for(fabric, gpus, _placement(placement))
     return fabric.resolved(source.folder if source else folder)
+
+
+def _with_device_paths(root: Node, folder: FilePath) -> Node:
+    """Return a topology's document with whole paths of the device files that it names."""
+    for path in _device_paths(root):
+        root = _with_device_path(root, path, folder)
+    return root
+
+
+def _with_device_path(node: Node, path: Path, folder: FilePath) -> Node:
+    if not path:
+        file = FilePath(node.position.file) if node.position else folder
+        base = file.parent if file.is_file() else folder
+        return replace(node, value=str((base / str(node.value)).absolute()))
+    entry = child(node, path[0])
+    assert entry is not None
+    return with_child(node, path[0], replace(entry, node=_with_device_path(entry.node, path[1:], folder)))
+
+
+def _device_paths(root: Node) -> list[Path]:
+    """Return where a topology's document names a device file."""
+    return [path for path, name in _devices(root) if isinstance(name, str) and is_device_file(name)]
+
+
+def _devices(topology: Node) -> list[tuple[Path, object]]:
+    """Return where a topology's document names a device, and what stands there."""
+    hosts = topology.entries["hosts"].node.items if "hosts" in topology.entries else ()
+    holders: list[tuple[Path, Node]] = [((), topology), *((("hosts", index), host) for index, host in enumerate(hosts))]
+    given = ((path, child(holder, "device")) for path, holder in holders)
+    return [((*path, "device"), entry.node.value) for path, entry in given if entry]
 
 
 def _placement(value: object) -> Placement:
@@ -145,17 +177,29 @@ def missing_faults(fabric: Fabric | None, root: Node, topology: Node | None = No
         Where in the document it stands.
     """
     faults: list[Fault] = []
-    entries = (topology or root).entries
-    device, file = (entries[key].node.value if key in entries else None for key in ("device", "file"))
-    devices: list[tuple[object, Path]] = [(device, ("device",))]
-    if "hosts" in entries:
-        overrides = entries["hosts"].node.items
-        given = ((index, child(override, "device")) for index, override in enumerate(overrides))
-        devices += [(entry.node.value, ("hosts", index, "device")) for index, entry in given if entry]
-    for name, key in devices:
-        if isinstance(name, str) and name not in device_names():
-            faults.append(unknown_device(name, locate(root, (*path, *key))))
+    for key, name in _devices(topology or root):
+        place = locate(root, (*path, *key))
+        if isinstance(name, str) and is_device_file(name):
+            faults += _device_file_faults(fabric, key, name, place)
+        elif isinstance(name, str) and name not in device_names():
+            faults.append(unknown_device(name, place))
     if isinstance(fabric, GraphFile) and not FilePath(fabric.file).is_file():
+        file = (topology or root).entries["file"].node.value
         place = locate(root, (*path, "file"))
         faults.append(Fault(place.written, f"'{file}': no such file", place.nearest))
     return faults
+
+
+def _device_file_faults(fabric: Fabric | None, key: Path, name: str, place: Place) -> Sequence[Fault]:
+    """Return what is wrong with the device file that stands at `key` as `name`; its path is in the fabric."""
+    if fabric is None:
+        return ()
+    hosts = fabric.hosts if isinstance(fabric, HostedFabric) else ()
+    path = fabric.device if len(key) == 1 else hosts[int(key[1])].device
+    if not FilePath(str(path)).is_file():
+        return (Fault(place.written, f"'{name}': no such file", place.nearest),)
+    try:
+        load_device(str(path))
+    except ScenarioError as error:
+        return error.faults
+    return ()

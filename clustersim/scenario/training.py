@@ -7,8 +7,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from clustersim.scenario.batch import MAX_BATCH_SIZE
 from clustersim.scenario.findings import Finding, raise_if_any
 from clustersim.scenario.model import MAX_LAYERS, ModelSpec
+from clustersim.scenario.units import Tokens
 
 RecomputeModule = Literal[
     "core_attn", "mlp", "moe", "moe_act", "shared_experts", "layernorm", "mla_up_proj", "every_other_matmul"
@@ -49,7 +51,21 @@ class Training(BaseModel):
         "and with zero_stage 3 every_other_matmul.",
     )
     flash_attention: bool = Field(True, description="Whether attention is computed without its score matrix.")
+    attention_kernel: str | None = Field(
+        None,
+        max_length=100,
+        description="FlashAttention's implementation, one that the device's file lists, as flash-2; absent: its usual.",
+    )
     optimizer: Literal["adam"] = Field("adam", description="Optimizer.")
+    token_budget: Tokens | None = Field(
+        None, description="Tokens of the whole training, of which time, GPU-hours and energy are told; needs a `model`."
+    )
+    reference_global_batch_size: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_BATCH_SIZE,
+        description="Samples of a step for which the learning rate was chosen; what another batch asks of it is told.",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -45,10 +45,17 @@ _BYTES_PER_S = {
     for name, bits in (("bps", 8), ("b/s", 8), ("bit/s", 8), ("B/s", 1))
 }
 _FLOP_PER_S = {prefix + "FLOP/s": Fraction(factor) for prefix, factor in _PREFIX.items() if "i" not in prefix}
+# people write 15T tokens as well as 15 T tokens, and billions with either letter
+_TOKENS = {"tokens": Fraction(1)} | {
+    f"{prefix}{blank}tokens": Fraction(factor)
+    for prefix, factor in {"k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}.items()
+    for blank in (" ", "")
+}
 _WATT = {"mW": Fraction(1, 1000), "W": Fraction(1), "kW": Fraction(1000), "MW": Fraction(10**6)}
 # An int64 of picoseconds or bytes must hold sums over a whole run; a single quantity stays far below that.
 _LARGEST_TIME_S = Fraction(30 * 86_400)
 _LARGEST_SIZE_BYTES = Fraction(2**55)
+_LARGEST_TOKENS = Fraction(10**18)
 
 
 def _quantity(value: object, units: dict[str, Fraction], kind: str, example: str) -> Fraction:
@@ -147,9 +154,27 @@ def parse_power_w(value: object) -> Fraction:
     return _quantity(value, _WATT, "power", "400 W")
 
 
+def parse_tokens(value: object) -> int:
+    """Return a number of tokens, rounded up.
+
+    Examples
+    --------
+    >>> parse_tokens("15T tokens"), parse_tokens("300 B tokens")
+    (15000000000000, 300000000000)
+    >>> parse_tokens("15T")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ValueError: got '15T'; 'T' is not a unit of number of tokens; allowed: tokens, k tokens, ...
+    """
+    tokens = _quantity(value, _TOKENS, "number of tokens", "15T tokens")
+    if not 0 < tokens <= _LARGEST_TOKENS:
+        raise ValueError(f"got {value!r}; a number of tokens is above zero and at most 1e18")
+    return -int(-tokens // 1)
+
+
 _TIME_SHOWN = ("s", "ms", "us", "ns", "ps")
 _SIZE_SHOWN = ("PiB", "TiB", "GiB", "MiB", "KiB", "PB", "TB", "GB", "MB", "kB", "B")
 _BANDWIDTH_SHOWN = ("PB/s", "TB/s", "GB/s", "MB/s", "kB/s", "B/s")
+_TOKENS_SHOWN = ("T tokens", "B tokens", "M tokens", "k tokens", "tokens")
 _FLOP_PER_S_SHOWN = ("PFLOP/s", "TFLOP/s", "GFLOP/s", "MFLOP/s", "FLOP/s")
 
 
@@ -214,6 +239,17 @@ def format_power(power_w: Fraction) -> str:
     return _text(power_w, {"W": _WATT["W"]})
 
 
+def format_tokens(tokens: int) -> str:
+    """Return a number of tokens as exact text.
+
+    Examples
+    --------
+    >>> format_tokens(15 * 10**12), format_tokens(1_500)
+    ('15 T tokens', '1.5 k tokens')
+    """
+    return _text(Fraction(tokens), {unit: _TOKENS[unit] for unit in _TOKENS_SHOWN})
+
+
 def _text(value: Fraction, units: dict[str, Fraction]) -> str:
     """Return `value` in the first of `units` (largest first) of which it is at least one, or else in the last."""
     smallest = list(units)[-1]
@@ -265,4 +301,10 @@ Watt = Annotated[
     BeforeValidator(parse_power_w),
     PlainSerializer(format_power, when_used="json"),
     _schema("a power with its unit", "400 W"),
+]
+Tokens = Annotated[
+    int,
+    BeforeValidator(parse_tokens),
+    PlainSerializer(format_tokens, when_used="json"),
+    _schema("a number of tokens with its unit", "15T tokens", "300B tokens"),
 ]

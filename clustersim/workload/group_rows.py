@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from clustersim.ops import Action, Kind
+from clustersim.ops import Action, Exchange, Kind
 from clustersim.workload.calls import Call, RankCalls
 from clustersim.workload.opcost import OpCosts
 from clustersim.workload.rows import Row
@@ -44,9 +44,10 @@ def with_group_exchanges(rows: Sequence[Row], op_costs: OpCosts, options: GroupO
     for row in rows:
         beside: list[int] = []
         after: list[int] = []
-        for exchange in _exchanges(row, op_costs, options):
-            number = calls.add(exchange)
-            is_hidden = row.kind is Kind.FB or exchange.axis in options.beside
+        for exchange, call in _exchanges(row, op_costs, options):
+            number = calls.add(call)
+            is_hidden = exchange.axis in options.beside if exchange.is_beside is None else exchange.is_beside
+            is_hidden |= row.kind is Kind.FB
             (beside if is_hidden else after).append(number)
         if beside or after:
             parts = _parts_at_end(result)
@@ -57,8 +58,8 @@ def with_group_exchanges(rows: Sequence[Row], op_costs: OpCosts, options: GroupO
     return result
 
 
-def _exchanges(row: Row, op_costs: OpCosts, options: GroupOptions) -> Iterator[Call]:
-    """Yield the calls that a row makes, each under the op that it belongs to."""
+def _exchanges(row: Row, op_costs: OpCosts, options: GroupOptions) -> Iterator[tuple[Exchange, Call]]:
+    """Yield what a row exchanges, and the calls for it, each under the op that it belongs to."""
     owners = [(kind, Action(row.kind, row.stage, row.microbatch)) for kind in _EXCHANGES_OF.get(row.kind, ())]
     if row.kind in (Kind.FB, Kind.RECOMPUTE):
         owners = [(kind, owner._replace(kind=kind)) for kind, owner in owners]
@@ -69,7 +70,8 @@ def _exchanges(row: Row, op_costs: OpCosts, options: GroupOptions) -> Iterator[C
     for kind, owner in owners:
         for exchange in op_costs.exchanges(kind, owner.stage, owner.microbatch):
             if exchange.axis in options.axes:
-                yield Call(exchange.axis, exchange.operation, exchange.size_bytes, exchange.num_calls, *owner)
+                call = Call(exchange.axis, exchange.operation, exchange.size_bytes, exchange.num_calls, *owner)
+                yield exchange, call
 
 
 def _parts_at_end(rows: Sequence[Row]) -> list[Row]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from clustersim.errors import Fault, ScenarioError, TopologyError
 from clustersim.ops import CostedSchedule, Job, Pipeline, Plugin, StageCosts, StaticBytes
 from clustersim.scenario.batch import ReplicaBatch, deal_samples
+from clustersim.scenario.devices import Device
 from clustersim.scenario.faults import with_positions
 from clustersim.scenario.spec import Scenario
 from clustersim.schedules.activation_limit import footprints
@@ -34,8 +35,9 @@ def build_job(
     cluster: Cluster,
     plugins: Mapping[str, Plugin] | None = None,
     num_simulated: int | None = None,
+    device: Device | None = None,
 ) -> Job:
-    """Return the job of `scenario` on `cluster`.
+    """Return the job of `scenario` on `cluster`; the times of a model follow from `device`, or the topology's.
 
     Every GPU is simulated, also those of a tensor- or context-parallel group, which do the same at the same time;
     unless `num_simulated` says that the first so many replicas stand for all. Then those left out are taken to do the
@@ -58,7 +60,7 @@ def build_job(
         for tp in range(parallelism.tp)
     ]
     gpus = tuple(tuple(gpu_by_rank[rank] for rank in ranks) for _, ranks in replicas)
-    lowered = _lowered(scenario, _costs_to_look_at(scenario, cluster, gpus[0]), plugins)
+    lowered = _lowered(scenario, _costs_to_look_at(scenario, cluster, gpus[0], device), plugins, device)
     on_gpus: dict[tuple[ReplicaBatch, tuple[Fraction, ...]], Pipeline] = {}
     pipelines: list[Pipeline] = []
     for (share, _), own_gpus in zip(replicas, gpus, strict=True):
@@ -100,20 +102,20 @@ def lowered_replicas(
         layout = RankLayout(parallelism.tp, parallelism.cp, parallelism.dp, parallelism.pp, parallelism.order)
         gpu_by_rank = gpus_of_ranks(scenario, layout.num_ranks, cluster)
         gpus = [gpu_by_rank[layout.rank(RankCoordinates(0, 0, 0, pp))] for pp in range(parallelism.pp)]
-        costs = _costs_to_look_at(scenario, cluster, gpus)
+        costs = _costs_to_look_at(scenario, cluster, gpus, None)
     else:
         costs = stage_costs(scenario)
-    return list(_lowered(scenario, costs, plugins).values())
+    return list(_lowered(scenario, costs, plugins, None).values())
 
 
 def _lowered(
-    scenario: Scenario, costs: Sequence[StageCosts], plugins: Mapping[str, Plugin] | None
+    scenario: Scenario, costs: Sequence[StageCosts], plugins: Mapping[str, Plugin] | None, device: Device | None
 ) -> dict[ReplicaBatch, LoweredReplica]:
     beside = framework_bytes(scenario), scenario.runtime.memory.buffers
     lowered = {}
     for share in dict.fromkeys(deal_samples(scenario.batch, scenario.parallelism.dp)):
-        pipeline = _pipeline(scenario, share, plugins, costs)
-        own_costs = costs_of(scenario, pipeline.schedule)
+        pipeline = _pipeline(scenario, share, plugins, costs, device)
+        own_costs = costs_of(scenario, pipeline.schedule, device)
         static = static_bytes(pipeline.schedule, own_costs, *beside)
         lowered[share] = LoweredReplica(pipeline, own_costs, static)
     return lowered
@@ -135,20 +137,26 @@ def gpus_of_ranks(scenario: Scenario, num_ranks: int, cluster: Cluster) -> tuple
         raise type(error)(with_positions(error.faults, scenario.loaded_from.root)) from None
 
 
-def _costs_to_look_at(scenario: Scenario, cluster: Cluster, gpus: Sequence[int]) -> tuple[StageCosts, ...]:
+def _costs_to_look_at(
+    scenario: Scenario, cluster: Cluster, gpus: Sequence[int], device: Device | None
+) -> tuple[StageCosts, ...]:
     """Return the stage costs that a schedule sees, with hop times where each rank of the replica has one stage."""
-    costs = stage_costs(scenario)
+    costs = stage_costs(scenario, device)
     if not scenario.schedule.rules.takes_limit or scenario.schedule.policy is not None:
         return costs
     return with_hops(costs, range(len(costs)), [range(len(costs))], gpus, cluster)
 
 
 def _pipeline(
-    scenario: Scenario, share: ReplicaBatch, plugins: Mapping[str, Plugin] | None, costs: Sequence[StageCosts]
+    scenario: Scenario,
+    share: ReplicaBatch,
+    plugins: Mapping[str, Plugin] | None,
+    costs: Sequence[StageCosts],
+    device: Device | None,
 ) -> Pipeline:
     options = _step_options(scenario)
     schedule = schedule_of(scenario, share.num_microbatches, plugins, costs)
-    return lower(schedule, costs_of(scenario, schedule), share.last_fraction, options)
+    return lower(schedule, costs_of(scenario, schedule, device), share.last_fraction, options)
 
 
 def _require_countable(pipeline: Pipeline) -> None:
@@ -172,7 +180,7 @@ def _step_options(scenario: Scenario) -> StepOptions:
         runtime.p2p == "blocking",
         GroupOptions(
             frozenset(axis for axis, size in groups.items() if size > 1),
-            frozenset(axis for axis in ("tp", "cp") if getattr(runtime.overlap, axis)) | {"dp"},
+            frozenset(axis for axis in ("tp", "cp") if getattr(runtime.overlap, axis)),
             parallelism.tp if runtime.scatter_gather else 1,
         ),
         DataParallel(

@@ -20,13 +20,13 @@ from functools import lru_cache
 from clustersim.errors import Fault, ScenarioError
 from clustersim.ops import Exchange, Kind, StageCosts
 from clustersim.scenario.batch import deal_samples
-from clustersim.scenario.devices import load_device
+from clustersim.scenario.devices import Device, load_device
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.parallelism import Parallelism
-from clustersim.scenario.spec import Scenario
+from clustersim.scenario.spec import Overlap, Scenario
 from clustersim.scenario.split import Split
 from clustersim.workload.model.buffers import buffer_bytes
-from clustersim.workload.model.flop import hardware_flop, model_flop
+from clustersim.workload.model.flop import Convention, hardware_flop, model_flop
 from clustersim.workload.model.layers import LayerKind
 from clustersim.workload.model.linears import output_linear
 from clustersim.workload.model.microbatch import MicroBatch
@@ -35,6 +35,7 @@ from clustersim.workload.model.recompute import RecomputedLayers
 from clustersim.workload.model.shard import Shard, shard_of
 from clustersim.workload.model.stage import (
     ModelPart,
+    Repeated,
     message_bytes,
     parts_of,
     recomputed_kinds,
@@ -48,7 +49,7 @@ from clustersim.workload.model.timing import DeviceTiming
 from clustersim.workload.overhead import framework_of
 
 
-def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) -> tuple[StageCosts, ...]:
+def model_costs(scenario: Scenario, num_stages: int, device: Device | None = None) -> tuple[StageCosts, ...]:
     """Return ``costs[stage]`` of the scenario's model on `num_stages` stages.
 
     Parameters
@@ -58,25 +59,50 @@ def model_costs(scenario: Scenario, num_stages: int, device: str | None = None) 
     num_stages
         Stages of one chain, in the order in which a micro-batch passes them.
     device
-        Name in the catalogue; None: the topology's.
+        What times follow from; None: the topology's.
 
     Raises
     ------
     ScenarioError
         The topology names no device, the catalogue does not say how fast it is, or layers can't be dealt so.
     """
+    stages, parts = model_stages(scenario, num_stages, device)
+    return tuple(stages.costs(part) for part in parts)
+
+
+def model_stages(
+    scenario: Scenario, num_stages: int, device: Device | None = None
+) -> tuple[ModelStages, tuple[ModelPart, ...]]:
+    """Return what all stages of the scenario's model have in common, and the part of each; see :func:`model_costs`."""
     assert scenario.model is not None
-    name = device or scenario.cluster.topology.device
-    if name is None:
-        what = "it names no device, from whose speed the times of a model follow"
-        raise ScenarioError(Fault("cluster.topology", what))
-    counts = _layers_by_stage(scenario, num_stages)
-    bucket_bytes = scenario.runtime.gradient_bucket
-    stages = _Stages(scenario.model, _microbatch(scenario), scenario.parallelism, _timing(name), bucket_bytes)
-    return tuple(stages.costs(part) for part in parts_of(scenario.model, counts))
+    timing = timing_of(scenario, device)
+    return _stages(scenario, scenario.model, timing), model_parts(scenario, num_stages)
 
 
-def _microbatch(scenario: Scenario) -> MicroBatch:
+def part_costs(scenario: Scenario, model: ModelSpec, part: ModelPart, timing: DeviceTiming) -> StageCosts:
+    """Return what one micro-batch of the scenario costs on a stage that holds a part of a model."""
+    return _stages(scenario, model, timing).costs(part)
+
+
+def _stages(scenario: Scenario, model: ModelSpec, timing: DeviceTiming) -> ModelStages:
+    runtime = scenario.runtime
+    microbatch = microbatch_of(scenario)
+    return ModelStages(model, microbatch, scenario.parallelism, runtime.overlap, timing, runtime.gradient_bucket)
+
+
+def model_parts(scenario: Scenario, num_stages: int) -> tuple[ModelPart, ...]:
+    """Return the layers of each stage; a ScenarioError if they can't be dealt so."""
+    assert scenario.model is not None
+    split = scenario.parallelism.split or Split()
+    try:
+        counts = split.layers_by_stage(scenario.model.num_layers, num_stages)
+    except ValueError as error:
+        raise ScenarioError(Fault("parallelism.split", str(error))) from None
+    return parts_of(scenario.model, counts)
+
+
+def microbatch_of(scenario: Scenario) -> MicroBatch:
+    """Return a full micro-batch of the scenario."""
     training, framework, logit = scenario.training, framework_of(scenario), scenario.runtime.memory.logit
     return MicroBatch(
         scenario.batch.micro_batch_size,
@@ -89,72 +115,102 @@ def _microbatch(scenario: Scenario) -> MicroBatch:
     )
 
 
-def _layers_by_stage(scenario: Scenario, num_stages: int) -> tuple[int, ...]:
-    assert scenario.model is not None
-    try:
-        return (scenario.parallelism.split or Split()).layers_by_stage(scenario.model.num_layers, num_stages)
-    except ValueError as error:
-        raise ScenarioError(Fault("parallelism.split", str(error))) from None
+def timing_of(scenario: Scenario, device: Device | None = None) -> DeviceTiming:
+    """Return the timing of `device`, or of the one that the scenario's topology names.
+
+    Raises
+    ------
+    ScenarioError
+        It names none, or one of which nobody knows how fast it is, or how fast it computes attention.
+    """
+    attention_kernel = scenario.training.attention_kernel
+    if device is not None:
+        return _timing_on(device, attention_kernel)
+    name = scenario.cluster.topology.device
+    if name is None:
+        what = "it names no device, from whose speed the times of a model follow"
+        raise ScenarioError(Fault("cluster.topology", what))
+    return _timing(name, attention_kernel)
 
 
 @dataclass(frozen=True, slots=True)
 class StepWork:
     """What a training step asks of all GPUs together, and what one of them could do."""
 
-    model_flop: int  # full attention, without recomputation
+    model_flop: int  # without recomputation
     hardware_flop: int  # the same with recomputation
     peak_flop_per_s: float  # of one GPU, in the number format of the linear layers
 
 
-def step_work(scenario: Scenario, num_stages: int) -> StepWork:
-    """Return what a training step of the model asks for on `num_stages` stages; attention counted in full."""
-    model, training, name = scenario.model, scenario.training, scenario.cluster.topology.device
+def step_work(scenario: Scenario, num_stages: int, convention: Convention = "full") -> StepWork:
+    """Return what a training step of the model asks for on `num_stages` stages, under a convention for attention."""
+    model, training = scenario.model, scenario.training
     assert model is not None
-    assert name is not None
     samples = sum(share.num_samples for share in deal_samples(scenario.batch, scenario.parallelism.dp))
-    microbatch = _microbatch(scenario)
-    parts = parts_of(model, _layers_by_stage(scenario, num_stages))
+    microbatch = microbatch_of(scenario)
+    parts = model_parts(scenario, num_stages)
     again = hardware_flop(
         model,
         samples,
         microbatch.recompute,
         flash_attention=training.flash_attention,
         modules=microbatch.recomputed_modules,
+        convention=convention,
         layers=[kind for part in parts for kind in recomputed_kinds(part, microbatch)],
     )
-    return StepWork(model_flop(model, samples), again, _timing(name).peak(training.precision))
+    peak = timing_of(scenario).peak(training.precision)
+    return StepWork(model_flop(model, samples, convention), again, peak)
 
 
 @lru_cache(maxsize=64)
-def _timing(name: str) -> DeviceTiming:
+def _timing(name: str, attention_kernel: str | None) -> DeviceTiming:
+    return _timing_on(load_device(name), attention_kernel)
+
+
+def _timing_on(device: Device, attention_kernel: str | None) -> DeviceTiming:
     try:
-        return DeviceTiming.of(load_device(name))
+        return DeviceTiming.of(device, attention_kernel)
+    except KeyError:
+        known = list(device.kernels.attention_kernels) if device.kernels else []
+        what = f"the catalogue does not say what '{attention_kernel}' reaches on {device.name}"
+        hint = f"allowed: {', '.join(known)}; or leave it out" if known else "leave it out"
+        raise ScenarioError(Fault("training.attention_kernel", what, hint=hint)) from None
     except ValueError as error:
         hint = "give `stage_costs`, or a `device` whose file in the catalogue has `kernels`"
         raise ScenarioError(Fault("cluster.topology.device", str(error), hint=hint)) from None
 
 
 @dataclass(frozen=True, slots=True)
-class _Stages:
+class ModelStages:
     """What all stages of a job have in common."""
 
     model: ModelSpec
     microbatch: MicroBatch
     parallelism: Parallelism
+    overlap: Overlap
     timing: DeviceTiming
     bucket_bytes: int  # of gradients that are reduced at once
 
     @property
     def shard(self) -> Shard:
+        """How the GPUs of a stage split its layers."""
         return shard_of(self.parallelism)
+
+    def operators(self, part: ModelPart) -> Repeated:
+        """Return what one GPU of a stage runs for a micro-batch, without recomputation."""
+        return stage_operators(self.model, part, self.microbatch, self.shard)
+
+    def recomputed(self, part: ModelPart) -> Repeated:
+        """Return the operators whose forward it runs once more."""
+        return stage_recomputed(self.model, part, self.microbatch, self.shard)
 
     def costs(self, part: ModelPart) -> StageCosts:
         """Return what one micro-batch costs on a stage."""
         model, microbatch, shard, timing = self.model, self.microbatch, self.shard, self.timing
-        operators = stage_operators(model, part, microbatch, shard)
+        operators = self.operators(part)
         forward_ps = timing.forward_ps(operators)
         input_grad_ps, weight_grad_ps = timing.input_grad_ps(operators), timing.weight_grad_ps(operators)
-        recompute_ps = timing.forward_ps(stage_recomputed(model, part, microbatch, shard))
+        recompute_ps = timing.forward_ps(self.recomputed(part))
         activations = stage_activations(model, part, microbatch, shard)
         parameters = stage_parameters(model, part, shard)
         precision = microbatch.precision
@@ -179,21 +235,29 @@ class _Stages:
             gradients_bytes=held.gradients_bytes,
             optimizer_bytes=held.optimizer_bytes,
             buffers_bytes=buffer_bytes(model, part, microbatch, self.parallelism, self.bucket_bytes),
-            exchanges=(*_exchanges(model, part, microbatch, self.parallelism), *self._exchanged_again(part)),
+            exchanges=(*self._exchanges(part), *self._exchanged_again(part)),
             recomputes_exchanges=False,
             tied_gradients_bytes=self._tied_bytes(part),
             reduced_bytes=sizes.gradient_bytes * shared,
             gathered_bytes=sizes.weight_bytes * shared,
         )
 
+    def _exchanges(self, part: ModelPart) -> tuple[Exchange, ...]:
+        return tuple(_exchanges(self.model, part, self.microbatch, self.parallelism, self.overlap))
+
     def _exchanged_again(self, part: ModelPart) -> Iterator[Exchange]:
-        """Yield what a recomputation exchanges: whole layers what a forward does, and parts of layers what they do."""
+        """Yield what a recomputation exchanges: whole layers what a forward does, and parts of layers what they do.
+
+        Sharded weights are not gathered for it: they are there for the backward already.
+        """
         again = recomputed_kinds(part, self.microbatch)
         if self.microbatch.recompute == "full":
-            forward = _exchanges(self.model, ModelPart(again), self.microbatch, self.parallelism)
+            forward = iter(self._exchanges(ModelPart(again)))
         else:
             forward = _exchanges_of_modules(self.model, again, self.microbatch, self.parallelism)
-        yield from (replace(exchange, kind=Kind.RECOMPUTE) for exchange in forward if exchange.kind is Kind.F)
+        for exchange in forward:
+            if exchange.kind is Kind.F and exchange.axis != "dp":
+                yield replace(exchange, kind=Kind.RECOMPUTE)
 
     def _reduced(self, dense: int, experts: int) -> int:
         """Return the parameters that several GPUs hold, and so reduce: experts only where they have copies."""
@@ -209,7 +273,7 @@ class _Stages:
 
 
 def _exchanges(
-    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism
+    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism, overlap: Overlap
 ) -> Iterator[Exchange]:
     """Yield what the groups of a stage exchange for one micro-batch."""
     layers = Counter(kind.has_experts for kind in (*part.kinds, *part.mtp_kinds))
@@ -220,7 +284,7 @@ def _exchanges(
     if parallelism.ep > 1 and layers[True]:
         yield from _expert_parallel(model, microbatch, parallelism, layers[True])
     if parallelism.zero_stage == 3:
-        yield from _fully_sharded(model, part, microbatch, parallelism)
+        yield from _fully_sharded(model, part, microbatch, parallelism, overlap)
 
 
 def _exchanges_of_modules(
@@ -238,16 +302,25 @@ def _exchanges_of_modules(
 
 
 def _fully_sharded(
-    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism
+    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism, overlap: Overlap
 ) -> Iterator[Exchange]:
-    """ZeRO 3: layer by layer, weights are gathered for a forward and a backward, and gradients scattered after it."""
+    """ZeRO 3: layer by layer, weights are gathered for a forward and a backward, and gradients scattered after it.
+
+    The first gather and the last scatter of an op have nothing to run beside.
+    """
     num_layers = max(1, len(part.kinds))
     total = stage_parameters(model, part, shard_of(parallelism)).total
-    sizes = microbatch.sizes
-    weights_bytes = sizes.weight_bytes * total // num_layers
-    yield from _calls("dp", Kind.F, ("all-gather",), weights_bytes, num_layers)
-    yield from _calls("dp", Kind.I, ("all-gather",), weights_bytes, num_layers)
-    yield from _calls("dp", Kind.W, ("reduce-scatter",), weights_bytes, num_layers)
+    size_bytes = microbatch.sizes.weight_bytes * total // num_layers
+    calls = (
+        (Kind.F, "all-gather", overlap.fsdp_forward),
+        (Kind.I, "all-gather", overlap.fsdp_backward),
+        (Kind.W, "reduce-scatter", True),
+    )
+    for kind, operation, is_beside in calls:
+        num_beside = num_layers - 1 if is_beside else 0
+        if num_beside:
+            yield Exchange("dp", kind, operation, size_bytes, num_beside, is_beside=True)
+        yield Exchange("dp", kind, operation, size_bytes, num_layers - num_beside, is_beside=False)
 
 
 def _tensor_parallel(

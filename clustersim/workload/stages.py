@@ -8,6 +8,7 @@ from pathlib import Path
 from clustersim.errors import Fault, OrderError, ScenarioError, ScheduleError, nearest
 from clustersim.ops import Kind, Plugin, Policy, Schedule, Shape, StageCosts, StaticBytes, actions_in
 from clustersim.scenario.costs import RankCosts
+from clustersim.scenario.devices import Device
 from clustersim.scenario.order_file import OrderFile, read_order
 from clustersim.scenario.spec import Scenario
 from clustersim.schedules.brought import plugin_schedule, require_shape
@@ -17,11 +18,14 @@ from clustersim.workload.explicit import both_replicas, listed_stage_costs, plac
 from clustersim.workload.model_costs import model_costs
 
 
-def stage_costs(scenario: Scenario) -> tuple[StageCosts, ...]:
-    """Return ``costs[stage]`` of a scenario; with a plugin, which has yet to place its stages, as in a loop."""
+def stage_costs(scenario: Scenario, device: Device | None = None) -> tuple[StageCosts, ...]:
+    """Return ``costs[stage]`` of a scenario; with a plugin, which has yet to place its stages, as in a loop.
+
+    The times of a model follow from `device`, or else from the topology's.
+    """
     given, parallelism, rules = scenario.stage_costs, scenario.parallelism, scenario.schedule.rules
     if given is None:
-        costs = model_costs(scenario, rules.num_listed_stages(parallelism.pp, parallelism.vpp))
+        costs = model_costs(scenario, rules.num_listed_stages(parallelism.pp, parallelism.vpp), device)
     elif isinstance(given, RankCosts):
         num_chunks = 1 if rules.is_bidirectional else rules.chunks.num_chunks(parallelism.vpp)
         costs = uniform_stage_costs(given, parallelism.pp, num_chunks)
@@ -30,8 +34,10 @@ def stage_costs(scenario: Scenario) -> tuple[StageCosts, ...]:
     return both_replicas(costs) if rules.is_bidirectional else costs
 
 
-def costs_of(scenario: Scenario, schedule: Schedule) -> tuple[StageCosts, ...]:
+def costs_of(scenario: Scenario, schedule: Schedule, device: Device | None = None) -> tuple[StageCosts, ...]:
     """Return ``costs[stage]`` of a scenario under `schedule`, which says where its stages live.
+
+    The times of a model follow from `device`, or else from the topology's.
 
     Raises
     ------
@@ -39,10 +45,10 @@ def costs_of(scenario: Scenario, schedule: Schedule) -> tuple[StageCosts, ...]:
         An order that a user brought has other stages than those that have costs, or parts I from W without costs.
     """
     if scenario.schedule.name is not None:
-        return stage_costs(scenario)
+        return stage_costs(scenario, device)
     given, num_listed = scenario.stage_costs, len(schedule.chains[0])
     if given is None:
-        return model_costs(scenario, num_listed) * len(schedule.chains)
+        return model_costs(scenario, num_listed, device) * len(schedule.chains)
     if isinstance(given, RankCosts):
         costs = placed_stage_costs(given, schedule.rank_by_stage, schedule.chains)
     elif len(given.stages) == num_listed:

@@ -40,7 +40,10 @@ ALLOWED = {
     "engine": {"ops", "trace", "topology", "limits", "errors", "scenario.units"},
     "analysis": {"trace", "ops", "errors"},
     "provenance": {"result", "scenario", "topology", "trace"},
+    # What simulation reports of a step beside the account of its time: part of it, in a file of its own.
+    "accounts": {"analysis", "result", "scenario", "topology", "trace", "workload"},
     "simulation": {
+        "accounts",
         "analysis",
         "engine",
         "limits",

@@ -77,10 +77,17 @@ def test_bytes_of_a_linear_layer_worked_by_hand() -> None:
     assert fc1.gemm == Gemm(32, 48, 192)
     assert fc1.forward == Work(2 * 32 * 48 * 192, 2 * (entering + weights + leaving))
     assert fc1.input_grad == fc1.forward
-    assert fc1.weight_grad == Work(2 * 32 * 48 * 192, 2 * (entering + leaving) + 8 * weights)
+    assert fc1.weight_grad == Work(2 * 32 * 48 * 192, 2 * (entering + leaving))
     in_fp8 = by_name(layer_operators(gpt(), layer_kinds(gpt())[0], MicroBatch(1, "fp8")))["fc1"]
     assert in_fp8.precision == "fp8"
     assert in_fp8.forward.moved_bytes == entering + weights + 2 * leaving
+
+
+def test_gradients_of_all_weights_are_read_and_written_after_their_products() -> None:
+    operators = by_name(layer_operators(gpt(), layer_kinds(gpt())[0], UNFUSED))
+    num_weights = 48 * 48 * 3 + 48 * 48 + 2 * 48 * 192
+    assert operators["accumulation"].weight_grad == Work(0, 2 * 4 * num_weights)
+    assert operators["accumulation"].forward == operators["accumulation"].input_grad == Work()
 
 
 def test_bytes_of_softmax_with_and_without_dropout() -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from clustersim.scenario.fabrics.library import Library
-from clustersim.scenario.units import BandwidthBytesPerS, TimePs
+from clustersim.scenario.units import BandwidthBytesPerS, TimePs, Watt
 
 MAX_GPUS = 1_000_000
 
@@ -39,6 +39,22 @@ class LinkSpec(BaseModel):
     )
 
 
+class PowerSpec(BaseModel):
+    """What a cluster draws."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    node: Watt | None = Field(
+        None, description="A node at the most, GPUs included; absent: the GPUs' design power alone is counted."
+    )
+    pue: float = Field(
+        1.0,
+        ge=1,
+        le=10,
+        description="Power usage effectiveness: what the site draws over what nodes draw; absent: cooling is left out.",
+    )
+
+
 class Fabric(BaseModel):
     """What all fabric families have in common.
 
@@ -51,11 +67,13 @@ class Fabric(BaseModel):
     device: str | None = Field(
         None,
         min_length=1,
-        description="Accelerator of every GPU: a name from the device catalogue, such as H100-SXM5-80GB.",
+        description="Accelerator of every GPU: a name from the device catalogue, such as H100-SXM5-80GB, or the path "
+        "of a device file.",
     )
     collectives: Library | None = Field(
         None, description="How the communication library behaves; absent: only the wires count."
     )
+    power: PowerSpec = Field(default_factory=PowerSpec, description="What the cluster draws, for energies.")
 
     @property
     def num_gpus(self) -> int | None:
@@ -105,6 +123,11 @@ class Fabric(BaseModel):
     def resolved(self, base: Path) -> Self:  # noqa: ARG002
         """Return this fabric with the files that it names looked up from the folder `base`."""
         return self
+
+    def with_in_training(self, share: float) -> Self:
+        """Return this fabric with another share of the bandwidth left to collectives while GPUs compute."""
+        library = (self.collectives or Library()).model_copy(update={"in_training": share})
+        return self.model_copy(update={"collectives": library})
 
     def _with(self, **changes: object) -> Self:
         """Return a copy with `changes`, validated again (a plain copy would skip the bounds)."""

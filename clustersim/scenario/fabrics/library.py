@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -47,6 +47,11 @@ class Library(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    fitted: tuple[Literal["scaleup", "network"], ...] = Field(
+        (),
+        description="Where the constants were fitted to curves measured on this machine: within a node or a scale-up "
+        "domain, or over the network; elsewhere they are taken over, at least in part, and count as assumed.",
+    )
     in_training: Share = Field(
         1.0, description="What is left of the bandwidth that data reaches while GPUs compute beside it."
     )

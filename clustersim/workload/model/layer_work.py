@@ -15,6 +15,7 @@ from clustersim.workload.model.layers import LayerKind
 from clustersim.workload.model.linears import (
     Linear,
     attention_linears,
+    layer_linears,
     mlp_linears,
     mtp_linear,
     output_linear,
@@ -56,6 +57,7 @@ def layer_operators(
         *(work.linear(linear) for linear in mlp_linears(model, kind, shard)),
         *work.after_linears(kind),
         work.residual("mlp residual"),
+        work.accumulation(*layer_linears(model, kind, shard)),
     )
 
 
@@ -79,7 +81,8 @@ def output_operators(model: ModelSpec, microbatch: MicroBatch, shard: Shard = WH
     # to fp32, the largest, exponentials and their sum; and back as a gradient
     forward, backward = Work(0, (width + 4 * _FP32_BYTES) * logits), Work(0, (width + _FP32_BYTES) * logits)
     loss = Operator("loss", "elementwise", microbatch.outside_linears, forward, backward)
-    return work.norm("final norm", work.own_values), work.linear(linear, microbatch.outside_linears), loss
+    norm, product = work.norm("final norm", work.own_values), work.linear(linear, microbatch.outside_linears)
+    return norm, product, loss, work.accumulation(linear)
 
 
 def mtp_operators(
@@ -91,6 +94,7 @@ def mtp_operators(
         *embedding_operators(model, microbatch, shard),
         work.norm("mtp norms", 2 * work.own_values),
         work.linear(mtp_linear(model, shard)),
+        work.accumulation(mtp_linear(model, shard)),
         *layer_operators(model, kind, microbatch, shard),
         *output_operators(model, microbatch, shard),
     )
@@ -122,9 +126,14 @@ class _LayerWork:
             name,
             Work(flop, of_operands * (entering + weights) + of_results * leaving),
             Work(flop, of_operands * (leaving + weights) + of_results * entering),
-            Work(flop, of_operands * (entering + leaving) + 2 * sizes.gradient_bytes * weights),
+            Work(flop, of_operands * (entering + leaving)),
             Gemm(divided(rows, count), linear.inputs, linear.outputs, count),
         )
+
+    def accumulation(self, *linears: Linear) -> Operator:
+        """Return what adds the gradients of weights to their buffer: it reads and writes it all."""
+        moved = 2 * self.microbatch.sizes.gradient_bytes * sum(linear.num_weights for linear in linears)
+        return Operator("accumulation", "elementwise", self.microbatch.outside_linears, Work(), Work(), Work(0, moved))
 
     def norms(self) -> Iterator[Operator]:
         for index in range(self.model.norms_per_layer):

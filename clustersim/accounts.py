@@ -1,0 +1,167 @@
+"""What a run says beside the account of its time: throughput, what tokens cost, what costs rest on, the learning rate.
+
+Utilisations are told under both conventions for attention (see :mod:`clustersim.workload.model.flop`). Energy is an
+upper estimate: every node draws all that its data sheet allows, all the time, busy or not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from clustersim.analysis.busiest import BusyRank
+from clustersim.analysis.learning_rate import LEARNING_RATE_NOTE, learning_rate_factors
+from clustersim.result import (
+    BatchChange,
+    CostOrigins,
+    CostPart,
+    FlopRates,
+    OutOfRangeShape,
+    Spent,
+    Throughput,
+    TokenCost,
+)
+from clustersim.scenario.devices import load_device
+from clustersim.scenario.spec import Scenario
+from clustersim.topology.cluster import Cluster
+from clustersim.trace import Trace
+from clustersim.workload.job import num_samples
+from clustersim.workload.model.flop import Convention
+from clustersim.workload.model_costs import step_work
+from clustersim.workload.origins import sources_of_compute, sources_of_exchanges
+from clustersim.workload.shapes import dimensions_of, out_of_range
+
+CONVENTION = "compute and exposed communication of the busiest GPU"
+_CONVENTIONS: tuple[Convention, ...] = ("full", "causal")
+_HOUR_S = 3600
+_MILLION = 10**6
+
+
+def throughput_of(scenario: Scenario, step_time_s: float, num_stages: int) -> Throughput:
+    """Return the work per second of steps that take so long, and utilisations under both conventions."""
+    samples = num_samples(scenario)
+    samples_per_s = samples / step_time_s if step_time_s else None
+    if scenario.model is None or not step_time_s:
+        return Throughput(samples_per_s, None, None, None, None, None, None, {})
+    num_gpus, tokens_per_s = scenario.parallelism.num_gpus, samples * scenario.model.seq_length / step_time_s
+    rates: dict[str, FlopRates] = {
+        name: _flop_rates(scenario, num_stages, name, step_time_s * num_gpus) for name in _CONVENTIONS
+    }
+    full = rates["full"]
+    return Throughput(
+        samples_per_s,
+        tokens_per_s,
+        tokens_per_s / num_gpus,
+        full.model_flop_per_s_per_gpu,
+        full.mfu,
+        full.hfu,
+        step_work(scenario, num_stages).peak_flop_per_s,
+        rates,
+    )
+
+
+def _flop_rates(scenario: Scenario, num_stages: int, convention: Convention, gpu_seconds: float) -> FlopRates:
+    work = step_work(scenario, num_stages, convention)
+    model_rate, hardware_rate = work.model_flop / gpu_seconds, work.hardware_flop / gpu_seconds
+    peak = work.peak_flop_per_s
+    return FlopRates(
+        work.model_flop, work.hardware_flop, model_rate, hardware_rate, model_rate / peak, hardware_rate / peak
+    )
+
+
+def token_cost_of(scenario: Scenario, cluster: Cluster, trace: Trace, step_time_s: float) -> TokenCost | None:
+    """Return what a million tokens and the scenario's token budget take; None without a model.
+
+    Parameters
+    ----------
+    scenario, cluster, trace
+        The job, where it ran, and how.
+    step_time_s
+        Time of a step, at whose pace the training goes on. [s]
+    """
+    if scenario.model is None or not step_time_s:
+        return None
+    tokens_per_step = num_samples(scenario) * scenario.model.seq_length
+    power_w, basis = _power(scenario, cluster, trace.ranks.gpu.tolist())
+
+    def spent(tokens: int, time_s: float) -> Spent:
+        gpu_hours = time_s * scenario.parallelism.num_gpus / _HOUR_S
+        return Spent(tokens, time_s, gpu_hours, None if power_w is None else power_w * time_s)
+
+    budget = scenario.training.token_budget
+    num_steps = None if budget is None else -(-budget // tokens_per_step)
+    return TokenCost(
+        step_time_s,
+        tokens_per_step,
+        spent(_MILLION, step_time_s * _MILLION / tokens_per_step),
+        num_steps,
+        None if num_steps is None else spent(num_steps * tokens_per_step, num_steps * step_time_s),
+        power_w,
+        basis,
+    )
+
+
+def _power(scenario: Scenario, cluster: Cluster, gpus: list[int]) -> tuple[float | None, str]:
+    """Return the power of a job's nodes, or of its GPUs alone, and in words what it counts. [W]"""
+    power = scenario.cluster.topology.power
+    site = f", times a PUE of {power.pue:g}" if power.pue != 1 else "; cooling of the site is left out (`power.pue`)"
+    if power.node is not None:
+        num_nodes = len(dict.fromkeys(cluster.nodes[cluster.gpus[gpu]].get("host", gpu) for gpu in gpus))
+        power_w = float(num_nodes * power.node * Fraction(str(power.pue)))
+        return power_w, f"{num_nodes} nodes at {float(power.node):g} W, all that they may draw{site}"
+    tdps = {name: load_device(name).tdp if name else None for name in dict.fromkeys(cluster.devices)}
+    known = [tdp for tdp in (tdps[cluster.devices[gpu]] for gpu in gpus) if tdp is not None]
+    if len(known) < len(gpus):
+        return None, "the power of its devices is not in the catalogue"
+    power_w = float(sum(known, Fraction(0)) * Fraction(str(power.pue)))
+    return power_w, f"{len(gpus)} GPUs at their design power; hosts and network are left out (`power.node`){site}"
+
+
+def cost_origins_of(
+    scenario: Scenario, cluster: Cluster, num_stages: int, trace: Trace, busiest: BusyRank
+) -> CostOrigins:
+    """Return what the time of the busiest rank rests on, `num_stages` being those of one chain."""
+    sources = sources_of_compute(scenario, num_stages, busiest.compute_ps)
+    sources |= sources_of_exchanges(scenario, cluster, busiest.exposed_ps)
+    total_s = sum(sources.values())
+    parts = [
+        CostPart(source.what, source.of, source.origin, time_s / trace.num_steps, time_s / total_s)
+        for source, time_s in sorted(sources.items(), key=lambda entry: -entry[1])
+    ]
+    shares = dict.fromkeys(("measured", "derived", "assumed", "given"), 0.0)
+    for part in parts:
+        shares[part.origin] += part.share
+    outside = _out_of_range(scenario, num_stages)
+    return CostOrigins(CONVENTION, busiest.rank, total_s / trace.num_steps, shares, tuple(parts), tuple(outside))
+
+
+def _out_of_range(scenario: Scenario, num_stages: int) -> Iterator[OutOfRangeShape]:
+    name = scenario.cluster.topology.device
+    kernels = load_device(name).kernels if name and scenario.model else None
+    if kernels is None:
+        return
+    for dimension, measured in out_of_range(dimensions_of(scenario, num_stages), kernels):
+        smallest, largest = measured or (None, None)
+        yield OutOfRangeShape(dimension.shape, dimension.operator, dimension.name, dimension.value, smallest, largest)
+
+
+def shape_warnings(scenario: Scenario, origins: CostOrigins) -> Iterator[str]:
+    """Yield which shapes lie outside what was measured."""
+    device = scenario.cluster.topology.device
+    for shape in origins.out_of_range:
+        if shape.smallest is None:
+            what = f"nothing of its kind ({shape.kind}) was measured on {device}"
+            yield f"{shape.operator}: {what}; its cost is extrapolated"
+        else:
+            measured = f"{shape.smallest} to {shape.largest} ({shape.kind})"
+            what = f"{shape.dimension} {shape.value} lies outside what was measured on {device}, {measured}"
+            yield f"{shape.operator}: {what}; its cost is extrapolated"
+
+
+def batch_change_of(scenario: Scenario) -> BatchChange | None:
+    """Return what the batch asks of a learning rate chosen for another; None where none is named, or it is the same."""
+    size, reference = num_samples(scenario), scenario.training.reference_global_batch_size
+    if reference is None or size == reference:
+        return None
+    factors = learning_rate_factors(size, reference)
+    return BatchChange(size, reference, factors.linear, factors.square_root, LEARNING_RATE_NOTE)
