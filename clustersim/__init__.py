@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clustersim.changed_costs import what_if
     from clustersim.errors import ClustersimError
     from clustersim.planning.sweep import sweep
+    from clustersim.report.frames import table
     from clustersim.result import Result
     from clustersim.scenario.load import load_scenario
     from clustersim.scenario.spec import Scenario
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["ClustersimError", "Result", "Scenario", "Trace", "load_scenario", "simulate", "sweep", "what_if"]
+__all__ = ["ClustersimError", "Result", "Scenario", "Trace", "load_scenario", "simulate", "sweep", "table", "what_if"]
 
 _MODULES = {
     "ClustersimError": "clustersim.errors",
@@ -36,6 +37,7 @@ _MODULES = {
     "load_scenario": "clustersim.scenario.load",
     "simulate": "clustersim.simulation",
     "sweep": "clustersim.planning.sweep",
+    "table": "clustersim.report.frames",
     "what_if": "clustersim.changed_costs",
 }
 

@@ -194,8 +194,9 @@ class _Walk:
             held = _Segment(bytes_from_ps, until_ps, cause, source, transfer=holder, link=link)
             self._pass(held)
             self._pass(held._replace(start_ps=start_ps, end_ps=bytes_from_ps, cause=Cause.LATENCY, link=-1))
-            ahead = int(self.index.ahead_on_link[holder])
-            if start_ps == transfers.queued_ps[holder] or ahead < 0:
+            # Who was ahead is looked up only where a message waited: most runs have none that did.
+            ahead = int(self.index.ahead_on_link[holder]) if start_ps > transfers.queued_ps[holder] else -1
+            if ahead < 0:
                 return self._sender(holder)
             cause, holder = Cause.CONTENTION, ahead
 
@@ -204,14 +205,17 @@ class _Walk:
         transfers, links = self.trace.transfers, self.trace.links
         route = self.index.route_links[transfers.route[row]]
         time_ps = int(transfers.start_ps[row] + transfers.first_hold_ps[row])
-        whole = _Segment(0, 0, Cause.MESSAGE, int(transfers.source[row]), transfer=row)
-        hops = [(int(links.latency_ps[link]), Cause.LATENCY, -1) for link in route[:1]]
+        whole = _Segment(time_ps, int(transfers.end_ps[row]), Cause.LATENCY, int(transfers.source[row]), transfer=row)
+        if len(route) < 2:
+            self._pass(whole)
+            return
+        hops = [(int(links.latency_ps[route[0]]), Cause.LATENCY, -1)]
         for link in route[1:]:
             hold_ps = _transfer_ps(transfers.size_bytes[row], links.bytes_per_s[link])
             hops += [(int(links.overhead_ps[link]), Cause.LATENCY, -1), (hold_ps, Cause.MESSAGE, link)]
             hops.append((int(links.latency_ps[link]), Cause.LATENCY, -1))
         waited_ps = int(transfers.end_ps[row]) - time_ps - sum(lasts_ps for lasts_ps, _, _ in hops)
-        if len(hops) > 1 and abs(waited_ps) <= _rounding_ps(sum(lasts_ps for lasts_ps, _, _ in hops), len(route)):
+        if abs(waited_ps) <= _rounding_ps(sum(lasts_ps for lasts_ps, _, _ in hops), len(route)):
             longest = max(range(len(hops)), key=lambda hop: (hops[hop][1] is Cause.MESSAGE, hops[hop][0]))
             hops[longest] = (hops[longest][0] + waited_ps, *hops[longest][1:])
         elif waited_ps:

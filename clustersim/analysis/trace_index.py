@@ -44,7 +44,7 @@ class TraceIndex:
         first_link = np.array([(*links, -1)[0] for links in self.route_links], dtype=np.int64)[transfers.route]
         until_ps = transfers.start_ps + transfers.first_hold_ps
         # Link and time as one key, so that one search finds who was done on the same link at the same time.
-        times_ps = np.unique(np.concatenate([until_ps, transfers.start_ps]))
+        times_ps = np.sort(np.concatenate([until_ps, transfers.start_ps]))
         held_until, started = (
             first_link * len(times_ps) + np.searchsorted(times_ps, column) for column in (until_ps, transfers.start_ps)
         )

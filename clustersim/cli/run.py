@@ -26,7 +26,13 @@ UNFIT = 3
 @set_option
 @plugin_option
 @report_option
-@click.option("--tables", metavar="DIR", help="Write ops, transfers, links, memory and ranks as CSV files to a folder.")
+@click.option("--tables", metavar="DIR", help="Write ops, transfers, links, memory and ranks as files to a folder.")
+@click.option(
+    "--table-format", type=click.Choice(["csv", "parquet"]), default="csv", help="Of --tables; CSV if absent."
+)
+@click.option("--trace", metavar="FILE", help="Write a trace for Perfetto: FILE.pftrace, or FILE.json.gz or .json.")
+@click.option("--kineto", metavar="DIR", help="Write a profile as PyTorch's to a folder, a file for each rank.")
+@click.option("--plot", metavar="FILE", help="Draw Gantt and memory to FILE.png, .svg or .pdf (extra plots).")
 @what_if_option
 @click.option("--check", is_flag=True, help="Check the laws that every run keeps.")
 @click.option("--no-fold", is_flag=True, help="Simulate every GPU; this version always does.")
@@ -40,6 +46,10 @@ def run(
     bindings: tuple[str, ...],
     report: str | None,
     tables: str | None,
+    table_format: str,
+    trace: str | None,
+    kineto: str | None,
+    plot: str | None,
     changes: dict[str, Fraction],
     check: bool,
     no_fold: bool,  # noqa: ARG001 - nothing is folded yet
@@ -56,6 +66,7 @@ def run(
     from clustersim.simulation import simulate
 
     plugins, limits = load_plugins(bindings), limits_of(max_events, max_wall, max_rss)
+    _check_names(trace, plot)
     with progress(f"simulating {scenario}") as say:
         result = simulate(scenario, overrides, limits, plugins)
         if check:
@@ -69,12 +80,10 @@ def run(
 
             say("it does not fit: looking for what would")
             result = with_advice(result, limits, plugins)
-    if tables is not None:
-        _write_tables(result, tables)
-    if report is not None:
-        from clustersim.report.html.run_page import run_page
-
-        emit_text(run_page(result), report)
+        if tables is not None:
+            _write_tables(result, Path(tables), table_format)
+        _write_traces(result, trace, kineto)
+        _draw(result, plot, report)
     if as_json or (output or "").lower().endswith(".json"):
         emit_text(result.to_json(), output)
     else:
@@ -84,13 +93,52 @@ def run(
     return UNFIT if result.memory.fits is False else 0
 
 
+def _check_names(trace: str | None, plot: str | None) -> None:
+    """Refuse what can't be written before the run, which may be long."""
+    if trace is not None:
+        from clustersim.report.trace_files import check_trace_name
+
+        check_trace_name(trace)
+    if plot is not None:
+        from clustersim.report.plots import check_plot_name
+
+        check_plot_name(plot)
+
+
 def _check(result: Result) -> None:
     from clustersim.analysis.invariants import check_invariants
 
     check_invariants(result.trace)
 
 
-def _write_tables(result: Result, folder: str) -> None:
+def _write_tables(result: Result, folder: Path, table_format: str) -> None:
+    if table_format == "parquet":
+        from clustersim.report.frames import write_parquet
+
+        write_parquet(result.trace, folder)
+        return
     from clustersim.report.tables import write_tables
 
-    write_tables(result.trace, Path(folder))
+    write_tables(result.trace, folder)
+
+
+def _write_traces(result: Result, trace: str | None, kineto: str | None) -> None:
+    if trace is None and kineto is None:
+        return
+    from clustersim.report.trace_files import write_kineto_folder, write_trace
+
+    if trace is not None:
+        write_trace(result.trace, Path(trace), result.name)
+    if kineto is not None:
+        write_kineto_folder(result.trace, Path(kineto), result.name)
+
+
+def _draw(result: Result, plot: str | None, report: str | None) -> None:
+    if plot is not None:
+        from clustersim.report.plots import plot_run
+
+        plot_run(result, Path(plot))
+    if report is not None:
+        from clustersim.report.html.run_page import run_page
+
+        emit_text(run_page(result), report)

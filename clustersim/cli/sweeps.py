@@ -24,6 +24,7 @@ NOTHING_RAN = 2
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False, writable=True), help="Write to a .csv, .jsonl or .json."
 )
+@click.option("--plot", metavar="FILE", help="Draw step time and bubble to FILE.png, .svg or .pdf (extra plots).")
 @set_option
 @report_option
 @click.option(
@@ -41,6 +42,7 @@ def sweep(
     axes: tuple[str, ...],
     as_json: bool,
     output: str | None,
+    plot: str | None,
     overrides: tuple[str, ...],
     report: str | None,
     max_sweep_points: int,
@@ -56,6 +58,10 @@ def sweep(
 
     if output is not None:
         check_sweep_path(Path(output))
+    if plot is not None:
+        from clustersim.report.plots import check_plot_name
+
+        check_plot_name(plot)
     loaded = load_scenario(scenario, overrides)
     num_done = 0
     with progress(f"sweeping {scenario}") as say:
@@ -71,6 +77,10 @@ def sweep(
         from clustersim.report.html.sweep_page import sweep_page
 
         emit_text(sweep_page(loaded.name, found), report)
+    if plot is not None:
+        from clustersim.report.plots import plot_sweep
+
+        plot_sweep(loaded.name, found, Path(plot))
     _emit(loaded.name, found, as_json, output)
     return 0 if any(row["status"] != "refused" for row in found["rows"]) else NOTHING_RAN
 

@@ -12,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from clustersim.analysis.bubble import rank_times
+from clustersim.analysis.critical_path import Cause, critical_path
 from clustersim.analysis.memory import activation_curve, logits_curve, measure_memory
 from clustersim.analysis.utilization import load_curve
 from clustersim.analysis.waits import find_waits
@@ -55,17 +56,28 @@ def write_tables(trace: Trace, folder: Path) -> list[Path]:
     InputError
         `folder` is a file, or can't be made.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise InputError(Fault(str(folder), "not a folder; tables are written to a folder, a file each")) from None
+    folder_for_tables(folder)
     paths = []
-    for name, columns_of in _TABLES.items():
+    for name, columns_of in TABLES.items():
         path = folder / f"{name}.csv"
         with path.open("w", encoding="utf-8", newline="") as file:
             _write(file, columns_of(trace))
         paths.append(path)
     return paths
+
+
+def folder_for_tables(folder: Path) -> None:
+    """Make a folder if it is not there.
+
+    Raises
+    ------
+    InputError
+        It is a file, or can't be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InputError(Fault(str(folder), "not a folder; tables are written to a folder, a file each")) from None
 
 
 def csv_cell(value: Any) -> Any:
@@ -216,7 +228,21 @@ def _ranks(trace: Trace) -> dict[str, Column]:
     }
 
 
-_TABLES: dict[str, Callable[[Trace], dict[str, Column]]] = {
+def _critical_path(trace: Trace) -> dict[str, Column]:
+    path = critical_path(trace)
+    return {
+        "start_ps": path.start_ps,
+        "end_ps": path.end_ps,
+        "cause": Names(path.cause, [cause.name.lower() for cause in Cause]),
+        "rank": trace.ranks.rank[path.rank_index],
+        "op": OrNothing(path.op),
+        "transfer": OrNothing(path.transfer),
+        "collective": OrNothing(path.collective),
+        "link": Names(path.link, trace.links.name),
+    }
+
+
+TABLES: dict[str, Callable[[Trace], dict[str, Column]]] = {
     "ops": _ops,
     "transfers": _transfers,
     "collectives": _collectives,
@@ -224,7 +250,9 @@ _TABLES: dict[str, Callable[[Trace], dict[str, Column]]] = {
     "link_load": _link_load,
     "memory": _memory,
     "ranks": _ranks,
+    "critical_path": _critical_path,
 }
+"""The columns of each table by its name."""
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

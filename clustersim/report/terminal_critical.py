@@ -52,21 +52,20 @@ def critical_path_report(result: Result) -> Iterator[RenderableType]:
     else:
         yield Table(
             [
-                Column(
-                    "what if", [f"{_RESOURCES[row.resource]} x {row.factor:g}" for row in result.what_if], left=True
-                ),
+                Column("what if", [f"{row.resource} x {row.factor:g}" for row in result.what_if], left=True),
                 Column("step time", [seconds(row.step_time_s) for row in result.what_if]),
-                Column("", [_change(row.step_time_s, result.step_time_s) for row in result.what_if]),
-                Column("promised", [seconds(row.promised_step_time_s) for row in result.what_if], rank=1),
-                Column("promise is exact", [_range(row.exact_to_factor) for row in result.what_if], rank=2),
+                Column("", [_change(row.step_time_s, result.step_time_s) for row in result.what_if], rank=1),
+                Column("promised", [seconds(row.promised_step_time_s) for row in result.what_if], rank=2),
+                Column("promise is exact", [_range(row.exact_to_factor) for row in result.what_if], rank=3),
             ]
         )
 
 
 def _promises(result: Result) -> Iterator[RenderableType]:
-    """Yield what a tenth more of each resource would save: no more than that, where nobody shares links."""
+    """Yield what a tenth more of each resource would save: no more than that, where no order and no sharing changes."""
     path = result.critical_path
-    bound = "about" if any(part.cause == "contention" for part in path.blame) else "at most"
+    may_change = result.scenario.schedule.policy is not None or any(part.cause == "contention" for part in path.blame)
+    bound = "about" if may_change else "at most"
     savings = [
         f"{_RESOURCES[resource]} {seconds(time_ps * _SAVED / PS_PER_S / result.trace.num_steps)}"
         for resource, time_ps in path.resources_ps.items()

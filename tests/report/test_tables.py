@@ -15,7 +15,7 @@ from clustersim.analysis.memory import activation_curve
 from clustersim.errors import InputError
 from clustersim.report.tables import csv_text, write_tables
 
-NAMES = ("ops", "transfers", "collectives", "links", "link_load", "memory", "ranks")
+NAMES = ("ops", "transfers", "collectives", "links", "link_load", "memory", "ranks", "critical_path")
 
 
 def read(folder: Path, name: str) -> list[dict[str, str]]:
@@ -26,12 +26,13 @@ def read(folder: Path, name: str) -> list[dict[str, str]]:
 def test_every_file_reads_back(tmp_path: Path) -> None:
     trace = result_of().trace
     assert write_tables(trace, tmp_path / "new" / "folder") == [tmp_path / "new" / "folder" / f"{n}.csv" for n in NAMES]
-    ops, transfers, _, links, _, memory, ranks = (read(tmp_path / "new" / "folder", name) for name in NAMES)
+    ops, transfers, _, links, _, memory, ranks, path = (read(tmp_path / "new" / "folder", name) for name in NAMES)
     assert [int(row["start_ps"]) for row in ops] == trace.ops.start_ps.tolist()
     assert [int(row["end_ps"]) for row in transfers] == trace.transfers.end_ps.tolist()
     assert tuple(row["link"] for row in links) == trace.links.name
     assert [int(row["activations_bytes"]) for row in memory] == activation_curve(trace).value.tolist()
     assert [int(row["rank"]) for row in ranks] == trace.ranks.rank.tolist()
+    assert [int(row["start_ps"]) for row in path] == [0, *(int(row["end_ps"]) for row in path[:-1])]
     assert Counter(row["kind"] for row in ops) == {"F": 32, "B": 32, "BARRIER": 4, "OPTIMIZER": 4}
     assert {row["route"] for row in transfers} == {
         f"gpu{a}->gpu{b}" for a in range(4) for b in range(4) if abs(a - b) == 1
@@ -42,7 +43,7 @@ def test_every_file_reads_back(tmp_path: Path) -> None:
 def test_nothing_is_lost_between_the_files(tmp_path: Path, sections: dict[str, object]) -> None:
     result = result_of(**sections)
     write_tables(result.trace, tmp_path)
-    ops, transfers, _, links, _, memory, ranks = (read(tmp_path, name) for name in NAMES)
+    ops, transfers, _, links, _, memory, ranks, path = (read(tmp_path, name) for name in NAMES)
     for row in ranks:
         mine = [op for op in ops if op["rank"] == row["rank"]]
         assert sum(int(op["end_ps"]) - int(op["start_ps"]) for op in mine) == int(row["compute_ps"])
@@ -50,6 +51,7 @@ def test_nothing_is_lost_between_the_files(tmp_path: Path, sections: dict[str, o
         assert sum(int(row[part]) for part in parts) == int(row["makespan_ps"]) == result.trace.makespan_ps
         curve = [int(change["total_bytes"]) for change in memory if change["rank"] == row["rank"]]
         assert max(curve) == int(row["peak_bytes"])
+    assert sum(int(row["end_ps"]) - int(row["start_ps"]) for row in path) == result.trace.makespan_ps
     carried = Counter[str]()
     for transfer in transfers:
         for link in transfer["route"].split():
