@@ -199,6 +199,17 @@ MODEL = {
 }
 
 
+def test_the_numbers_of_a_model_are_those_of_the_document(opens: Opens) -> None:
+    result = result_of(**MODEL)
+    page, document = opens(run_page(result)), json.loads(result.to_json())
+    numbers = page.ask(NUMBERS)
+    for field, value, _ in numbers:
+        assert json.loads(value) == at(document, field), field
+    fields = {field for field, _, _ in numbers}
+    assert fields >= {"throughput.mfu", "throughput.by_convention.causal.mfu", "token_cost.per_million_tokens.time_s"}
+    assert {f"cost_origins.parts.{index}.share" for index in range(len(result.cost_origins.parts))} <= fields
+
+
 def test_the_memory_of_a_model_adds_up(opens: Opens) -> None:
     result = result_of(**MODEL)
     categories = categories_of(result.memory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from clustersim.analysis.critical_path import critical_path
 from clustersim.analysis.waits import find_waits
+from clustersim.report.html.accounts import accounts_section
 from clustersim.report.html.bubble import bubble_section
 from clustersim.report.html.critical import critical_section, hidden_share, path_columns
 from clustersim.report.html.fabric import fabric_picture
@@ -51,6 +52,7 @@ def run_page(result: Result) -> str:
         memory_section(result, numbers),
         bubble_section(result, waits, numbers),
         links_section(result, numbers),
+        accounts_section(result, numbers),
         provenance_section(result),
     ]
     return page(
