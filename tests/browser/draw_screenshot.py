@@ -13,11 +13,6 @@ from clustersim.report.html.run_page import run_page
 SCREENSHOT = Path(__file__).parents[1] / "docs" / "report.png"
 SCENARIO = "collision-scattered"
 WIDTH, HEIGHT = 1200, 1160
-ON_THE_PATH = """(() => {
-  const ranks = document.getElementById('gantt-replica');
-  ranks.value = 'path';
-  ranks.dispatchEvent(new Event('change'));
-})()"""
 
 
 def draw(text: str, picture: Path) -> None:
@@ -28,7 +23,6 @@ def draw(text: str, picture: Path) -> None:
         browser = Browser(Path(folder) / "profile")
         page = Page(browser, WIDTH, HEIGHT)
         page.open(file)
-        page.ask(ON_THE_PATH)
         page.picture(picture)
         page.close()
         browser.close()

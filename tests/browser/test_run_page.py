@@ -49,7 +49,9 @@ def place(page: Page, result: cs.Result, rank: int, time_ps: int) -> tuple[float
     left, top, width, height = (json.loads(box)[name] for name in ("left", "top", "width", "height"))
     begin, end = view(page)
     rows = len(result.ranks)
-    return left + 84 + (time_ps - begin) / (end - begin) * (width - 84), top + 22 + (rank + 0.5) * (height - 22) / rows
+    return left + 112 + (time_ps - begin) / (end - begin) * (width - 112), top + 22 + (rank + 0.5) * (
+        height - 22
+    ) / rows
 
 
 def test_every_number_on_the_page_is_that_of_the_document(opens: Opens, result: cs.Result) -> None:

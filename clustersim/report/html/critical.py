@@ -19,6 +19,7 @@ from clustersim.scenario.units import PS_PER_S
 from clustersim.trace import Ints, Trace
 
 _BETTER = Fraction(11, 10)
+_LEAVES = 0.1  # share of the path that is on other replicas, from which on it is worth to follow it
 _COLOURS = {
     "compute": "compute",
     "message": "pp",
@@ -35,14 +36,12 @@ _RESOURCES = {
 }
 
 
-def critical_section(result: Result, numbers: Numbers, hidden: float) -> Section | None:
-    """Return what the critical path is spent on, and the step time if resources were 10 % better.
-
-    `hidden` is the share of the path that is on ranks which the timeline does not show at first.
-    """
+def critical_section(result: Result, numbers: Numbers, segments: CriticalPath) -> Section | None:
+    """Return what the critical path is spent on, and the step time if resources were 10 % better."""
     path = result.critical_path
     if not path.makespan_ps:
         return None
+    hidden = 0.0 if is_shown_first(result, segments) else hidden_share(result, segments)
     drawn = bar(
         (Part(_words(part), part.share, _COLOURS[part.cause]) for part in path.blame),
         "What the critical path is spent on",
@@ -59,6 +58,12 @@ def hidden_share(result: Result, path: CriticalPath) -> float:
     """Return the share of a path that is on other replicas than that of `result.ranks`."""
     is_other = result.trace.ranks.replica[path.rank_index] != result.ranks[0].replica
     return int(path.duration_ps[is_other].sum()) / (result.trace.makespan_ps or 1)
+
+
+def is_shown_first(result: Result, path: CriticalPath) -> bool:
+    """Return whether the timeline begins with the ranks of the path: it leaves the replica, and passes few ranks."""
+    num_passed = len(set(path.rank_index.tolist()))
+    return hidden_share(result, path) >= _LEAVES and num_passed <= 2 * len(result.ranks)
 
 
 def path_columns(trace: Trace, path: CriticalPath, rank_rows: Sequence[int]) -> dict[str, Ints]:

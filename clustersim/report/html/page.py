@@ -60,7 +60,8 @@ def page(
     )
     body = joined(
         element("a", "Skip to the report", href="#report", class_="skip"),
-        element("header", top, _contents(sections), _theme_switch()),
+        element("header", top, _theme_switch()),
+        _contents(sections),
         element("main", *(each.markup for each in sections), id="report"),
         element("script", as_json({**known, "columns": layout}), type="application/json", id="known"),
         element("script", Markup(binary), type="text/plain", id="columns"),

@@ -6,7 +6,7 @@ from clustersim.analysis.critical_path import critical_path
 from clustersim.analysis.waits import find_waits
 from clustersim.report.html.accounts import accounts_section
 from clustersim.report.html.bubble import bubble_section
-from clustersim.report.html.critical import critical_section, hidden_share, path_columns
+from clustersim.report.html.critical import critical_section, is_shown_first, path_columns
 from clustersim.report.html.fabric import fabric_picture
 from clustersim.report.html.findings import findings, warnings
 from clustersim.report.html.links import links_section
@@ -47,8 +47,8 @@ def run_page(result: Result) -> str:
     fabric, links = fabric_picture(result.trace, build_cluster(result.scenario.cluster.topology))
     sections = [
         where_time_went(result, numbers, findings(result, numbers)),
-        timeline_section(result, slices, rank_rows),
-        critical_section(result, numbers, hidden_share(result, path)),
+        timeline_section(result, slices, rank_rows, is_shown_first(result, path)),
+        critical_section(result, numbers, path),
         memory_section(result, numbers),
         bubble_section(result, waits, numbers),
         links_section(result, numbers),

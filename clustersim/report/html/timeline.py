@@ -31,8 +31,11 @@ _GRAIN = (
 _WAITS = {"exposed": ("", "exposed communication"), "bubble": ("", "bubble")}
 
 
-def timeline_section(result: Result, slices: Slices, rank_rows: Sequence[int]) -> Section:
-    """Return the Gantt of all ranks, with what it is controlled by."""
+def timeline_section(result: Result, slices: Slices, rank_rows: Sequence[int], path_first: bool) -> Section:
+    """Return the Gantt of all ranks, with what it is controlled by.
+
+    It begins with the ranks of one replica, or with those on the critical path.
+    """
     canvases = [
         element("canvas", aria_hidden="true", class_="pixels"),
         element("canvas", aria_hidden="true", class_="ink"),
@@ -61,7 +64,7 @@ def timeline_section(result: Result, slices: Slices, rank_rows: Sequence[int]) -
         element("noscript", element("p", "The charts are drawn by scripts; every number stands in the tables.")),
         element(
             "figure",
-            _controls(result, rank_rows),
+            _controls(result, rank_rows, path_first),
             _legend(slices, int(result.trace.ops.microbatch.max()) + 1),
             stage,
             told,
@@ -121,7 +124,7 @@ def _static(result: Result, rows: Any) -> list[dict[str, Any]]:
     return found
 
 
-def _controls(result: Result, rank_rows: Sequence[int]) -> Markup:
+def _controls(result: Result, rank_rows: Sequence[int], path_first: bool) -> Markup:
     replicas = sorted(set(result.trace.ranks.replica[list(rank_rows)].tolist()))
     last = result.ranks[0].replica
     colours = one_of(
@@ -131,11 +134,10 @@ def _controls(result: Result, rank_rows: Sequence[int]) -> Markup:
     )
     choice: Child = ""
     if len(replicas) > 1:
-        options = [
-            (str(last), f"replica {last}, the last to end"),
-            ("path", "those on the critical path"),
-            ("all", f"all {count(len(replicas))} replicas"),
-        ]
+        options = [(str(last), f"replica {last}, the last to end"), ("path", "those on the critical path")]
+        if path_first:
+            options.reverse()
+        options.append(("all", f"all {count(len(replicas))} replicas"))
         options += [(str(number), f"replica {number}") for number in replicas if number != last]
         choice = one_of("Ranks", "gantt-replica", options)
     only = element(

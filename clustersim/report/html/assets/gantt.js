@@ -19,7 +19,7 @@ class Gantt {
     this.wholePath = pathOf(data.columns);
     this.path = this.wholePath;
     this.listeners = [];
-    this.showRanks(String(data.facts.shown_replica));
+    this.showRanks(document.getElementById("gantt-replica")?.value ?? String(data.facts.shown_replica));
     this.pixels.choose(this.choice);
     this.#listen();
   }

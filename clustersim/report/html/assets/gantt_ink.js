@@ -1,5 +1,5 @@
 // What is written and drawn over the slices: the axis of time, names of ranks and ops, and what is pointed at.
-const GUTTER = 84;  // for names of ranks
+const GUTTER = 112; // for names of ranks
 const AXIS = 22;
 const LABELLED_FROM = 12; // height of a row that has room for text
 const MOST_LABELS = 1500;
@@ -45,8 +45,9 @@ class GanttInk {
     frame.rows.forEach((row, place) => {
       if (place % every) return;
       const { pp_rank: ppRank, replica } = this.data.facts;
-      const name = several ? `${replica[row]} · rank ${ppRank[row]}` : `rank ${ppRank[row]}`;
-      context.fillText(name, GUTTER - 8, frame.y(place) + Math.max(frame.rowHeight / 2, every > 1 ? 5 : 0));
+      const name = several ? `rank ${ppRank[row]}, replica ${replica[row]}` : `rank ${ppRank[row]}`;
+      const middle = frame.y(place) + Math.max(frame.rowHeight / 2, every > 1 ? 5 : 0);
+      context.fillText(name, GUTTER - 8, middle, GUTTER - 10);
     });
   }
 
