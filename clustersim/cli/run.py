@@ -71,15 +71,16 @@ def run(
         result = simulate(scenario, overrides, limits, plugins)
         if check:
             _check(result)
-        if changes:
-            from clustersim.changed_costs import what_if
-
-            result = what_if(result, changes, limits, plugins)
         if result.memory.fits is False:
             from clustersim.planning.fit_advice import with_advice
 
             say("it does not fit: looking for what would")
             result = with_advice(result, limits, plugins)
+        if changes:
+            from clustersim.changed_costs import what_if
+
+            say("running again with changed costs")
+            result = what_if(result, changes, limits, plugins)
         if tables is not None:
             _write_tables(result, Path(tables), table_format)
         _write_traces(result, trace, kineto)

@@ -119,18 +119,17 @@ def _draw_gantt(axes: Axes, result: Result, shown: Sequence[int]) -> None:
 def _draw_memory(axes: Axes, result: Result, shown: Sequence[int]) -> None:
     trace = result.trace
     curve, ranks = activation_curve(trace), trace.ranks
-    static_bytes = ranks.weights_bytes + ranks.gradients_bytes + ranks.optimizer_bytes
     for index in (shown[row] for row in shown_rows(len(shown), _MAX_CURVES)):
         first, last = np.searchsorted(curve.rank_index, [index, index + 1])
         times_s = np.concatenate([[0], curve.time_ps[first:last], [trace.makespan_ps]]) / PS_PER_S
         values = np.concatenate([[0], curve.value[first:last], curve.value[last - 1 : last] if last > first else [0]])
-        heights = (values + static_bytes[index]) / _GIB
+        heights = (values + ranks.allocated_bytes[index]) / _GIB
         axes.plot(times_s, heights, drawstyle="steps-post", label=f"rank {int(ranks.pp_rank[index])}")
     if result.memory.capacity_bytes is not None:
         axes.axhline(result.memory.capacity_bytes / _GIB, color="black", linestyle="--", label="capacity")
     axes.set_ylim(bottom=0)
     axes.set_xlabel("time [s]")
-    axes.set_ylabel("memory [GiB]")
+    axes.set_ylabel("allocated memory [GiB]")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
 
 

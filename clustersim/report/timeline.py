@@ -120,8 +120,8 @@ def _parts(trace: Trace) -> Iterator[Part]:
 
 def _memory(trace: Trace) -> Counter:
     curve, ranks = activation_curve(trace), trace.ranks
-    static_bytes = ranks.weights_bytes + ranks.gradients_bytes + ranks.optimizer_bytes
-    return Counter("memory", curve.rank_index, curve.time_ps, curve.value + static_bytes[curve.rank_index])
+    total_bytes = curve.value + ranks.allocated_bytes[curve.rank_index]
+    return Counter("memory", curve.rank_index, curve.time_ps, total_bytes)
 
 
 def op_names(trace: Trace, rows: Ints) -> tuple[Ints, tuple[str, ...]]:

@@ -109,8 +109,8 @@ def test_memory_is_a_counter(tmp_path: Path) -> None:
     trace = result_of().trace
     events = [event for event in chrome(trace, tmp_path)["traceEvents"] if event["ph"] == "C"]
     curve, ranks = activation_curve(trace), trace.ranks
-    static = (ranks.weights_bytes + ranks.gradients_bytes + ranks.optimizer_bytes)[curve.rank_index]
-    assert [event["args"]["bytes"] for event in events] == (curve.value + static).tolist()
+    total = curve.value + ranks.allocated_bytes[curve.rank_index]
+    assert [event["args"]["bytes"] for event in events] == total.tolist()
     assert [Fraction(event["ts"]) * 10**6 for event in events] == curve.time_ps.tolist()
 
 
