@@ -6,7 +6,7 @@ upper estimate: every node draws all that its data sheet allows, all the time, b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from clustersim.analysis.busiest import BusyRank
@@ -21,15 +21,16 @@ from clustersim.result import (
     Throughput,
     TokenCost,
 )
-from clustersim.scenario.devices import load_device
+from clustersim.scenario.devices import Device, load_device
 from clustersim.scenario.spec import Scenario
 from clustersim.topology.cluster import Cluster
 from clustersim.trace import Trace
 from clustersim.workload.job import num_samples
 from clustersim.workload.model.flop import Convention
-from clustersim.workload.model_costs import step_work
 from clustersim.workload.origins import sources_of_compute, sources_of_exchanges
+from clustersim.workload.rank_devices import RankDevices
 from clustersim.workload.shapes import dimensions_of, out_of_range
+from clustersim.workload.step_work import StepWork, step_work
 
 CONVENTION = "compute and exposed communication of the busiest GPU"
 _CONVENTIONS: tuple[Convention, ...] = ("full", "causal")
@@ -37,16 +38,29 @@ _HOUR_S = 3600
 _MILLION = 10**6
 
 
-def throughput_of(scenario: Scenario, step_time_s: float, num_stages: int) -> Throughput:
-    """Return the work per second of steps that take so long, and utilisations under both conventions."""
+def throughput_of(
+    scenario: Scenario, step_time_s: float, num_stages: int, devices: Sequence[Device | None] = (None,)
+) -> Throughput:
+    """Return the work per second of steps that take so long, and utilisations under both conventions.
+
+    Parameters
+    ----------
+    scenario
+        The job.
+    step_time_s
+        Time of a step. [s]
+    num_stages
+        Stages of one chain.
+    devices
+        That of each GPU; None: the topology's.
+    """
     samples = num_samples(scenario)
     samples_per_s = samples / step_time_s if step_time_s else None
     if scenario.model is None or not step_time_s:
         return Throughput(samples_per_s, None, None, None, None, None, None, {})
     num_gpus, tokens_per_s = scenario.parallelism.num_gpus, samples * scenario.model.seq_length / step_time_s
-    rates: dict[str, FlopRates] = {
-        name: _flop_rates(scenario, num_stages, name, step_time_s * num_gpus) for name in _CONVENTIONS
-    }
+    work = {name: step_work(scenario, num_stages, name, devices) for name in _CONVENTIONS}
+    rates: dict[str, FlopRates] = {name: _flop_rates(asked, step_time_s * num_gpus) for name, asked in work.items()}
     full = rates["full"]
     return Throughput(
         samples_per_s,
@@ -55,17 +69,21 @@ def throughput_of(scenario: Scenario, step_time_s: float, num_stages: int) -> Th
         full.model_flop_per_s_per_gpu,
         full.mfu,
         full.hfu,
-        step_work(scenario, num_stages).peak_flop_per_s,
+        work["full"].peak_flop_per_s,
         rates,
     )
 
 
-def _flop_rates(scenario: Scenario, num_stages: int, convention: Convention, gpu_seconds: float) -> FlopRates:
-    work = step_work(scenario, num_stages, convention)
+def _flop_rates(work: StepWork, gpu_seconds: float) -> FlopRates:
     model_rate, hardware_rate = work.model_flop / gpu_seconds, work.hardware_flop / gpu_seconds
     peak = work.peak_flop_per_s
     return FlopRates(
-        work.model_flop, work.hardware_flop, model_rate, hardware_rate, model_rate / peak, hardware_rate / peak
+        work.model_flop,
+        work.hardware_flop,
+        model_rate,
+        hardware_rate,
+        model_rate / peak if peak else None,
+        hardware_rate / peak if peak else None,
     )
 
 
@@ -121,7 +139,9 @@ def cost_origins_of(
     scenario: Scenario, cluster: Cluster, num_stages: int, trace: Trace, busiest: BusyRank
 ) -> CostOrigins:
     """Return what the time of the busiest rank rests on, `num_stages` being those of one chain."""
-    sources = sources_of_compute(scenario, num_stages, busiest.compute_ps)
+    row = trace.ranks.rank.tolist().index(busiest.rank)
+    (device,) = RankDevices(scenario, cluster).of([int(trace.ranks.gpu[row])])
+    sources = sources_of_compute(scenario, num_stages, busiest.compute_ps, device)
     sources |= sources_of_exchanges(scenario, cluster, busiest.exposed_ps)
     total_s = sum(sources.values())
     parts = [

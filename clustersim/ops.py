@@ -172,6 +172,7 @@ class StageCosts:
     buffers_bytes: int = 0  # to communicate with; stages of one rank share them
     forward_hop_ps: int = 0  # an activation to the next stage, with nothing in its way; 0 where it is not known
     backward_hop_ps: int = 0  # a gradient to the stage before
+    host_gap_ps: int = 0  # what the host takes beside each F, B, I and W, whatever the size of the micro-batch
     exchanges: tuple[Exchange, ...] = ()  # within tp, cp and ep groups, beside what messages do
     recomputes_exchanges: bool = True  # whether a recomputation exchanges what a forward does; else its own alone
     tied_gradients_bytes: int = 0  # of the embedding, on the first and the last stage, which share it

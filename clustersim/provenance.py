@@ -13,9 +13,11 @@ import numpy as np
 from clustersim.result import CommunicationSummary, MemorySummary
 from clustersim.scenario.batch import deal_samples
 from clustersim.scenario.devices import load_device
+from clustersim.scenario.fabrics import HostedFabric, Topology
 from clustersim.scenario.frameworks import load_framework
+from clustersim.scenario.profile import parts_in
 from clustersim.scenario.spec import Scenario
-from clustersim.scenario.units import PS_PER_S
+from clustersim.scenario.units import PS_PER_S, format_time
 from clustersim.topology.cluster import Cluster
 from clustersim.trace import AXES, Trace
 
@@ -38,6 +40,7 @@ def provenance_of(scenario: Scenario, trace: Trace, constraints: list[str], star
             "name": origin.topology_name if origin else scenario.cluster.topology.fabric,
             "sha256": origin.topology_sha256 if origin else None,
         },
+        "profile": {"path": scenario.profile.file, "sha256": scenario.profile.sha256} if scenario.profile else None,
         "schedule": {
             "name": scenario.schedule.label,
             "sha256": origin.order.sha256 if origin and origin.order else None,
@@ -58,6 +61,7 @@ def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:
         barrier = f"{scenario.schedule.label} never flushes: no barrier, whatever the scenario says, before"
     constraints = [
         *_costs(scenario),
+        *_host_gap(scenario),
         f"point-to-point is {runtime.p2p}; {barrier} the optimizer step",
         *_sharing(trace),
         f"every GPU is simulated: {len(trace.ranks)} of them, no folding",
@@ -96,12 +100,14 @@ def _costs(scenario: Scenario) -> Iterator[str]:
     if scenario.model is None:
         yield "stage costs are as given in the scenario, the same for every full micro-batch"
         return
-    name = scenario.cluster.topology.device
-    kernels = load_device(name).kernels if name else None
-    yield (
-        f"stage costs are derived from the model: operators one after the other on {name}, each the longer of its FLOP "
-        "and its bytes, at the shares of the device's peaks in its file" + (f" ({kernels.source})" if kernels else "")
-    )
+    measured = scenario.measured_rows()
+    derived = [part for part in parts_in(scenario.model) if part not in measured]
+    if measured:
+        rest = f"those of {', '.join(derived)} are derived" if derived else "none is derived"
+        source = f" ({scenario.profile.file})" if scenario.profile and scenario.profile.file else ""
+        yield f"times of {', '.join(measured)} are measured{source}; {rest}"
+    if derived:
+        yield from _derivations(scenario.cluster.topology)
     framework = load_framework(scenario.runtime.memory.framework_name(scenario.parallelism.zero_stage))
     yield (
         f"memory beside the model's tensors is {framework.name}'s, with {framework.fragmentation:.0%} of fragmentation "
@@ -112,6 +118,32 @@ def _costs(scenario: Scenario) -> Iterator[str]:
         "MFU and HFU count full attention, with causal attention beside it, and take the peak of the number format of "
         "the linear layers"
     )
+
+
+def _derivations(topology: Topology) -> Iterator[str]:
+    """Yield how times are derived, and for each device where its efficiencies come from."""
+    others = topology.hosts if isinstance(topology, HostedFabric) else ()
+    names = dict.fromkeys([topology.device, *(host.device for host in others)])
+    known = {name: load_device(name).kernels for name in names if name}
+    yield (
+        f"stage costs are derived from the model: operators one after the other on {' and '.join(known)}, each the "
+        "longer of its FLOP and its bytes, at the shares of the device's peaks in its file"
+        + "".join(f" ({kernels.source})" for kernels in known.values() if kernels)
+    )
+
+
+def _host_gap(scenario: Scenario) -> Iterator[str]:
+    """Yield what the host takes beside each op, if that is anything."""
+    device, given = scenario.cluster.topology.device, scenario.runtime.host_gap
+    kernels = load_device(device).kernels if device and scenario.model else None
+    gap_ps, source = given, "runtime.host_gap, assumed"
+    if gap_ps is None:
+        gap_ps, source = (kernels.host_gap if kernels else 0), f"as in the file of {device}"
+    if gap_ps:
+        yield (
+            f"each forward and backward op holds {format_time(gap_ps)} of the host's beside its kernels ({source}), "
+            "counted as compute"
+        )
 
 
 def _sharing(trace: Trace) -> Iterator[str]:
@@ -200,6 +232,7 @@ _NAMES = {
     "tp": "tensor-parallel exchanges",
     "cp": "context-parallel exchanges",
     "ep": "expert-parallel exchanges",
+    "etp": "exchanges of experts' tensor parallelism",
 }
 _WORTH_SAYING = 0.01  # share of the traffic's own time
 

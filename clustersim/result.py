@@ -72,8 +72,8 @@ class FlopRates(Record):
     hardware_flop: int  # with recomputation
     model_flop_per_s_per_gpu: float
     hardware_flop_per_s_per_gpu: float
-    mfu: float
-    hfu: float
+    mfu: float | None  # None: the peak of a device is not published
+    hfu: float | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,7 @@ from clustersim.topology.table import build_cluster
 from clustersim.trace import Trace
 from clustersim.workload.job import build_job, costed_replicas
 from clustersim.workload.peaks import program_peaks
+from clustersim.workload.rank_devices import RankDevices
 
 BUSIEST_LINKS = 10
 
@@ -177,7 +178,7 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
         bubble=_bubble_summary(trace, bubble),
         time_s=TimeSummary(*(_mean_s(trace, int(column.sum())) for column in _columns(times))),
         ranks=_rank_rows(trace, times),
-        throughput=throughput_of(scenario, step_time_s, len(job.pipelines[0].schedule.chains[0])),
+        throughput=throughput_of(scenario, step_time_s, num_stages, _devices(scenario, cluster, trace)),
         memory=memory,
         communication=communication,
         critical_path=_critical_path_summary(trace, waits),
@@ -193,6 +194,11 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
 def _mean_s(trace: Trace, total_ps: int) -> float:
     """Return a sum over all GPUs and steps as the mean per GPU and step. [s]"""
     return total_ps / (PS_PER_S * len(trace.ranks) * trace.num_steps)
+
+
+def _devices(scenario: Scenario, cluster: Cluster, trace: Trace) -> tuple[Device | None, ...]:
+    """Return the device of each GPU that was simulated; None for the topology's."""
+    return RankDevices(scenario, cluster).of(trace.ranks.gpu.tolist())
 
 
 def _columns(times: RankTimes) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]:

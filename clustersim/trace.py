@@ -296,4 +296,4 @@ def _ways_of(routes: Sequence[Sequence[str]], links: Links) -> tuple[Way, ...]:
     return tuple(Way(tuple(row_by_name[name] for name in route), (1,) * len(route)) for route in routes)
 
 
-AXES = ("tp", "pp", "dp", "cp", "ep")
+AXES = ("tp", "pp", "dp", "cp", "ep", "etp")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from clustersim.ops import Action, Group, Place
 
-_AXES = ("tp", "cp", "ep")  # whose exchanges belong to ops
+_AXES = ("tp", "cp", "ep", "etp")  # whose exchanges belong to ops
 
 
 class Crew:

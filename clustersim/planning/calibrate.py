@@ -17,6 +17,7 @@ from clustersim.planning.fit import Fit, Vector, fit
 from clustersim.planning.timed import Run, Runs, Timed
 from clustersim.scenario.devices import Device
 from clustersim.scenario.measured import Measured
+from clustersim.scenario.precision import NARROW
 
 _FEWEST_TO_PART = 4  # configurations
 _MAX_ROUNDS = 2
@@ -101,10 +102,13 @@ def calibrate(
 
 
 def _names(rows: Sequence[Measured], device: Device) -> tuple[str, ...]:
-    """Return all parameters, but a rate in fp8 that the device does not tell and no row asks for."""
-    tells_fp8 = device.kernels is not None and device.kernels.gemm_fp8 is not None
-    has_fp8 = tells_fp8 or any(row.scenario.training.precision == "fp8" for row in rows)
-    return tuple(name for name in PARAMETERS if name != "gemm_fp8" or has_fp8)
+    """Return all parameters, but rates in fp8 and fp4 that the device does not tell and no row asks for."""
+    asked = {f"gemm_{NARROW.get(row.scenario.training.precision)}" for row in rows}
+    return tuple(
+        name
+        for name in PARAMETERS
+        if name not in ("gemm_fp8", "gemm_fp4") or name in asked or getattr(device.kernels, name, None) is not None
+    )
 
 
 def _weights(rows: Sequence[Measured], is_balanced: bool) -> list[float]:

@@ -13,7 +13,7 @@ from clustersim.errors import Fault, ScenarioError
 from clustersim.planning.calibration import Calibration
 from clustersim.planning.constants import IN_TRAINING
 from clustersim.scenario.device_file import device_text
-from clustersim.scenario.devices import Device, device_names, load_device
+from clustersim.scenario.devices import Device, device_names, load_device, name_in_file
 from clustersim.scenario.measured import Measured, MeasuredFile
 
 _SHOWN_DIGITS = 12
@@ -53,9 +53,7 @@ def _device_name(row: Measured) -> str:
     return _name_in_file(str(row.scenario.cluster.topology.device))
 
 
-@cache
-def _name_in_file(name: str) -> str:
-    return load_device(name).name
+_name_in_file = cache(name_in_file)
 
 
 def calibrated_text(found: Calibration, file: MeasuredFile) -> str:

@@ -37,6 +37,7 @@ class Parameter:
 PARAMETERS: dict[str, Parameter] = {
     "gemm": Parameter(0.3, 0.01, 1.0),
     "gemm_fp8": Parameter(0.3, 0.01, 1.0),
+    "gemm_fp4": Parameter(0.3, 0.01, 1.0),
     "experts": Parameter(0.5, 0.01, 1.0),
     "attention_forward": Parameter(0.4, 0.01, 1.0),
     "attention_backward": Parameter(0.4, 0.01, 1.0),
@@ -45,7 +46,11 @@ PARAMETERS: dict[str, Parameter] = {
     "tile_fill": Parameter(0.7, 1.0, 4096.0),
     IN_TRAINING: Parameter(0.3, 0.05, 1.0),
 }
-"""Shares of peaks, the time to launch a kernel, and of the topology the share of bandwidth left to collectives."""
+"""Shares of peaks, the time to launch a kernel, and of the topology the share of bandwidth left to collectives.
+
+A device's `host_gap` is none of them: most have none, which no factor makes one, and step times of one schedule do not
+tell it from `launch`.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,8 @@ class Constants:
         if name == "launch":
             return kernels.launch / _PS_PER_US
         value = getattr(kernels, name)
+        if value is None and name == "gemm_fp4":
+            value = kernels.gemm_fp8
         return float(kernels.gemm if value is None else value)
 
     def with_values(self, values: Mapping[str, float]) -> Constants:

@@ -16,6 +16,7 @@ from clustersim.scenario.load import vary
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
 from clustersim.simulation import costed_schedules, simulate
+from clustersim.workload.host_gap import host_gap_ps
 
 OPTIMUM_SCHEMA = "clustersim/optimize/1"
 _NAME = "optimized"
@@ -70,7 +71,7 @@ def optimize(scenario: Scenario, time_limit_s: float = 60.0, limits: Limits | No
     Raises
     ------
     ScenarioError
-        Replicas or micro-batches of different sizes, a schedule without a flush, or overlapped pairs.
+        Replicas or micro-batches of different sizes, a schedule without a flush, overlapped pairs, or host gaps.
     ClustersimError
         OR-tools is not installed.
     """
@@ -106,6 +107,9 @@ def _require_alike(scenario: Scenario, costed: Sequence[CostedSchedule]) -> None
     if any(cost.forward_backward_ps < cost.forward_ps + cost.backward_ps for cost in costed[0].costs):
         what = "shorter than forward and backward together; optimize does not order overlapped pairs"
         faults.append(Fault("stage_costs.forward_backward", what))
+    if scenario.has_split_backward and host_gap_ps(scenario):
+        what = "optimize orders I and W apart, and with a gap a whole backward has one op less"
+        faults.append(Fault("runtime.host_gap", what, hint="set it to 0 us"))
     if scenario.runtime.p2p == "blocking":
         faults.append(Fault("runtime.p2p", "optimize orders asynchronous messages", hint="use `p2p: asynchronous`"))
     if faults:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -24,6 +24,7 @@ def validation_report(document: Mapping[str, Any]) -> RenderableType:
         _groups(document["groups"]),
         title("By source"),
         _sources(rows),
+        *_orders(document["orders"]),
         title("Worst rows"),
         _worst(rows),
         *(Paragraph(f"- {row['name']}: not run: {row['reason']}", "yellow", indent=2) for row in failed),
@@ -55,6 +56,21 @@ def _sources(rows: Sequence[Row]) -> Table:
             Column("bias", [signed(percent(statistics.median(mine)), statistics.median(mine)) for mine in errors]),
         ]
     )
+
+
+def _orders(orders: Sequence[Row]) -> Iterator[RenderableType]:
+    """Yield whether sweeps over layouts are put in the measured order, if whole sweeps were run."""
+    if orders:
+        yield title("Order of layouts")
+        yield Table(
+            [
+                Column("source", [order["source"] for order in orders], left=True, flexible=True),
+                Column("model", [order["model"] for order in orders], left=True, flexible=True),
+                Column("rows", [str(order["num_rows"]) for order in orders]),
+                Column("Kendall's tau", [f"{order['kendall_tau']:.2f}" for order in orders]),
+                Column("our first, over the best", [percent(order["first_over_best"]) for order in orders]),
+            ]
+        )
 
 
 def _worst(rows: Sequence[Row]) -> Table:

@@ -1,7 +1,8 @@
 """Names that other tools give to keys of ours, where they mean the same.
 
 A name stands in for the last part of its key: ``parallelism.tensor_model_parallel_size`` is ``parallelism.tp``.
-Names that mean nearly the same (torchtitan's ``local_batch_size`` is a replica's whole batch) are left out on purpose.
+Names that mean nearly the same (torchtitan's ``local_batch_size`` is a replica's whole batch, ``moe_layer_freq`` counts
+from the first layer) are left out on purpose. A model's longest sequence stands for ``seq_length``, as in `import hf`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,32 @@ from clustersim.errors import Fault
 from clustersim.scenario.node import Entry, Node, Path, dotted
 
 ALIASES: dict[str, tuple[str, ...]] = {
+    "model.num_layers": ("num_hidden_layers", "n_layer", "n_layers"),
+    "model.hidden_size": ("n_embd", "d_model"),
+    "model.num_attention_heads": ("n_head", "n_heads"),
+    "model.num_query_groups": ("num_key_value_heads", "n_kv_heads", "num_kv_heads"),
+    "model.head_dim": ("kv_channels",),
+    "model.ffn_hidden_size": ("intermediate_size", "n_inner", "ffn_dim"),
+    "model.gated_mlp": ("swiglu",),
+    "model.vocab_size": ("padded_vocab_size",),
+    "model.seq_length": ("seq_len", "sequence_length", "max_position_embeddings", "n_positions"),
+    "model.tied_embeddings": ("tie_word_embeddings",),
+    "model.num_mtp_layers": ("mtp_num_layers", "num_nextn_predict_layers"),
+    "model.embedding_norm": ("embed_layernorm",),
+    "model.qk_norm": ("qk_layernorm",),
+    "model.qkv_bias": ("add_qkv_bias",),
+    "model.moe.num_experts": ("num_local_experts", "n_routed_experts", "num_moe_experts"),
+    "model.moe.top_k": ("num_experts_per_tok", "moe_router_topk"),
+    "model.moe.ffn_hidden_size": ("moe_intermediate_size", "moe_ffn_hidden_size"),
+    "model.moe.num_shared_experts": ("n_shared_experts",),
+    "model.moe.shared_ffn_hidden_size": (
+        "shared_expert_intermediate_size",
+        "moe_shared_expert_intermediate_size",
+    ),
+    "model.moe.first_dense_layers": ("first_k_dense_replace",),
+    "model.moe.shared_expert_gate": ("moe_shared_expert_gate",),
+    "model.mla.qk_nope_head_dim": ("qk_head_dim",),
+    "model.mla.qk_rope_head_dim": ("qk_pos_emb_head_dim",),
     "parallelism.tp": ("tensor_model_parallel_size", "tensor_parallel_size", "tensor_parallel_degree"),
     "parallelism.pp": ("pipeline_model_parallel_size", "pipeline_parallel_size", "pipeline_parallel_degree"),
     "parallelism.vpp": ("virtual_pipeline_model_parallel_size", "num_virtual_stages_per_pipeline_rank"),

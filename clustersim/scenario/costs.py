@@ -29,7 +29,7 @@ class ExchangeCosts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
-    axis: Literal["tp", "cp", "ep"] = Field(description="Parallelism axis whose groups do it.")
+    axis: Literal["tp", "cp", "ep", "etp"] = Field(description="Parallelism axis whose groups do it.")
     op: Literal["forward", "backward", "input_grad", "weight_grad"] = Field(
         description="Op that it belongs to; a whole backward does what input_grad and weight_grad do."
     )

@@ -12,13 +12,26 @@ from clustersim.scenario.document import READERS, read_document
 from clustersim.scenario.faults import faults_of
 from clustersim.scenario.gallery import gallery_file, gallery_names
 from clustersim.scenario.node import Place, plain
+from clustersim.scenario.precision import PrecisionName, allowed_formats
 from clustersim.scenario.units import BandwidthBytesPerS, FlopPerS, SizeBytes, TimePs, Watt
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Origin = Literal["measured", "derived", "assumed", "given"]
 """Where a cost comes from: measured by itself, derived from measurements by a fit, assumed, or given in a scenario."""
-ConstantName = Literal["gemm", "gemm_fp8", "experts", "attention_forward", "attention_backward", "memory", "launch"]
-ShapeName = Literal["gemm", "gemm_fp8", "experts", "experts_fp8", "attention", "unfused_attention"]
+ConstantName = Literal[
+    "gemm",
+    "gemm_fp8",
+    "gemm_fp4",
+    "experts",
+    "attention_forward",
+    "attention_backward",
+    "memory",
+    "launch",
+    "host_gap",
+]
+ShapeName = Literal[
+    "gemm", "gemm_fp8", "gemm_fp4", "experts", "experts_fp8", "experts_fp4", "attention", "unfused_attention"
+]
 DimensionName = Literal["rows", "inputs", "outputs", "seq_length", "head_size"]
 Range = tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]]
 """The smallest and the largest."""
@@ -45,6 +58,7 @@ class Kernels(BaseModel):
 
     gemm: Share = Field(description="Share of the peak that a large product of matrices reaches.")
     gemm_fp8: Share | None = Field(None, description="The same in fp8; absent: as gemm.")
+    gemm_fp4: Share | None = Field(None, description="The same in fp4; absent: as in fp8.")
     experts: Share = Field(description="Share of the peak that the experts' grouped products reach.")
     attention_forward: Share = Field(description="Share of the peak that FlashAttention's forward reaches.")
     attention_backward: Share = Field(description="Share of the peak that its backward reaches.")
@@ -53,6 +67,7 @@ class Kernels(BaseModel):
     )
     memory: Share = Field(description="Share of the memory's bandwidth that element-wise kernels reach.")
     launch: TimePs = Field(description="What each kernel takes beside its work.")
+    host_gap: TimePs = Field(0, description="What the host takes beside each op of the pipeline.")
     multiprocessors: int = Field(ge=1, description="Tiles that are computed at once.")
     tile_rows: int = Field(ge=1, description="Rows of a tile.")
     tile_columns: int = Field(ge=1, description="Columns of a tile.")
@@ -97,6 +112,9 @@ class Device(BaseModel):
     confidence: str = Field("", description="How sure the figures are.")
     notes: str = Field("", description="What else is to be known.")
 
+    def __hash__(self) -> int:  # its mappings have none; whoever looks up costs by device compares the rest
+        return hash(self.name)
+
 
 def device_names() -> tuple[str, ...]:
     """Return the names in the device catalogue, sorted."""
@@ -130,6 +148,26 @@ def load_device(name: str) -> Device:
         return Device.model_validate(plain(root))
     except ValidationError as error:
         raise ScenarioError(faults_of(error, Device, root)) from None
+
+
+def name_in_file(name: str) -> str:
+    """Return the name of a device that a topology names: its own, where that is the path of its file."""
+    return load_device(name).name if is_device_file(name) else name
+
+
+def format_fault(device: Device, precision: PrecisionName) -> str:
+    """Return what is wrong with training in a number format on a device; nothing if that is unknown.
+
+    Examples
+    --------
+    >>> format_fault(load_device("H100-SXM5-80GB"), "nvfp4")
+    'H100-SXM5-80GB computes nothing in nvfp4; allowed: bf16, fp16, fp8, mxfp8, fp32'
+    """
+    peaks = device.peak_flop_per_s
+    allowed = allowed_formats(peaks)
+    if precision in allowed or not peaks:
+        return ""
+    return f"{device.name} computes nothing in {precision}; allowed: {', '.join(allowed)}"
 
 
 def unknown_device(name: str, place: Place) -> Fault:

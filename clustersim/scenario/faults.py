@@ -25,6 +25,7 @@ _NOT_YET: dict[str, str] = {
 _FORMS = {
     "schedule": "the name of a schedule, or a mapping of keys",
     "cluster.topology": "a name from the gallery, a path, or a mapping of keys",
+    "profile": "the path of a CSV file, or a mapping of keys",
     "cluster.placement": "the name of a placement, or a mapping of keys",
 }
 _MANY_KEYS = 16

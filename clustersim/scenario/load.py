@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from clustersim.errors import Fault, Position, ScenarioError, nearest
 from clustersim.scenario.aliases import with_canonical_names
+from clustersim.scenario.config_job import is_model_config, job_of_config
 from clustersim.scenario.document import READERS, read_document
 from clustersim.scenario.faults import fault_of, faults_of
 from clustersim.scenario.gallery import gallery_file, gallery_names
@@ -23,7 +24,8 @@ from clustersim.scenario.include import with_includes
 from clustersim.scenario.model_source import model_node
 from clustersim.scenario.node import Entry, Node, Path, child, node_of, plain, with_child
 from clustersim.scenario.order_file import OrderFile, order_faults, read_order
-from clustersim.scenario.override import option_position, split_key, with_override, with_value
+from clustersim.scenario.override import Expander, option_position, split_key, with_override, with_value
+from clustersim.scenario.profile_file import profile_node
 from clustersim.scenario.rules import costs_findings
 from clustersim.scenario.spec import SECTIONS, LoadedFrom, Scenario, cross_findings
 from clustersim.scenario.topology_file import (
@@ -45,7 +47,8 @@ def load_scenario(path: str | FilePath, overrides: Sequence[str] = ()) -> Scenar
     Parameters
     ----------
     path
-        A YAML, JSON or TOML file; or a name from the gallery, if there is no such file.
+        A YAML, JSON or TOML file; or a name from the gallery, if there is no such file. A Hugging Face config.json is
+        one, too: its model is trained as Llama 3.1 8B is in the gallery, if overrides don't say otherwise.
     overrides
         Values to replace, such as ``parallelism.pp=8``; the last of several wins.
 
@@ -56,7 +59,7 @@ def load_scenario(path: str | FilePath, overrides: Sequence[str] = ()) -> Scenar
     """
     found = _scenario_path(path)
     document = read_document(found, str(found))
-    root, faults = with_includes(document)
+    root, faults = (job_of_config(document), ()) if is_model_config(document) else with_includes(document)
     loading = _Loading(root, found.parent, str(found), document.sha256, faults)
     return loading.scenario(overrides)
 
@@ -139,17 +142,18 @@ def _scenario_path(path: str | FilePath) -> FilePath:
 class _Loading:
     """One scenario on its way from a tree to a Scenario; collects its faults."""
 
-    def __init__(self, root: Node, folder: FilePath, path: str | None, sha256: str, faults: list[Fault]) -> None:
+    def __init__(self, root: Node, folder: FilePath, path: str | None, sha256: str, faults: Sequence[Fault]) -> None:
         self.root = root
         self.folder = folder
         self.path = path
         self.sha256 = sha256
         self.faults = list(faults)
         self.source: TopologySource | None = None
-        self.expanders = {
+        self.expanders: dict[Path, Expander] = {
             **dict.fromkeys(NAMED, _name_alone),
             _TOPOLOGY: self._topology_by_name,
-            ("model",): lambda node: model_node(node, self._folder_of(node)) if isinstance(node.value, str) else node,
+            ("model",): lambda node: model_node(node, self._folder_of(node)),
+            ("profile",): lambda node: profile_node(node, self._folder_of(node)),
         }
 
     def scenario(self, overrides: Sequence[str]) -> Scenario:
@@ -192,7 +196,8 @@ class _Loading:
                 self.root = self._with_topology(node)
             except ScenarioError as error:
                 self.faults += error.faults
-        self._put_model()
+        for key in ("model", "profile"):
+            self._put_named(key)
         values = plain(self.root)
         if not isinstance(values, dict):
             return {}
@@ -242,17 +247,16 @@ class _Loading:
         topology = replace(cluster.node.entries["topology"], node=node)
         return with_child(self.root, "cluster", replace(cluster, node=with_child(cluster.node, "topology", topology)))
 
-    def _put_model(self) -> None:
-        """Put the model that the document names in the place of its name."""
-        entry = child(self.root, "model")
+    def _put_named(self, key: str) -> None:
+        """Put what the document names under `key` in the place of its name."""
+        entry = child(self.root, key)
         if entry is not None:
             try:
-                node = model_node(entry.node, self._folder_of(entry.node))
-                self.root = with_child(self.root, "model", replace(entry, node=node))
+                node = self.expanders[(key,)](entry.node)
+                self.root = with_child(self.root, key, replace(entry, node=node))
             except ScenarioError as error:
                 self.faults += error.faults
-                without = {key: other for key, other in self.root.entries.items() if key != "model"}
-                self.root = replace(self.root, value={**without, "model": replace(entry, node=Node(None))})
+                self.root = with_child(self.root, key, replace(entry, node=Node(None)))
 
     def _topology_by_name(self, node: Node) -> Node:
         if not isinstance(node.value, str):

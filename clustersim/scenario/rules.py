@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING
 from clustersim.errors import ScheduleError
 from clustersim.scenario.batch import Batch, batch_findings, largest_num_microbatches
 from clustersim.scenario.costs import CostsByStage, RankCosts
+from clustersim.scenario.devices import format_fault, load_device
 from clustersim.scenario.findings import Finding
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.model_shard import model_shard_findings
 from clustersim.scenario.node import Path
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.scenario.placement import placement_findings
+from clustersim.scenario.precision import NARROW
+from clustersim.scenario.profile import Profile, configuration_of, profile_findings
 from clustersim.scenario.schedule_choice import GROUPED, LIMITED, SCHEDULE_RULES, ScheduleChoice
 from clustersim.scenario.split import Split
 from clustersim.scenario.training import training_findings
@@ -37,6 +40,7 @@ class Parts:
 
     model: ModelSpec | None
     stage_costs: RankCosts | CostsByStage | None
+    profile: Profile | None
     cluster: ClusterSpec | None
     parallelism: Parallelism | None
     batch: Batch | None
@@ -70,6 +74,7 @@ def _model(parts: Parts) -> Iterator[Finding]:
     if cluster and cluster.topology.num_gpus is not None and cluster.topology.device is None:
         what = "it names no device, from whose speed the times of a model follow"
         yield Finding(("cluster", "topology"), what, "write `device: H100-SXM5-80GB`, or give `stage_costs`")
+    yield from _format(parts)
     if not parallelism:
         return
     yield from model_shard_findings(model, parallelism)
@@ -81,6 +86,27 @@ def _model(parts: Parts) -> Iterator[Finding]:
             where = ("parallelism", "split") if parallelism.split else ("parallelism", "pp")
             hint = "" if parallelism.split else "say with `split` how many layers each stage has"
             yield Finding(where, str(error), hint)
+
+
+def _format(parts: Parts) -> Iterator[Finding]:
+    """A format that only some devices compute in must be one of the device's."""
+    device = parts.cluster.topology.device if parts.cluster else None
+    precision = parts.training.precision if parts.training else "bf16"
+    if device and precision in NARROW and (what := format_fault(load_device(device), precision)):
+        yield Finding(("training", "precision"), what, "fp8 and fp4 are for the linear layers alone")
+
+
+def _profile(parts: Parts) -> Iterator[Finding]:
+    """A profile must hold what is asked of it: the parts that it has at all in the scenario's configuration."""
+    profile, schedule = parts.profile, parts.schedule
+    if profile and parts.stage_costs:
+        yield Finding(("profile",), "means nothing beside `stage_costs`", "give a `model` in their place, or remove it")
+    if not (profile and schedule and parts.model and parts.cluster and parts.parallelism):
+        return
+    if parts.batch and parts.training:
+        asked = configuration_of(parts.model, parts.cluster, parts.parallelism, parts.batch, parts.training)
+        needs_halves = schedule.label if schedule.rules.splits_backward else ""
+        yield from profile_findings(profile, parts.model, asked, needs_halves)
 
 
 def _num_stages(parts: Parts) -> Iterator[Finding]:
@@ -166,7 +192,7 @@ def _exchanges(parts: Parts) -> Iterator[Finding]:
     costs, parallelism = parts.stage_costs, parts.parallelism
     if not costs or not parallelism:
         return
-    sizes = {"tp": parallelism.tp, "cp": parallelism.cp, "ep": parallelism.ep}
+    sizes = {"tp": parallelism.tp, "cp": parallelism.cp, "ep": parallelism.ep, "etp": parallelism.expert_tp}
     for path, stage in _listed_costs(costs):
         for index, exchange in enumerate(stage.exchanges):
             if sizes[exchange.axis] == 1:
@@ -270,6 +296,7 @@ def _token_budget(parts: Parts) -> Iterator[Finding]:
 
 _RULES: tuple[Callable[[Parts], Iterator[Finding]], ...] = (
     _model,
+    _profile,
     _num_stages,
     _split_backward,
     _blocking_p2p,

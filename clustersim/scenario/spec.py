@@ -24,12 +24,13 @@ from clustersim.scenario.node import Node
 from clustersim.scenario.order_file import OrderFile
 from clustersim.scenario.parallelism import MAX_GPUS, Parallelism
 from clustersim.scenario.placement import PLACEMENT_NAMES, Placement
+from clustersim.scenario.profile import PartName, Profile, ProfileRow, chosen_rows, configuration_of
 from clustersim.scenario.rules import Parts, costs_findings, scenario_findings
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES, ScheduleChoice
 from clustersim.scenario.shorthand import OrText
 from clustersim.scenario.topology_file import TopologySource
 from clustersim.scenario.training import Training
-from clustersim.scenario.units import SizeBytes
+from clustersim.scenario.units import SizeBytes, TimePs
 
 SPEC_VERSION = 1
 MAX_STEPS = 10_000
@@ -97,6 +98,11 @@ class Runtime(BaseModel):
         description="Gradients that are reduced at once beside the backward; absent: 160 MB, Megatron-LM's 40 million "
         "in fp32.",
     )
+    host_gap: TimePs | None = Field(
+        None,
+        description="What the host takes beside each forward and backward op; absent: as in the device's file, none "
+        "with stage_costs.",
+    )
     scatter_gather: bool = Field(
         False,
         description="Whether each rank of a tp group sends its part of a message, and the receivers gather the parts.",
@@ -153,6 +159,9 @@ class Scenario(BaseModel):
     )
     training: Training = Field(default_factory=Training, description="How the model is trained.")
     runtime: Runtime = Field(default_factory=Runtime, description="How the training framework behaves.")
+    profile: Annotated[Profile, OrText("the path of a CSV file, relative to this one")] | None = Field(
+        None, description="Measured times of the model's parts: a CSV file, or its rows. Absent: all are derived."
+    )
     steps: int = Field(1, ge=1, le=MAX_STEPS, description="Training steps in a row.")
     seed: int = Field(0, ge=0, le=2**63 - 1, description="Seed of everything random.")
     sweep: Sweep | None = Field(None, description="Values to vary.")
@@ -170,8 +179,26 @@ class Scenario(BaseModel):
         """Whether the two halves of the backward are known apart."""
         given = self.stage_costs
         if given is None:
-            return True
+            return all(row.has_split_backward for row in self.measured_rows().values())
         return all(cost.has_split_backward for cost in ((given,) if isinstance(given, RankCosts) else given.stages))
+
+    def measured_rows(self, device: str | None = None) -> dict[PartName, ProfileRow]:
+        """Return the rows of the profile for this scenario's configuration, by part; those that are not are derived.
+
+        Parameters
+        ----------
+        device
+            Name of a GPU's device; None: the topology's.
+
+        Raises
+        ------
+        ValueError
+            The profile has rows of a part, but none for this configuration.
+        """
+        if self.model is None or self.profile is None:
+            return {}
+        asked = configuration_of(self.model, self.cluster, self.parallelism, self.batch, self.training, device)
+        return chosen_rows(self.profile, self.model, asked)
 
     @property
     def loaded_from(self) -> LoadedFrom | None:
@@ -188,6 +215,7 @@ class Scenario(BaseModel):
 SECTIONS: Mapping[str, Any] = {
     "model": ModelSpec,
     "stage_costs": StageCosts,
+    "profile": Profile,
     "cluster": ClusterSpec,
     "parallelism": Parallelism,
     "batch": Batch,

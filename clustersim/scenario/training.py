@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from clustersim.scenario.batch import MAX_BATCH_SIZE
 from clustersim.scenario.findings import Finding, raise_if_any
 from clustersim.scenario.model import MAX_LAYERS, ModelSpec
+from clustersim.scenario.precision import PrecisionName
 from clustersim.scenario.units import Tokens
 
 RecomputeModule = Literal[
@@ -32,7 +33,7 @@ class Training(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
-    precision: Literal["bf16", "fp16", "fp8", "fp32"] = Field("bf16", description="Number format of the linear layers.")
+    precision: PrecisionName = Field("bf16", description="Number format of the linear layers.")
     recompute: Literal["none", "selective", "full"] | None = Field("none", description="Activation recomputation.")
     recompute_method: Literal["block", "uniform"] | None = Field(
         None,

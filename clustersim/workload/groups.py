@@ -112,7 +112,8 @@ def _places(
         found += [("cp", [place(t, c, d) for c in cp]) for d in dp for t in tp]
         # Gradients are reduced over the ranks that hold the same weights: those of dp and of cp.
         found += [("dp", [place(t, c, d) for d in dp for c in cp]) for t in tp]
-        found += [("ep", group) for group in _expert_groups(parallelism, layout, pp_rank)]
+        for axis in ("ep", "etp"):
+            found += [(axis, group) for group in _expert_groups(axis, parallelism, layout, pp_rank)]
         yield from ((axis, tuple(places)) for axis, places in found if len(places) > 1)
     for replica, pipeline in enumerate(pipelines):
         if "pp" in pipeline.calls.axes:
@@ -120,8 +121,8 @@ def _places(
             yield "pp", (Place(replica, rank_by_stage[chain[0]]), Place(replica, rank_by_stage[chain[-1]]))
 
 
-def _expert_groups(parallelism: Parallelism, layout: RankLayout, pp_rank: int) -> Iterator[list[Place]]:
-    """Yield the ranks of one pipeline rank that hold one set of experts between them.
+def _expert_groups(axis: str, parallelism: Parallelism, layout: RankLayout, pp_rank: int) -> Iterator[list[Place]]:
+    """Yield the ranks of one pipeline rank that hold one set of experts between them (ep), or one expert (etp).
 
     Ranks in rising order are dealt to expert-tensor-, expert- and expert-data-parallel places, in the axes' order.
     """
@@ -136,16 +137,17 @@ def _expert_groups(parallelism: Parallelism, layout: RankLayout, pp_rank: int) -
     }
     places = [ranks[rank] for rank in sorted(ranks)]
     named = parallelism.order.split("-")
+    wanted = "tp" if axis == "etp" else axis
     sizes = {
         "tp": parallelism.expert_tp,
         "ep": parallelism.ep,
         "dp": len(places) // (parallelism.ep * parallelism.expert_tp),
     }
     stride = 1
-    for axis in sorted(sizes, key=named.index):
-        if axis == "ep":
+    for other in sorted(sizes, key=named.index):
+        if other == wanted:
             break
-        stride *= sizes[axis]
+        stride *= sizes[other]
     for first in range(len(places)):
-        if first // stride % parallelism.ep == 0:
-            yield [places[first + stride * index] for index in range(parallelism.ep)]
+        if first // stride % sizes[wanted] == 0:
+            yield [places[first + stride * index] for index in range(sizes[wanted])]

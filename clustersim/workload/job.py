@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from clustersim.errors import Fault, ScenarioError, TopologyError
-from clustersim.ops import CostedSchedule, Job, Pipeline, Plugin, StageCosts, StaticBytes
+from clustersim.ops import CostedSchedule, Job, Pipeline, Plugin, Schedule, StageCosts, StaticBytes
 from clustersim.scenario.batch import ReplicaBatch, deal_samples
 from clustersim.scenario.devices import Device
 from clustersim.scenario.faults import with_positions
@@ -21,10 +21,19 @@ from clustersim.workload.data_parallel import DataParallel
 from clustersim.workload.group_rows import GroupOptions
 from clustersim.workload.groups import job_groups
 from clustersim.workload.hops import with_hops
+from clustersim.workload.host_gap import with_gaps_in_times
 from clustersim.workload.lowering import StepOptions, lower
 from clustersim.workload.overhead import fragmentation_of, framework_bytes, logits_shares
+from clustersim.workload.rank_devices import RankDevices
 from clustersim.workload.slow import slowed
-from clustersim.workload.stages import costs_of, policy_of, schedule_of, stage_costs, static_bytes
+from clustersim.workload.stages import (
+    costs_on,
+    policy_of,
+    runs_halves_only,
+    schedule_of,
+    stage_costs,
+    static_bytes,
+)
 
 # Sums over a run must stay within an int64.
 _LARGEST_SUM = 2**62
@@ -60,15 +69,22 @@ def build_job(
         for tp in range(parallelism.tp)
     ]
     gpus = tuple(tuple(gpu_by_rank[rank] for rank in ranks) for _, ranks in replicas)
-    lowered = _lowered(scenario, _costs_to_look_at(scenario, cluster, gpus[0], device), plugins, device)
-    on_gpus: dict[tuple[ReplicaBatch, tuple[Fraction, ...]], Pipeline] = {}
+    devices = RankDevices(scenario, cluster, device)
+    schedules = _schedules(scenario, _costs_to_look_at(scenario, cluster, gpus[0], devices.of(gpus[0])), plugins)
+    lowered: dict[tuple[ReplicaBatch, Devices], LoweredReplica] = {}
+    on_gpus: dict[tuple[ReplicaBatch, Devices, tuple[Fraction, ...]], Pipeline] = {}
     pipelines: list[Pipeline] = []
+    held: list[tuple[StaticBytes, ...]] = []
     for (share, _), own_gpus in zip(replicas, gpus, strict=True):
-        key = (share, tuple(cluster.slowdown(gpu) for gpu in own_gpus))
-        if key not in on_gpus:
-            on_gpus[key] = slowed(lowered[share].pipeline, key[1])
-            _require_countable(on_gpus[key])
-        pipelines.append(on_gpus[key])
+        key = (share, devices.of(own_gpus))
+        if key not in lowered:
+            lowered[key] = _lowered(scenario, schedules[share], *key)
+        slow_key = (*key, tuple(cluster.slowdown(gpu) for gpu in own_gpus))
+        if slow_key not in on_gpus:
+            on_gpus[slow_key] = slowed(lowered[key].pipeline, slow_key[-1])
+            _require_countable(on_gpus[slow_key])
+        pipelines.append(on_gpus[slow_key])
+        held.append(lowered[key].static_bytes)
     groups = job_groups(parallelism, layout, pipelines, gpus, cluster, num_simulated)
     shown = slice(num_simulated)
     return Job(
@@ -77,16 +93,20 @@ def build_job(
         gpus=gpus[shown],
         blocking=scenario.runtime.p2p == "blocking",
         num_steps=scenario.steps,
-        static_bytes=tuple(lowered[share].static_bytes for share, _ in replicas[shown]),
+        static_bytes=tuple(held[shown]),
         policy=policy_of(scenario),
         groups=groups,
         fragmentation=fragmentation_of(scenario),
-        logits_shares=logits_shares(lowered[shares[0]].costs),
+        logits_shares=logits_shares(next(iter(lowered.values())).costs),
     )
 
 
+Devices = tuple[Device | None, ...]
+"""``devices[pp_rank]`` of a replica; None: the topology's."""
+
+
 class LoweredReplica(NamedTuple):
-    """What all replicas with one share of the batch have in common."""
+    """What all replicas with one share of the batch, on the same devices, have in common."""
 
     pipeline: Pipeline
     costs: tuple[StageCosts, ...]
@@ -96,29 +116,31 @@ class LoweredReplica(NamedTuple):
 def lowered_replicas(
     scenario: Scenario, cluster: Cluster, plugins: Mapping[str, Plugin] | None = None
 ) -> list[LoweredReplica]:
-    """Return one lowered replica of each kind, placed nowhere: what a job holds, but not what it exchanges."""
+    """Return one lowered replica of each share, placed nowhere: what a job holds, but not what it exchanges."""
+    parallelism = scenario.parallelism
+    usual: Devices = (None,) * parallelism.pp
     if scenario.schedule.rules.takes_limit:  # its order depends on where its first replica is
-        parallelism = scenario.parallelism
         layout = RankLayout(parallelism.tp, parallelism.cp, parallelism.dp, parallelism.pp, parallelism.order)
         gpu_by_rank = gpus_of_ranks(scenario, layout.num_ranks, cluster)
         gpus = [gpu_by_rank[layout.rank(RankCoordinates(0, 0, 0, pp))] for pp in range(parallelism.pp)]
-        costs = _costs_to_look_at(scenario, cluster, gpus, None)
+        costs = _costs_to_look_at(scenario, cluster, gpus, RankDevices(scenario, cluster).of(gpus))
     else:
         costs = stage_costs(scenario)
-    return list(_lowered(scenario, costs, plugins, None).values())
+    schedules = _schedules(scenario, costs, plugins)
+    return [_lowered(scenario, schedule, share, usual) for share, schedule in schedules.items()]
 
 
-def _lowered(
-    scenario: Scenario, costs: Sequence[StageCosts], plugins: Mapping[str, Plugin] | None, device: Device | None
-) -> dict[ReplicaBatch, LoweredReplica]:
-    beside = framework_bytes(scenario), scenario.runtime.memory.buffers
-    lowered = {}
-    for share in dict.fromkeys(deal_samples(scenario.batch, scenario.parallelism.dp)):
-        pipeline = _pipeline(scenario, share, plugins, costs, device)
-        own_costs = costs_of(scenario, pipeline.schedule, device)
-        static = static_bytes(pipeline.schedule, own_costs, *beside)
-        lowered[share] = LoweredReplica(pipeline, own_costs, static)
-    return lowered
+def _schedules(
+    scenario: Scenario, costs: Sequence[StageCosts], plugins: Mapping[str, Plugin] | None
+) -> dict[ReplicaBatch, Schedule]:
+    shares = dict.fromkeys(deal_samples(scenario.batch, scenario.parallelism.dp))
+    return {share: schedule_of(scenario, share.num_microbatches, plugins, costs) for share in shares}
+
+
+def _lowered(scenario: Scenario, schedule: Schedule, share: ReplicaBatch, devices: Devices) -> LoweredReplica:
+    costs = costs_on(scenario, schedule, devices)
+    held = static_bytes(schedule, costs, framework_bytes(scenario), scenario.runtime.memory.buffers)
+    return LoweredReplica(lower(schedule, costs, share.last_fraction, _step_options(scenario)), costs, held)
 
 
 def gpus_of_ranks(scenario: Scenario, num_ranks: int, cluster: Cluster) -> tuple[int, ...]:
@@ -138,25 +160,16 @@ def gpus_of_ranks(scenario: Scenario, num_ranks: int, cluster: Cluster) -> tuple
 
 
 def _costs_to_look_at(
-    scenario: Scenario, cluster: Cluster, gpus: Sequence[int], device: Device | None
+    scenario: Scenario, cluster: Cluster, gpus: Sequence[int], devices: Devices
 ) -> tuple[StageCosts, ...]:
-    """Return the stage costs that a schedule sees, with hop times where each rank of the replica has one stage."""
-    costs = stage_costs(scenario, device)
-    if not scenario.schedule.rules.takes_limit or scenario.schedule.policy is not None:
-        return costs
+    """Return the stage costs that a schedule sees, on the devices and with the hop times of ranks of one stage each."""
+    rules = scenario.schedule.rules
+    if not rules.takes_limit or scenario.schedule.policy is not None:
+        return with_gaps_in_times(stage_costs(scenario, devices[0]), rules.splits_backward)
+    by_device = {device: stage_costs(scenario, device) for device in dict.fromkeys(devices)}
+    own = [by_device[device][stage] for stage, device in enumerate(devices)]
+    costs = with_gaps_in_times(own, rules.splits_backward)
     return with_hops(costs, range(len(costs)), [range(len(costs))], gpus, cluster)
-
-
-def _pipeline(
-    scenario: Scenario,
-    share: ReplicaBatch,
-    plugins: Mapping[str, Plugin] | None,
-    costs: Sequence[StageCosts],
-    device: Device | None,
-) -> Pipeline:
-    options = _step_options(scenario)
-    schedule = schedule_of(scenario, share.num_microbatches, plugins, costs)
-    return lower(schedule, costs_of(scenario, schedule, device), share.last_fraction, options)
 
 
 def _require_countable(pipeline: Pipeline) -> None:
@@ -170,7 +183,7 @@ def _require_countable(pipeline: Pipeline) -> None:
 
 def _step_options(scenario: Scenario) -> StepOptions:
     runtime, parallelism = scenario.runtime, scenario.parallelism
-    groups = {"tp": parallelism.tp, "cp": parallelism.cp, "ep": parallelism.ep}
+    groups = {"tp": parallelism.tp, "cp": parallelism.cp, "ep": parallelism.ep, "etp": parallelism.expert_tp}
     if parallelism.zero_stage == 3:
         groups["dp"] = parallelism.dp * parallelism.cp
     is_static = scenario.schedule.policy is None  # else nobody knows beforehand which backward is a stage's last
@@ -199,10 +212,13 @@ def costed_replicas(scenario: Scenario, cluster: Cluster, job: Job) -> Iterator[
     shares = deal_samples(scenario.batch, scenario.parallelism.dp)
     replicas_per_share = len(job.pipelines) // len(shares)
     known: set[tuple[int, tuple[StageCosts, ...]]] = set()
+    devices = RankDevices(scenario, cluster)
     for replica, pipeline in enumerate(job.pipelines):
         schedule, fraction = pipeline.schedule, shares[replica // replicas_per_share].last_fraction
-        costs = costs_of(scenario, schedule)
-        hopping = with_hops(costs, schedule.rank_by_stage, schedule.chains, job.gpus[replica], cluster)
+        gpus = job.gpus[replica]
+        own = costs_on(scenario, schedule, devices.of(gpus))
+        costs = with_gaps_in_times(own, runs_halves_only(schedule))
+        hopping = with_hops(costs, schedule.rank_by_stage, schedule.chains, gpus, cluster)
         if (id(pipeline), hopping) in known:
             continue
         known.add((id(pipeline), hopping))

@@ -14,7 +14,7 @@ from clustersim.workload.group_plan import GroupPlanner, idle_ps
 from clustersim.workload.job import gpus_of_ranks
 from clustersim.workload.model.layers import layer_kinds
 from clustersim.workload.model.stage import ModelPart
-from clustersim.workload.model_costs import part_costs, timing_of
+from clustersim.workload.model_costs import model_stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def layer_costs(scenario: Scenario, layer: int, device: Device | None = None) ->
     """
     assert scenario.model is not None
     part = ModelPart(layer_kinds(scenario.model)[layer : layer + 1])
-    return part_costs(scenario, scenario.model, part, timing_of(scenario, device))
+    return model_stages(scenario, scenario.model, device).costs(part)
 
 
 def layer_times(scenario: Scenario, costs: StageCosts, fabric: Fabric | None) -> LayerTimes:
@@ -61,9 +61,8 @@ def layer_times(scenario: Scenario, costs: StageCosts, fabric: Fabric | None) ->
             plan = planner.plan(exchange.operation, exchange.size_bytes)
             exchanged_ps[exchange.kind] += exchange.num_calls * idle_ps(plan, planner.cluster)
     forward_ps = costs.forward_ps + exchanged_ps[Kind.F]
-    again_ps = exchanged_ps[Kind.F] if costs.recomputes_exchanges else 0
-    backward_ps = costs.recompute_ps + again_ps + costs.backward_ps + exchanged_ps[Kind.I] + exchanged_ps[Kind.W]
-    return LayerTimes(forward_ps, backward_ps)
+    exchanged_back_ps = exchanged_ps[Kind.RECOMPUTE] + exchanged_ps[Kind.I] + exchanged_ps[Kind.W]
+    return LayerTimes(forward_ps, costs.recompute_ps + costs.backward_ps + exchanged_back_ps)
 
 
 def _tensor_parallel_group(scenario: Scenario, fabric: Fabric) -> GroupPlanner:

@@ -1,33 +1,26 @@
 """Costs of stages derived from a model: times on a device, bytes, memory, and what groups exchange.
 
 A stage's op is its layers' operators one after the other; what tensor-, context- and expert-parallel groups exchange is
-counted beside that, layer by layer, and runs as the collectives of the stage.
-
-References
-----------
-Korthikanti et al., MLSys 2023, section 4.2.2 (where tensor and sequence parallelism communicate). Shoeybi et al.,
-"Megatron-LM", arXiv:1909.08053, section 3 (two all-reduces a layer and direction). Lepikhin et al., "GShard", ICLR 2021
-(two all-to-alls a layer of experts and direction).
+counted beside that (see :mod:`clustersim.workload.model_exchanges`), and runs as the collectives of the stage. Times
+that a profile holds take the place of derived ones.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import partial
 
 from clustersim.errors import Fault, ScenarioError
 from clustersim.ops import Exchange, Kind, StageCosts
-from clustersim.scenario.batch import deal_samples
-from clustersim.scenario.devices import Device, load_device
+from clustersim.scenario.devices import Device, format_fault
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.parallelism import Parallelism
+from clustersim.scenario.profile import PartName, ProfileRow
 from clustersim.scenario.spec import Overlap, Scenario
 from clustersim.scenario.split import Split
+from clustersim.workload.measured import Measured, OpTimes
 from clustersim.workload.model.buffers import buffer_bytes
-from clustersim.workload.model.flop import Convention, hardware_flop, model_flop
-from clustersim.workload.model.layers import LayerKind
 from clustersim.workload.model.linears import output_linear
 from clustersim.workload.model.microbatch import MicroBatch
 from clustersim.workload.model.precision import PRECISIONS
@@ -38,7 +31,7 @@ from clustersim.workload.model.stage import (
     Repeated,
     message_bytes,
     parts_of,
-    recomputed_kinds,
+    recomputed_layers,
     stage_activations,
     stage_operators,
     stage_parameters,
@@ -46,7 +39,9 @@ from clustersim.workload.model.stage import (
 )
 from clustersim.workload.model.state import optimizer_step_bytes, state_bytes
 from clustersim.workload.model.timing import DeviceTiming
+from clustersim.workload.model_exchanges import exchanges_of, exchanges_of_modules, fully_sharded
 from clustersim.workload.overhead import framework_of
+from clustersim.workload.rank_devices import usual_device
 
 
 def model_costs(scenario: Scenario, num_stages: int, device: Device | None = None) -> tuple[StageCosts, ...]:
@@ -64,30 +59,34 @@ def model_costs(scenario: Scenario, num_stages: int, device: Device | None = Non
     Raises
     ------
     ScenarioError
-        The topology names no device, the catalogue does not say how fast it is, or layers can't be dealt so.
+        The topology names no device, the catalogue does not say how fast it is though something has to be derived, the
+        profile lacks the configuration, or layers can't be dealt so.
     """
-    stages, parts = model_stages(scenario, num_stages, device)
-    return tuple(stages.costs(part) for part in parts)
-
-
-def model_stages(
-    scenario: Scenario, num_stages: int, device: Device | None = None
-) -> tuple[ModelStages, tuple[ModelPart, ...]]:
-    """Return what all stages of the scenario's model have in common, and the part of each; see :func:`model_costs`."""
     assert scenario.model is not None
-    timing = timing_of(scenario, device)
-    return _stages(scenario, scenario.model, timing), model_parts(scenario, num_stages)
+    stages, pp = model_stages(scenario, scenario.model, device), scenario.parallelism.pp
+    num_chunks = max(1, num_stages // pp)
+    return tuple(
+        stages.costs(part, stages.measured.optimizer_ps(stage // pp, num_chunks))
+        for stage, part in enumerate(model_parts(scenario, num_stages))
+    )
 
 
-def part_costs(scenario: Scenario, model: ModelSpec, part: ModelPart, timing: DeviceTiming) -> StageCosts:
-    """Return what one micro-batch of the scenario costs on a stage that holds a part of a model."""
-    return _stages(scenario, model, timing).costs(part)
-
-
-def _stages(scenario: Scenario, model: ModelSpec, timing: DeviceTiming) -> ModelStages:
-    runtime = scenario.runtime
-    microbatch = microbatch_of(scenario)
-    return ModelStages(model, microbatch, scenario.parallelism, runtime.overlap, timing, runtime.gradient_bucket)
+def model_stages(scenario: Scenario, model: ModelSpec, device: Device | None = None) -> ModelStages:
+    """Return what all stages of `model` have in common under the scenario; see :func:`model_costs`."""
+    device = device or usual_device(scenario)
+    training, runtime = scenario.training, scenario.runtime
+    if what := format_fault(device, training.precision):
+        raise ScenarioError(Fault("training.precision", what))
+    return ModelStages(
+        model,
+        microbatch_of(scenario),
+        scenario.parallelism,
+        runtime.overlap,
+        device,
+        training.attention_kernel,
+        measured_of(scenario, device),
+        runtime.gradient_bucket,
+    )
 
 
 def model_parts(scenario: Scenario, num_stages: int) -> tuple[ModelPart, ...]:
@@ -115,69 +114,16 @@ def microbatch_of(scenario: Scenario) -> MicroBatch:
     )
 
 
-def timing_of(scenario: Scenario, device: Device | None = None) -> DeviceTiming:
-    """Return the timing of `device`, or of the one that the scenario's topology names.
-
-    Raises
-    ------
-    ScenarioError
-        It names none, or one of which nobody knows how fast it is, or how fast it computes attention.
-    """
-    attention_kernel = scenario.training.attention_kernel
-    if device is not None:
-        return _timing_on(device, attention_kernel)
-    name = scenario.cluster.topology.device
-    if name is None:
-        what = "it names no device, from whose speed the times of a model follow"
-        raise ScenarioError(Fault("cluster.topology", what))
-    return _timing(name, attention_kernel)
+def measured_of(scenario: Scenario, device: Device | None = None) -> Measured:
+    """Return what the scenario's profile holds for `device`, or for the topology's; a ScenarioError if it lacks it."""
+    return Measured(_measured_rows(scenario, device), scenario.training.recompute or "none")
 
 
-@dataclass(frozen=True, slots=True)
-class StepWork:
-    """What a training step asks of all GPUs together, and what one of them could do."""
-
-    model_flop: int  # without recomputation
-    hardware_flop: int  # the same with recomputation
-    peak_flop_per_s: float  # of one GPU, in the number format of the linear layers
-
-
-def step_work(scenario: Scenario, num_stages: int, convention: Convention = "full") -> StepWork:
-    """Return what a training step of the model asks for on `num_stages` stages, under a convention for attention."""
-    model, training = scenario.model, scenario.training
-    assert model is not None
-    samples = sum(share.num_samples for share in deal_samples(scenario.batch, scenario.parallelism.dp))
-    microbatch = microbatch_of(scenario)
-    parts = model_parts(scenario, num_stages)
-    again = hardware_flop(
-        model,
-        samples,
-        microbatch.recompute,
-        flash_attention=training.flash_attention,
-        modules=microbatch.recomputed_modules,
-        convention=convention,
-        layers=[kind for part in parts for kind in recomputed_kinds(part, microbatch)],
-    )
-    peak = timing_of(scenario).peak(training.precision)
-    return StepWork(model_flop(model, samples, convention), again, peak)
-
-
-@lru_cache(maxsize=64)
-def _timing(name: str, attention_kernel: str | None) -> DeviceTiming:
-    return _timing_on(load_device(name), attention_kernel)
-
-
-def _timing_on(device: Device, attention_kernel: str | None) -> DeviceTiming:
+def _measured_rows(scenario: Scenario, device: Device | None) -> Mapping[PartName, ProfileRow]:
     try:
-        return DeviceTiming.of(device, attention_kernel)
-    except KeyError:
-        known = list(device.kernels.attention_kernels) if device.kernels else []
-        what = f"the catalogue does not say what '{attention_kernel}' reaches on {device.name}"
-        hint = f"allowed: {', '.join(known)}; or leave it out" if known else "leave it out"
-        raise ScenarioError(Fault("training.attention_kernel", what, hint=hint)) from None
+        return scenario.measured_rows(device.name if device else None)
     except ValueError as error:
-        hint = "give `stage_costs`, or a `device` whose file in the catalogue has `kernels`"
-        raise ScenarioError(Fault("cluster.topology.device", str(error), hint=hint)) from None
+        raise ScenarioError(Fault("profile", str(error))) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +134,9 @@ class ModelStages:
     microbatch: MicroBatch
     parallelism: Parallelism
     overlap: Overlap
-    timing: DeviceTiming
+    device: Device
+    attention_kernel: str | None
+    measured: Measured
     bucket_bytes: int  # of gradients that are reduced at once
 
     @property
@@ -196,21 +144,43 @@ class ModelStages:
         """How the GPUs of a stage split its layers."""
         return shard_of(self.parallelism)
 
+    @property
+    def timing(self) -> DeviceTiming:
+        """What derived times follow from.
+
+        Raises
+        ------
+        ScenarioError
+            Nobody knows how fast the device is, or how fast it computes attention.
+        """
+        try:
+            return DeviceTiming.of(self.device, self.attention_kernel)
+        except KeyError:
+            known = list(self.device.kernels.attention_kernels) if self.device.kernels else []
+            what = f"the catalogue does not say what '{self.attention_kernel}' reaches on {self.device.name}"
+            hint = f"allowed: {', '.join(known)}; or leave it out" if known else "leave it out"
+            raise ScenarioError(Fault("training.attention_kernel", what, hint=hint)) from None
+        except ValueError as error:
+            hint = "give `stage_costs`, a full `profile`, or a `device` whose file in the catalogue has `kernels`"
+            raise ScenarioError(Fault("cluster.topology.device", str(error), hint=hint)) from None
+
     def operators(self, part: ModelPart) -> Repeated:
-        """Return what one GPU of a stage runs for a micro-batch, without recomputation."""
-        return stage_operators(self.model, part, self.microbatch, self.shard)
+        """Return what one GPU of a stage runs for a micro-batch, without recomputation and what is measured."""
+        return stage_operators(self.model, self.measured.unmeasured(part), self.microbatch, self.shard)
 
     def recomputed(self, part: ModelPart) -> Repeated:
-        """Return the operators whose forward it runs once more."""
-        return stage_recomputed(self.model, part, self.microbatch, self.shard)
+        """Return the operators whose forward it runs once more, but for those of which that is measured."""
+        again = self.measured.unmeasured_again(self._again(part))
+        return stage_recomputed(self.model, again, self.microbatch, self.shard)
 
-    def costs(self, part: ModelPart) -> StageCosts:
-        """Return what one micro-batch costs on a stage."""
-        model, microbatch, shard, timing = self.model, self.microbatch, self.shard, self.timing
-        operators = self.operators(part)
-        forward_ps = timing.forward_ps(operators)
-        input_grad_ps, weight_grad_ps = timing.input_grad_ps(operators), timing.weight_grad_ps(operators)
-        recompute_ps = timing.forward_ps(self.recomputed(part))
+    def measured_times(self, part: ModelPart) -> OpTimes:
+        """Return what is measured of a stage's times."""
+        return self.measured.times(part, self._again(part))
+
+    def costs(self, part: ModelPart, optimizer_ps: int | None = None) -> StageCosts:
+        """Return what one micro-batch costs on a stage, whose optimizer step is measured or, if None, derived."""
+        model, microbatch, shard = self.model, self.microbatch, self.shard
+        times = self.measured_times(part).plus(self._derived_times(part))
         activations = stage_activations(model, part, microbatch, shard)
         parameters = stage_parameters(model, part, shard)
         precision = microbatch.precision
@@ -218,18 +188,20 @@ class ModelStages:
         is_sharded = self.parallelism.zero_stage == 3  # what replicas share, they then share micro-batch by micro-batch
         shared = 0 if is_sharded else self._reduced(parameters.dense, parameters.experts)
         sizes = PRECISIONS[precision]
+        if optimizer_ps is None:
+            optimizer_ps = self.timing.memory_ps(optimizer_step_bytes(parameters, precision, self.parallelism))
         return StageCosts(
-            forward_ps=forward_ps,
-            input_grad_ps=input_grad_ps,
-            weight_grad_ps=weight_grad_ps,
-            forward_backward_ps=forward_ps + input_grad_ps + weight_grad_ps,
-            recompute_ps=recompute_ps,
-            optimizer_ps=timing.memory_ps(optimizer_step_bytes(parameters, precision, self.parallelism)),
+            forward_ps=times.forward_ps,
+            input_grad_ps=times.input_grad_ps,
+            weight_grad_ps=times.weight_grad_ps,
+            forward_backward_ps=times.forward_ps + times.input_grad_ps + times.weight_grad_ps,
+            recompute_ps=times.recompute_ps,
+            optimizer_ps=optimizer_ps,
             activation_bytes=activations.whole_bytes,
             logits_bytes=activations.logits_bytes,
             weight_grad_activation_bytes=activations.weight_grad_bytes,
-            checkpoint_bytes=activations.checkpoint_bytes if recompute_ps else 0,
-            backward_bytes=0 if recompute_ps else activations.whole_bytes - activations.checkpoint_bytes,
+            checkpoint_bytes=activations.checkpoint_bytes if times.recompute_ps else 0,
+            backward_bytes=0 if times.recompute_ps else activations.whole_bytes - activations.checkpoint_bytes,
             message_bytes=message_bytes(model, microbatch, shard),
             weights_bytes=held.weights_bytes,
             gradients_bytes=held.gradients_bytes,
@@ -242,21 +214,38 @@ class ModelStages:
             gathered_bytes=sizes.weight_bytes * shared,
         )
 
-    def _exchanges(self, part: ModelPart) -> tuple[Exchange, ...]:
-        return tuple(_exchanges(self.model, part, self.microbatch, self.parallelism, self.overlap))
+    def _again(self, part: ModelPart) -> ModelPart:
+        return recomputed_layers(part, self.microbatch)
+
+    def _derived_times(self, part: ModelPart) -> OpTimes:
+        """Return what a stage takes beside what is measured of it; of a device nothing is asked if that is all."""
+        operators, again = self.operators(part), self.recomputed(part)
+        if not operators and not again:
+            return OpTimes()
+        timing = self.timing
+        return OpTimes(
+            timing.forward_ps(operators),
+            timing.input_grad_ps(operators),
+            timing.weight_grad_ps(operators),
+            timing.forward_ps(again),
+        )
+
+    def _exchanges(self, part: ModelPart) -> Iterator[Exchange]:
+        """Yield what the groups of a stage exchange for one micro-batch, but for what measured times hold."""
+        exchanging = partial(self.measured.exchanging, part)
+        yield from exchanges_of(self.model, exchanging, self.microbatch, self.parallelism)
+        if self.parallelism.zero_stage == 3:
+            yield from fully_sharded(self.model, part, self.microbatch, self.parallelism, self.overlap)
 
     def _exchanged_again(self, part: ModelPart) -> Iterator[Exchange]:
         """Yield what a recomputation exchanges: whole layers what a forward does, and parts of layers what they do.
 
         Sharded weights are not gathered for it: they are there for the backward already.
         """
-        again = recomputed_kinds(part, self.microbatch)
-        if self.microbatch.recompute == "full":
-            forward = iter(self._exchanges(ModelPart(again)))
-        else:
-            forward = _exchanges_of_modules(self.model, again, self.microbatch, self.parallelism)
-        for exchange in forward:
-            if exchange.kind is Kind.F and exchange.axis != "dp":
+        exchanging = partial(self.measured.exchanging_again, self._again(part))
+        of_layers = exchanges_of if self.microbatch.recompute == "full" else exchanges_of_modules
+        for exchange in of_layers(self.model, exchanging, self.microbatch, self.parallelism):
+            if exchange.kind is Kind.F:
                 yield replace(exchange, kind=Kind.RECOMPUTE)
 
     def _reduced(self, dense: int, experts: int) -> int:
@@ -270,99 +259,3 @@ class ModelStages:
             return 0
         gradient_bytes = PRECISIONS[self.microbatch.precision].gradient_bytes
         return gradient_bytes * output_linear(self.model, self.shard).num_weights
-
-
-def _exchanges(
-    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism, overlap: Overlap
-) -> Iterator[Exchange]:
-    """Yield what the groups of a stage exchange for one micro-batch."""
-    layers = Counter(kind.has_experts for kind in (*part.kinds, *part.mtp_kinds))
-    if parallelism.tp > 1:
-        yield from _tensor_parallel(model, part, microbatch, parallelism, layers)
-    if parallelism.cp > 1:
-        yield from _context_parallel(model, microbatch, parallelism, layers.total())
-    if parallelism.ep > 1 and layers[True]:
-        yield from _expert_parallel(model, microbatch, parallelism, layers[True])
-    if parallelism.zero_stage == 3:
-        yield from _fully_sharded(model, part, microbatch, parallelism, overlap)
-
-
-def _exchanges_of_modules(
-    model: ModelSpec, kinds: tuple[LayerKind, ...], microbatch: MicroBatch, parallelism: Parallelism
-) -> Iterator[Exchange]:
-    """Yield what the forwards of the recomputed modules of some layers exchange; the other modules exchange nothing."""
-    modules = microbatch.recomputed_modules
-    num_mlps = sum(not kind.has_experts for kind in kinds) if "mlp" in modules else 0
-    num_experts = sum(kind.has_experts for kind in kinds) if "moe" in modules else 0
-    if parallelism.tp > 1:
-        regions = num_mlps + (num_experts if parallelism.expert_tp > 1 else 0)
-        yield from _tensor_parallel_calls(model, microbatch, parallelism, Kind.F, regions)
-    if parallelism.ep > 1:
-        yield from _expert_parallel(model, microbatch, parallelism, num_experts)
-
-
-def _fully_sharded(
-    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism, overlap: Overlap
-) -> Iterator[Exchange]:
-    """ZeRO 3: layer by layer, weights are gathered for a forward and a backward, and gradients scattered after it.
-
-    The first gather and the last scatter of an op have nothing to run beside.
-    """
-    num_layers = max(1, len(part.kinds))
-    total = stage_parameters(model, part, shard_of(parallelism)).total
-    size_bytes = microbatch.sizes.weight_bytes * total // num_layers
-    calls = (
-        (Kind.F, "all-gather", overlap.fsdp_forward),
-        (Kind.I, "all-gather", overlap.fsdp_backward),
-        (Kind.W, "reduce-scatter", True),
-    )
-    for kind, operation, is_beside in calls:
-        num_beside = num_layers - 1 if is_beside else 0
-        if num_beside:
-            yield Exchange("dp", kind, operation, size_bytes, num_beside, is_beside=True)
-        yield Exchange("dp", kind, operation, size_bytes, num_layers - num_beside, is_beside=False)
-
-
-def _tensor_parallel(
-    model: ModelSpec, part: ModelPart, microbatch: MicroBatch, parallelism: Parallelism, layers: Counter[bool]
-) -> Iterator[Exchange]:
-    # An attention block and an MLP each; experts that are not split among tp exchange tokens over ep instead.
-    regions = 2 * layers[False] + (2 if parallelism.expert_tp > 1 else 1) * layers[True]
-    ends = {Kind.F: part.has_embedding + 0, Kind.I: part.has_output + len(part.mtp_kinds)}
-    for kind, extra in ends.items():
-        yield from _tensor_parallel_calls(model, microbatch, parallelism, kind, regions + extra)
-
-
-def _tensor_parallel_calls(
-    model: ModelSpec, microbatch: MicroBatch, parallelism: Parallelism, kind: Kind, num_regions: int
-) -> Iterator[Exchange]:
-    tokens = shard_of(parallelism).tokens(microbatch.num_samples * model.seq_length)
-    size_bytes = microbatch.sizes.activation_bytes * tokens * model.hidden_size
-    operations = ("all-gather", "reduce-scatter") if parallelism.sequence_parallel else ("all-reduce",)
-    yield from _calls("tp", kind, operations, size_bytes, num_regions)
-
-
-def _context_parallel(
-    model: ModelSpec, microbatch: MicroBatch, parallelism: Parallelism, num_layers: int
-) -> Iterator[Exchange]:
-    groups = -(-model.kv_heads // parallelism.tp)
-    values = groups * (model.head_size + model.value_size)
-    size_bytes = microbatch.sizes.activation_bytes * microbatch.num_samples * model.seq_length * values
-    yield from _calls("cp", Kind.F, ("all-gather",), size_bytes, num_layers)
-    yield from _calls("cp", Kind.I, ("all-gather", "reduce-scatter"), size_bytes, num_layers)
-
-
-def _expert_parallel(
-    model: ModelSpec, microbatch: MicroBatch, parallelism: Parallelism, num_layers: int
-) -> Iterator[Exchange]:
-    assert model.moe is not None
-    rows = shard_of(parallelism).routed_rows(microbatch.num_samples * model.seq_length, model.moe.top_k)
-    size_bytes = microbatch.sizes.activation_bytes * rows * model.hidden_size
-    for kind in (Kind.F, Kind.I):
-        yield from _calls("ep", kind, ("all-to-all",), size_bytes, 2 * num_layers)
-
-
-def _calls(axis: str, kind: Kind, operations: tuple[str, ...], size_bytes: int, num_calls: int) -> Iterator[Exchange]:
-    if num_calls:
-        for operation in operations:
-            yield Exchange(axis, kind, operation, size_bytes, num_calls)

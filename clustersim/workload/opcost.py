@@ -32,6 +32,8 @@ class OpCosts:
     end; I frees at its end what W does not need, and W the rest. What the loss makes is taken for F and again for the
     backward. With recomputation only the checkpoint stays from the
     end of F until the recomputation starts, which takes the whole activation again.
+
+    The host gap of an op is added to its duration; a recomputation is part of its backward, and has none of its own.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class OpCosts:
         key = (kind, stage, self._is_last(stage, microbatch))
         if key not in self._known:
             duration_ps = scaled(self._full_ps(kind, stage), self._fraction(stage, microbatch))
-            self._known[key] = OpCost(duration_ps, *self._memory_bytes(action))
+            self._known[key] = OpCost(duration_ps + self._costs[stage].host_gap_ps, *self._memory_bytes(action))
         return self._known[key]
 
     def recomputes_exchanges(self, stage: int) -> bool:
@@ -92,7 +94,7 @@ class OpCosts:
         for action in slot:
             cost, fraction = self._costs[action.stage], self._fraction(action.stage, action.microbatch)
             saved_ps = cost.forward_ps + cost.backward_ps - cost.forward_backward_ps
-            total_ps += (self._full_ps(action.kind, action.stage) - Fraction(saved_ps, 2)) * fraction
+            total_ps += (self._full_ps(action.kind, action.stage) - Fraction(saved_ps, 2)) * fraction + cost.host_gap_ps
             taken, changed = self._memory_bytes(action)
             start_bytes, end_bytes = start_bytes + taken, end_bytes + changed
         return OpCost(-int(-total_ps // 1), start_bytes, end_bytes)

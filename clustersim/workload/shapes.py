@@ -10,13 +10,25 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from clustersim.scenario.devices import DimensionName, Kernels, Range, ShapeName
+from clustersim.scenario.precision import NARROW
 from clustersim.scenario.spec import Scenario
 from clustersim.workload.model.shard import shard_of
 from clustersim.workload.model.stage import stage_operators
 from clustersim.workload.model.work import Operator
-from clustersim.workload.model_costs import microbatch_of, model_parts
+from clustersim.workload.model_costs import measured_of, microbatch_of, model_parts
 
 _TOO_SMALL = ("router", "shared_gate")  # products of a few columns, which decide no time and would blur the ranges
+
+
+_SHAPES: dict[tuple[str, str | None], ShapeName] = {
+    ("gemm", None): "gemm",
+    ("gemm", "fp8"): "gemm_fp8",
+    ("gemm", "fp4"): "gemm_fp4",
+    ("experts", None): "experts",
+    ("experts", "fp8"): "experts_fp8",
+    ("experts", "fp4"): "experts_fp4",
+}
+"""Classes of products, by kind and by the peak of their format; None: 16 bits or more."""
 
 
 class Dimension(NamedTuple):
@@ -36,11 +48,11 @@ class OutOfRange(NamedTuple):
 
 
 def dimensions_of(scenario: Scenario, num_stages: int) -> Iterator[Dimension]:
-    """Yield every dimension of the products of matrices and of attention in a scenario's model."""
+    """Yield every dimension of the products of matrices and of attention in what is derived of a scenario's model."""
     model = scenario.model
     assert model is not None
-    microbatch, shard = microbatch_of(scenario), shard_of(scenario.parallelism)
-    parts = model_parts(scenario, num_stages)
+    microbatch, shard, measured = microbatch_of(scenario), shard_of(scenario.parallelism), measured_of(scenario)
+    parts = [measured.unmeasured(part) for part in model_parts(scenario, num_stages)]
     operators = dict.fromkeys(op for part in parts for op in stage_operators(model, part, microbatch, shard))
     for operator in operators:
         if operator.gemm is not None and operator.kind != "attention" and operator.name not in _TOO_SMALL:
@@ -48,15 +60,15 @@ def dimensions_of(scenario: Scenario, num_stages: int) -> Iterator[Dimension]:
             yield Dimension(shape, "rows", operator.gemm.rows, operator.name)
             yield Dimension(shape, "inputs", operator.gemm.inputs, operator.name)
             yield Dimension(shape, "outputs", operator.gemm.outputs, operator.name)
+    if not any(part.layers for part in parts):
+        return
     core: ShapeName = "attention" if scenario.training.flash_attention else "unfused_attention"
     yield Dimension(core, "seq_length", model.seq_length, "attention")
     yield Dimension(core, "head_size", model.head_size, "attention")
 
 
 def _class_of(operator: Operator) -> ShapeName:
-    if operator.kind == "experts":
-        return "experts_fp8" if operator.precision == "fp8" else "experts"
-    return "gemm_fp8" if operator.precision == "fp8" else "gemm"
+    return _SHAPES["experts" if operator.kind == "experts" else "gemm", NARROW.get(operator.precision)]
 
 
 def ranges_of(dimensions: Iterable[Dimension]) -> dict[ShapeName, dict[DimensionName, Range]]:

@@ -15,6 +15,7 @@ from clustersim.schedules.brought import plugin_schedule, require_shape
 from clustersim.schedules.policies import POLICIES
 from clustersim.schedules.table import build_schedule
 from clustersim.workload.explicit import both_replicas, listed_stage_costs, placed_stage_costs, uniform_stage_costs
+from clustersim.workload.host_gap import host_gap_ps, with_host_gap
 from clustersim.workload.model_costs import model_costs
 
 
@@ -31,7 +32,20 @@ def stage_costs(scenario: Scenario, device: Device | None = None) -> tuple[Stage
         costs = uniform_stage_costs(given, parallelism.pp, num_chunks)
     else:
         costs = listed_stage_costs(given.stages)
+    costs = with_host_gap(costs, host_gap_ps(scenario, device))
     return both_replicas(costs) if rules.is_bidirectional else costs
+
+
+def costs_on(scenario: Scenario, schedule: Schedule, devices: Sequence[Device | None]) -> tuple[StageCosts, ...]:
+    """Return ``costs[stage]`` of a scenario under `schedule`, each stage on the device of its rank.
+
+    Parameters
+    ----------
+    devices
+        ``devices[pp_rank]``; None: the topology's.
+    """
+    by_device = {device: costs_of(scenario, schedule, device) for device in dict.fromkeys(devices)}
+    return tuple(by_device[devices[rank]][stage] for stage, rank in enumerate(schedule.rank_by_stage))
 
 
 def costs_of(scenario: Scenario, schedule: Schedule, device: Device | None = None) -> tuple[StageCosts, ...]:
@@ -47,27 +61,33 @@ def costs_of(scenario: Scenario, schedule: Schedule, device: Device | None = Non
     if scenario.schedule.name is not None:
         return stage_costs(scenario, device)
     given, num_listed = scenario.stage_costs, len(schedule.chains[0])
+    if not scenario.has_split_backward and _parts_backward(schedule):
+        where = "profile" if given is None else "stage_costs.backward"
+        what = f"{schedule.name} runs the two halves of the backward apart, and this gives only their sum"
+        raise ScenarioError(Fault(where, what, hint="give `input_grad` and `weight_grad` in its place"))
     if given is None:
-        return model_costs(scenario, num_listed, device) * len(schedule.chains)
-    if isinstance(given, RankCosts):
+        costs = model_costs(scenario, num_listed, device) * len(schedule.chains)
+    elif isinstance(given, RankCosts):
         costs = placed_stage_costs(given, schedule.rank_by_stage, schedule.chains)
     elif len(given.stages) == num_listed:
         costs = listed_stage_costs(given.stages) * len(schedule.chains)
     else:
         what = f"{len(given.stages)} stages; {schedule.name} has {num_listed} in a chain"
         raise ScenarioError(Fault("stage_costs.stages", what))
-    listed = [given] if isinstance(given, RankCosts) else given.stages
-    if _parts_backward(schedule) and not all(cost.has_split_backward for cost in listed):
-        what = f"{schedule.name} runs the two halves of the backward apart, and this gives only their sum"
-        hint = "give `input_grad` and `weight_grad` in its place"
-        raise ScenarioError(Fault("stage_costs.backward", what, hint=hint))
-    return costs
+    return with_host_gap(costs, host_gap_ps(scenario, device))
 
 
 def _parts_backward(schedule: Schedule) -> bool:
+    """Return whether any backward is run as I and W."""
     return any(
         action.kind in (Kind.I, Kind.W) for order in schedule.orders for slot in order for action in actions_in(slot)
     )
+
+
+def runs_halves_only(schedule: Schedule) -> bool:
+    """Return whether every backward is run as I and W."""
+    kinds = {action.kind for order in schedule.orders for slot in order for action in actions_in(slot)}
+    return Kind.B not in kinds and Kind.I in kinds
 
 
 def schedule_of(

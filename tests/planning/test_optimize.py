@@ -198,3 +198,8 @@ def test_the_verb_refuses_a_time_without_sense(capsys: pytest.CaptureFixture[str
     code, out, err = run_verb(capsys, "scenario.yaml", "--time-limit", "soon")
     assert (code, out) == (2, "")
     assert "--time-limit" in err
+
+
+def test_host_gaps_are_refused_where_a_backward_may_be_parted() -> None:
+    with pytest.raises(ScenarioError, match="optimize orders I and W apart"):
+        optimize(scenario(2, 2, (1, 1, 1), runtime={"host_gap": "1 ms"}), time_limit_s=5)

@@ -54,7 +54,7 @@ def test_utilisations_are_those_that_korthikanti_et_al_print(row: tuple[Any, ...
         "batch": {"global_batch_size": batch, "micro_batch_size": 4 if pp == 1 else 1},
         "training": UNFUSED,
     }
-    found = throughput_of(scenario_from_mapping(job(**sections)), time_s)
+    found = throughput_of(scenario_from_mapping(job(**sections)), time_s, pp)
     assert found.mfu == pytest.approx(mfu, abs=0.002)  # they print 22B as 41.5 %, whose time has three digits only
     assert found.hfu is not None
     # Their HFU counts what selective recomputation runs again three times (appendix A): 12 L s^2 h a sample, not 4.
@@ -63,7 +63,7 @@ def test_utilisations_are_those_that_korthikanti_et_al_print(row: tuple[Any, ...
 
 
 def test_utilisations_under_both_conventions_worked_by_hand() -> None:
-    found = throughput_of(scenario_from_mapping(job()), 2.0)
+    found = throughput_of(scenario_from_mapping(job()), 2.0, 2)
     linears = 72 * 16 * 4 * 1000 * 1024**2 + 6 * 16 * 1000 * 1024 * 51200
     scores_and_values = 16 * 4 * 4 * 1000**2 * 1024  # of a forward, every token attending to every other
     full, causal = found.by_convention["full"], found.by_convention["causal"]

@@ -117,7 +117,7 @@ def test_every_device_is_regular(path: Path) -> None:
     assert device["confidence"] in ("high", "medium", "low")
     assert parse_size_bytes(device["memory"]) >= 16 * 2**30
     assert parse_bandwidth_bytes_per_s(device["memory_bandwidth"]) >= 8 * 10**11
-    assert set(device["peak_flop_per_s"]) <= {"bf16", "fp16", "fp8"}
+    assert set(device["peak_flop_per_s"]) <= {"bf16", "fp16", "fp8", "fp4"}
     assert all(
         text.endswith(" TFLOP/s") and float(text.split()[0]) >= 100 for text in device["peak_flop_per_s"].values()
     )

@@ -10,6 +10,7 @@ import clustersim as cs
 from clustersim.analysis.invariants import check_invariants
 from clustersim.ops import Kind, StageCosts
 from clustersim.scenario.load import scenario_from_mapping
+from clustersim.trace import AXES
 from clustersim.workload.model_costs import model_costs
 
 GPT = {"num_layers": 8, "hidden_size": 1024, "num_attention_heads": 16, "vocab_size": 51200, "seq_length": 1024}
@@ -75,6 +76,40 @@ def test_experts_exchange_over_ep_and_keys_and_values_over_cp() -> None:
     assert by_axis["cp", Kind.F, "all-gather"] == (2 * 1024 * 2 * 1024, 8)
 
 
+WIDTH, TOKENS, HIDDEN = 2, 1024, 1024
+
+
+@pytest.mark.parametrize(
+    ("etp", "sequence_parallel", "of_ep", "of_etp"),
+    [
+        # Top 2 of 1,024 tokens, a quarter of which each GPU of a tp group sends on.
+        (1, True, 2 * TOKENS // 4, {}),
+        (2, True, 2 * TOKENS // 4, {"all-gather": 2 * TOKENS // 2, "reduce-scatter": 2 * TOKENS // 2}),
+        (4, True, 2 * TOKENS // 4, {"all-gather": 2 * TOKENS, "reduce-scatter": 2 * TOKENS}),
+        (4, False, 2 * TOKENS // 4, {"all-reduce": TOKENS}),
+    ],
+)
+def test_experts_that_are_split_gather_rows_over_etp(
+    etp: int, sequence_parallel: bool, of_ep: int, of_etp: dict[str, int]
+) -> None:
+    parallelism = {"tp": 4, "ep": 2, "dp": 2, "etp": etp, "sequence_parallel": sequence_parallel}
+    (cost,) = costs(model=GPT | MOE, parallelism=parallelism)
+    row_bytes = WIDTH * HIDDEN
+    for kind in (Kind.F, Kind.I):
+        found = {(e.axis, e.operation): (e.size_bytes, e.num_calls) for e in cost.exchanges if e.kind is kind}
+        assert found["ep", "all-to-all"] == (of_ep * row_bytes, 16)
+        of_experts = {operation: calls for (axis, operation), calls in found.items() if axis == "etp"}
+        assert of_experts == {operation: (rows * row_bytes, 8) for operation, rows in of_etp.items()}
+        (of_attention,) = {calls for (axis, _), calls in found.items() if axis == "tp"}
+        assert of_attention == (TOKENS * row_bytes, 8 + 1)  # of attention alone, and of embedding or logits
+
+
+def test_shared_experts_are_split_as_an_mlp_is() -> None:
+    shared = {"gated_mlp": True, "moe": MOE["moe"] | {"num_shared_experts": 1}}  # type: ignore[operator]
+    (cost,) = costs(model=GPT | shared, parallelism={"tp": 4, "ep": 2, "dp": 2, "etp": 1, "sequence_parallel": True})
+    assert {e.num_calls for e in cost.exchanges if e.axis == "tp"} == {2 * 8 + 1}
+
+
 def test_zero_3_gathers_for_every_op_and_zero_1_once_a_step() -> None:
     (once,) = costs(parallelism={"dp": 4, "zero_stage": 1})
     (always,) = costs(parallelism={"dp": 4, "zero_stage": 3})
@@ -96,6 +131,7 @@ SHAPES: list[dict[str, Any]] = [
     {"parallelism": {"pp": 4, "split": {"first": 1, "last": 1}}, "schedule": "zb-auto"},
     {"parallelism": {"dp": 4, "zero_stage": 3}},
     {"model": GPT | MOE, "parallelism": {"dp": 4, "ep": 4, "pp": 2, "zero_stage": 1}},
+    {"model": GPT | MOE, "parallelism": {"tp": 4, "etp": 2, "dp": 2, "ep": 2, "sequence_parallel": True}},
     {"training": {"recompute": "selective", "flash_attention": False}, "parallelism": {"pp": 2}},
 ]
 
@@ -106,6 +142,19 @@ def test_models_run_under_every_kind_of_layout(sections: dict[str, Any]) -> None
     check_invariants(result.trace)
     assert 0 < (result.throughput.mfu or 0) < 1
     assert result.memory.peak_bytes > 0
+
+
+def test_members_of_an_expert_are_neighbours_in_the_tensor_parallel_group() -> None:
+    parallelism = {"tp": 4, "etp": 2, "dp": 2, "ep": 2, "sequence_parallel": True}
+    result = cs.simulate(scenario_from_mapping(document(model=GPT | MOE, parallelism=parallelism)))
+    groups = {"ep": set(), "etp": set()}  # type: dict[str, set[tuple[int, ...]]]
+    for number, axis in zip(
+        result.trace.collectives.group.tolist(), result.trace.collectives.axis.tolist(), strict=True
+    ):
+        groups.setdefault(AXES[axis], set()).add(tuple(result.trace.groups[number]))
+    assert groups["etp"] == {(0, 1), (2, 3), (4, 5), (6, 7)}
+    assert groups["ep"] == {(0, 2), (1, 3), (4, 6), (5, 7)}
+    assert result.communication.by_axis["etp"].bytes > 0
 
 
 def test_gpt_3_on_64_gpus_takes_what_was_measured() -> None:

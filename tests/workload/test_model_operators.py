@@ -21,6 +21,7 @@ from clustersim.workload.model.shard import Shard
 from clustersim.workload.model.stage import (
     message_bytes,
     parts_of,
+    recomputed_layers,
     stage_activations,
     stage_operators,
     stage_parameters,
@@ -127,7 +128,9 @@ def test_stages_together_run_the_flop_of_the_hardware(recompute: Recompute, flas
     for part in parts_of(EXPERTS, (1, 2, 1)):
         for operator, count in stage_operators(EXPERTS, part, microbatch, Shard()).items():
             flop += count * (operator.forward.flop + operator.backward.flop)
-        for operator, count in stage_recomputed(EXPERTS, part, microbatch, Shard()).items():
+        for operator, count in stage_recomputed(
+            EXPERTS, recomputed_layers(part, microbatch), microbatch, Shard()
+        ).items():
             flop += count * operator.forward.flop
     convention = "causal" if flash else "full"
     assert flop == hardware_flop(EXPERTS, 2, recompute, flash_attention=flash, convention=convention)

@@ -24,7 +24,7 @@ from clustersim.workload.model.shard import Shard
 from clustersim.workload.model.stage import (
     ModelPart,
     parts_of,
-    recomputed_kinds,
+    recomputed_layers,
     stage_activations,
     stage_recomputed,
 )
@@ -75,8 +75,8 @@ def test_what_stays_of_four_layers(layers: RecomputedLayers, kept: int, unfolded
 )
 def test_layers_that_are_recomputed_run_again_whole_and_the_others_not(layers: RecomputedLayers, number: int) -> None:
     microbatch = MicroBatch(recompute="full", recomputed_layers=layers)
-    assert len(recomputed_kinds(MIDDLE, microbatch)) == number
-    again = stage_recomputed(MODEL, MIDDLE, microbatch, Shard())
+    assert len(recomputed_layers(MIDDLE, microbatch).layers) == number
+    again = stage_recomputed(MODEL, recomputed_layers(MIDDLE, microbatch), microbatch, Shard())
     num_linears = Counter({operator.name: count for operator, count in again.items() if operator.kind == "linear"})
     assert num_linears == dict.fromkeys(("qkv", "projection", "fc1", "fc2"), number)
 
@@ -233,7 +233,7 @@ def test_experts_are_recomputed_whole_or_in_parts() -> None:
 
 def test_stages_recompute_their_own_first_layers() -> None:
     microbatch = MicroBatch(recompute="full", recomputed_layers=RecomputedLayers(1))
-    assert [len(recomputed_kinds(part, microbatch)) for part in parts_of(MODEL, (3, 4, 1))] == [1, 1, 1]
+    assert [len(recomputed_layers(part, microbatch).layers) for part in parts_of(MODEL, (3, 4, 1))] == [1, 1, 1]
 
 
 LLAMA = gpt(gated_mlp=True, num_query_groups=2, ffn_hidden_size=96, tied_embeddings=False)
@@ -250,7 +250,7 @@ def test_every_other_matrix_product_is_kept() -> None:
     microbatch = MicroBatch(recompute="selective", recomputed_modules=modules)
     kind = layer_kinds(LLAMA)[0]
     assert layer_activation_bytes(LLAMA, kind, microbatch) == 2 * LLAMA.seq_length * (h + h + h + kv + ffn + h)
-    part = ModelPart((kind,))
+    part = recomputed_layers(ModelPart((kind,)), microbatch)
     again = {operator.name: operator for operator in stage_recomputed(LLAMA, part, microbatch, Shard())}
     assert set(again) == {"norm0", "norm1", "rotary positions", "projection", "fc1", "fc activation"}
     assert again["fc1"].forward.flop == 2 * LLAMA.seq_length * h * ffn
@@ -265,7 +265,8 @@ def test_without_a_gate_the_second_matrix_runs_again_and_what_enters_the_mlp_goe
     model = gpt(dropout=False)
     # layer input, attention's output, q, v; and the four times as wide product of the MLP's first matrix
     assert layer_activation_bytes(model, layer_kinds(model)[0], microbatch) == (2 * 4 + 8) * SBH
-    again = stage_recomputed(model, ModelPart(layer_kinds(model)[:1]), microbatch, Shard())
+    part = recomputed_layers(ModelPart(layer_kinds(model)[:1]), microbatch)
+    again = stage_recomputed(model, part, microbatch, Shard())
     assert {"projection", "fc2"} == {operator.name for operator in again if operator.kind == "linear"}
 
 

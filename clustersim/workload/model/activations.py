@@ -71,7 +71,6 @@ def weight_grad_bytes(
     Qi et al., "Zero Bubble Pipeline Parallelism", ICLR 2024, table 1.
     """
     num_tokens = microbatch.num_samples * model.seq_length
-    width = microbatch.sizes.linear_bytes
     total, inputs = 0, dict[str, int]()
     for linear in layer_linears(model, kind, shard):
         rows, own = rows_of(linear, model, shard, num_tokens), shard.sequence_tokens(num_tokens)
@@ -81,7 +80,7 @@ def weight_grad_bytes(
         rows_out = rows if linear.split != "row" or is_routed else own
         inputs[_shared_input(linear.name)] = rows_in * linear.inputs
         total += rows_out * linear.outputs
-    return width * (total + sum(inputs.values()))
+    return microbatch.sizes.operand_bytes(total + sum(inputs.values()))
 
 
 def _shared_input(name: str) -> str:
@@ -101,7 +100,8 @@ def embedding_activation_bytes(model: ModelSpec, microbatch: MicroBatch = ONE_SA
 def mtp_activation_bytes(model: ModelSpec, microbatch: MicroBatch = ONE_SAMPLE, shard: Shard = WHOLE) -> int:
     """Return what one GPU keeps of an MTP module's two norms and its projection, beside its layer. [bytes]"""
     tokens = shard.sequence_tokens(microbatch.num_samples * model.seq_length)
-    return 2 * (microbatch.sizes.activation_bytes + microbatch.sizes.linear_bytes) * tokens * model.hidden_size
+    sizes, num_values = microbatch.sizes, 2 * tokens * model.hidden_size
+    return sizes.activation_bytes * num_values + sizes.operand_bytes(num_values)
 
 
 def output_activation_bytes(model: ModelSpec, microbatch: MicroBatch = ONE_SAMPLE, shard: Shard = WHOLE) -> int:
@@ -131,9 +131,8 @@ class _Layer:
     def width(self) -> int:
         return self.microbatch.sizes.activation_bytes
 
-    @property
-    def input_width(self) -> int:
-        return self.microbatch.sizes.linear_bytes
+    def operand_bytes(self, num_values: int) -> int:
+        return self.microbatch.sizes.operand_bytes(num_values)
 
     @property
     def num_tokens(self) -> int:
@@ -157,7 +156,7 @@ class _Layer:
         model, tokens = self.model, self.shard.tokens(self.num_tokens)
         heads = divided(model.num_attention_heads, self.shard.tp)
         groups = heads if model.mla else divided(model.kv_heads, self.shard.tp)
-        yield Kept("attention input", self.input_width * self.residual)
+        yield Kept("attention input", self.operand_bytes(self.residual))
         if model.mla:
             yield from self._latent()
         if model.qk_norm:
@@ -165,7 +164,7 @@ class _Layer:
         yield Kept("queries", self.width * tokens * heads * model.head_size)
         yield Kept("keys", self.width * tokens * groups * model.head_size)
         yield Kept("values", self.width * tokens * groups * model.value_size)
-        yield Kept("projection input", self.input_width * tokens * heads * model.value_size)
+        yield Kept("projection input", self.operand_bytes(tokens * heads * model.value_size))
         scores = heads * tokens * model.seq_length
         yield Kept("softmax", self.width * scores, is_core=True)
         if model.has_dropout:
@@ -180,10 +179,10 @@ class _Layer:
                 yield Kept(f"{linear.name} output", self.width * own * linear.outputs)
         mla = self.model.mla
         ranks = (mla.q_lora_rank or 0) + mla.kv_lora_rank if mla else 0
-        yield Kept("normed ranks", self.input_width * own * ranks)
+        yield Kept("normed ranks", self.operand_bytes(own * ranks))
 
     def _mlp(self) -> Iterator[Kept]:
-        yield Kept("mlp input", self.input_width * self.residual)
+        yield Kept("mlp input", self.operand_bytes(self.residual))
         yield from self._inner("fc", self.shard.tokens(self.num_tokens))
 
     def _experts(self) -> Iterator[Kept]:
@@ -194,7 +193,7 @@ class _Layer:
         rows = self.shard.routed_rows(self.num_tokens, moe.top_k)
         yield Kept("mlp input", self.width * self.residual)
         yield Kept("router probabilities", _ROUTING_BYTES * own * moe.num_experts)
-        yield Kept("expert input", self.input_width * rows * self.model.hidden_size)
+        yield Kept("expert input", self.operand_bytes(rows * self.model.hidden_size))
         yield from self._inner("expert_fc", rows)
         if moe.num_shared_experts:
             yield from self._inner("shared_fc", self.shard.tokens(self.num_tokens))
@@ -203,4 +202,4 @@ class _Layer:
         """Between two linear layers: what enters the activation function, and what leaves it."""
         widths = {linear.name: linear for linear in mlp_linears(self.model, self.kind, self.shard)}
         yield Kept(f"{name} activation input", self.width * num_rows * widths[f"{name}1"].outputs)
-        yield Kept(f"{name}2 input", self.input_width * num_rows * widths[f"{name}2"].inputs)
+        yield Kept(f"{name}2 input", self.operand_bytes(num_rows * widths[f"{name}2"].inputs))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clustersim.scenario.model import ModelSpec
+from clustersim.scenario.precision import PrecisionName
 from clustersim.workload.model.attention_work import core_operators
 from clustersim.workload.model.layers import LayerKind
 from clustersim.workload.model.linears import (
@@ -22,7 +23,7 @@ from clustersim.workload.model.linears import (
     rows_of,
 )
 from clustersim.workload.model.microbatch import MicroBatch
-from clustersim.workload.model.precision import PRECISIONS, PrecisionName
+from clustersim.workload.model.precision import PRECISIONS
 from clustersim.workload.model.shard import WHOLE, Shard, divided
 from clustersim.workload.model.work import Gemm, Operator, Work
 
@@ -119,14 +120,14 @@ class _LayerWork:
         count = max(1, linear.num_experts)
         flop, weights = linear.flop(rows), linear.num_weights
         entering, leaving = rows * linear.inputs, rows * linear.outputs
-        of_operands, of_results = sizes.linear_bytes, sizes.activation_bytes
+        of_operands, of_results = sizes.operand_bytes, sizes.activation_bytes
         return Operator(
             linear.name,
             "experts" if linear.num_experts else "linear",
             name,
-            Work(flop, of_operands * (entering + weights) + of_results * leaving),
-            Work(flop, of_operands * (leaving + weights) + of_results * entering),
-            Work(flop, of_operands * (entering + leaving)),
+            Work(flop, of_operands(entering + weights) + of_results * leaving),
+            Work(flop, of_operands(leaving + weights) + of_results * entering),
+            Work(flop, of_operands(entering + leaving)),
             Gemm(divided(rows, count), linear.inputs, linear.outputs, count),
         )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from clustersim.workload.model.precision import PRECISIONS, Precision, PrecisionName
+from clustersim.scenario.precision import NARROW, PrecisionName
+from clustersim.workload.model.precision import PRECISIONS, Precision
 from clustersim.workload.model.recompute import Recompute, RecomputedLayers
 
 
@@ -27,8 +28,8 @@ class MicroBatch:
 
     @property
     def outside_linears(self) -> PrecisionName:
-        """Format of all but the linear layers of transformer layers: fp8 is for those alone."""
-        return "bf16" if self.precision == "fp8" else self.precision
+        """Format of all but the linear layers of transformer layers: fp8 and fp4 are for those alone."""
+        return "bf16" if self.precision in NARROW else self.precision
 
 
 ONE_SAMPLE = MicroBatch()

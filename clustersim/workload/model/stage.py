@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from clustersim.scenario.model import ModelSpec
@@ -41,6 +42,11 @@ class ModelPart:
     has_output: bool = False
     mtp_kinds: tuple[LayerKind, ...] = ()
 
+    @property
+    def layers(self) -> tuple[LayerKind, ...]:
+        """All layers, those of MTP modules last."""
+        return self.kinds + self.mtp_kinds
+
 
 def parts_of(model: ModelSpec, num_layers: tuple[int, ...]) -> tuple[ModelPart, ...]:
     """Return the part of each stage, `num_layers` of them in each; MTP modules are with the output.
@@ -74,21 +80,26 @@ def stage_operators(model: ModelSpec, part: ModelPart, microbatch: MicroBatch, s
     return operators
 
 
-def stage_recomputed(model: ModelSpec, part: ModelPart, microbatch: MicroBatch, shard: Shard) -> Repeated:
-    """Return the operators whose forward a GPU runs once more before a backward; only layers recompute."""
+def stage_recomputed(model: ModelSpec, again: ModelPart, microbatch: MicroBatch, shard: Shard) -> Repeated:
+    """Return the operators whose forward a GPU runs once more before a backward, of layers that are recomputed."""
     operators = Repeated()
-    for kind, count in Counter(recomputed_kinds(part, microbatch)).items():
+    for kind, count in Counter(again.layers).items():
         layer = layer_operators(model, kind, microbatch, shard)
         _add(operators, recomputed(layer, microbatch.recompute, microbatch.recomputed_modules, model.gated_mlp), count)
     return operators
 
 
-def recomputed_kinds(part: ModelPart, microbatch: MicroBatch) -> tuple[LayerKind, ...]:
-    """Return the layers of a stage that are recomputed, in whole or in part."""
-    kinds = part.kinds + part.mtp_kinds
+def recomputed_layers(part: ModelPart, microbatch: MicroBatch) -> ModelPart:
+    """Return the layers of a stage that are recomputed, in whole or in part; those of MTP modules count as the last."""
+    num_layers = len(part.kinds)
+    again: Sequence[int] = range(len(part.layers)) if microbatch.recompute == "selective" else ()
     if microbatch.recompute == "full":
-        return tuple(kinds[layer] for chunk in microbatch.recomputed_layers.chunks(len(kinds)) for layer in chunk)
-    return kinds if microbatch.recompute == "selective" else ()
+        chunks = microbatch.recomputed_layers.chunks(len(part.layers))
+        again = [layer for chunk in chunks for layer in chunk]
+    return ModelPart(
+        tuple(part.layers[layer] for layer in again if layer < num_layers),
+        mtp_kinds=tuple(part.layers[layer] for layer in again if layer >= num_layers),
+    )
 
 
 def stage_parameters(model: ModelSpec, part: ModelPart, shard: Shard) -> Parameters:
@@ -118,7 +129,7 @@ def stage_activations(model: ModelSpec, part: ModelPart, microbatch: MicroBatch,
     With full recomputation a stage keeps the input of each layer or chunk that is recomputed, and makes the activations
     of one at a time. The loss comes before any of that.
     """
-    layers = part.kinds + part.mtp_kinds
+    layers = part.layers
     kept, unfolded = _kept_and_unfolded(model, layers, microbatch, shard)
     ends = part.has_embedding * embedding_activation_bytes(model, microbatch, shard)
     ends += len(part.mtp_kinds) * mtp_activation_bytes(model, microbatch, shard)

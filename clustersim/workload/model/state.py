@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from clustersim.ops import StaticBytes
 from clustersim.scenario.parallelism import Parallelism
+from clustersim.scenario.precision import PrecisionName
 from clustersim.workload.model.parameters import Parameters
-from clustersim.workload.model.precision import PRECISIONS, PrecisionName
+from clustersim.workload.model.precision import PRECISIONS
 from clustersim.workload.model.shard import divided
 
 

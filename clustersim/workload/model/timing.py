@@ -14,8 +14,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from clustersim.scenario.devices import ConstantName, Device, Kernels
+from clustersim.scenario.precision import NARROW, PrecisionName
 from clustersim.scenario.units import PS_PER_S
-from clustersim.workload.model.precision import PrecisionName
 from clustersim.workload.model.stage import Repeated
 from clustersim.workload.model.work import Gemm, Operator, Work
 
@@ -112,7 +112,7 @@ class DeviceTiming:
         share: float = getattr(self.kernels, constant)
         if gemm is not None:
             share *= self._filled(gemm)
-        compute_s = work.flop / (self.peak(operator.precision) * share) if work.flop else 0.0
+        compute_s = work.flop / (peak_rate(self.peak_flop_per_s, operator.precision) * share) if work.flop else 0.0
         memory_s = self._memory_s(work.moved_bytes)
         launch_s = self.kernels.launch / PS_PER_S
         return KernelTime(constant if compute_s > memory_s else "memory", max(compute_s, memory_s), launch_s)
@@ -122,8 +122,15 @@ class DeviceTiming:
         if operator.kind == "experts":
             return "experts"
         if operator.kind == "linear" or gemm is not None:
-            return "gemm_fp8" if operator.precision == "fp8" and self.kernels.gemm_fp8 else "gemm"
+            return self._gemm(operator.precision)
         return attention
+
+    def _gemm(self, precision: PrecisionName) -> ConstantName:
+        """Return which share products reach in a format: fp4 is as fp8 where it is not known, and fp8 as 16 bits."""
+        family = NARROW.get(precision)
+        if family == "fp4" and self.kernels.gemm_fp4:
+            return "gemm_fp4"
+        return "gemm_fp8" if family and self.kernels.gemm_fp8 else "gemm"
 
     def seconds_by_constant(
         self, operators: Repeated, time_of: Callable[[Operator], KernelTime]
@@ -148,9 +155,13 @@ class DeviceTiming:
     def _memory_s(self, num_bytes: int) -> float:
         return num_bytes / (float(self.memory_bytes_per_s) * self.kernels.memory)
 
-    def peak(self, precision: PrecisionName) -> float:
-        """Return the peak rate in a number format; 16-bit formats share one, and others that lack one do, too."""
-        for name in (precision, _SAME_PEAK.get(precision, "bf16"), "bf16"):
-            if name in self.peak_flop_per_s:
-                return float(self.peak_flop_per_s[name])
-        return float(next(iter(self.peak_flop_per_s.values())))
+
+def peak_rate(peaks: Mapping[str, Fraction], precision: PrecisionName) -> float:
+    """Return the peak rate in a number format, of `peaks` by name, which are not empty. [FLOP/s]
+
+    16-bit formats share one, and others that lack one do, too.
+    """
+    for name in (NARROW.get(precision, precision), _SAME_PEAK.get(precision, "bf16"), "bf16"):
+        if name in peaks:
+            return float(peaks[name])
+    return float(next(iter(peaks.values())))

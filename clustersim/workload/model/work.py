@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from clustersim.workload.model.precision import PrecisionName
+from clustersim.scenario.precision import PrecisionName
 
 OperatorKind = Literal["linear", "experts", "attention", "elementwise"]
 

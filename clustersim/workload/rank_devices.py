@@ -1,0 +1,61 @@
+"""The devices of a job: whose speed the times of a model follow from, on each rank."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from clustersim.errors import Fault, ScenarioError
+from clustersim.scenario.devices import Device, is_device_file, load_device
+from clustersim.scenario.spec import Scenario
+from clustersim.topology.cluster import Cluster
+
+
+def usual_device(scenario: Scenario) -> Device:
+    """Return the device that the scenario's topology names.
+
+    Raises
+    ------
+    ScenarioError
+        It names none.
+    """
+    name = scenario.cluster.topology.device
+    if name is None:
+        what = "it names no device, from whose speed the times of a model follow"
+        raise ScenarioError(Fault("cluster.topology", what))
+    return _named(name)
+
+
+def _named(name: str) -> Device:
+    return load_device(name) if is_device_file(name) else _of_catalogue(name)
+
+
+@lru_cache(maxsize=64)
+def _of_catalogue(name: str) -> Device:
+    return load_device(name)
+
+
+class RankDevices:
+    """The devices by which the costs of ranks are told apart.
+
+    Parameters
+    ----------
+    scenario, cluster
+        The job, and where it runs.
+    device
+        What all ranks compute on, whatever the cluster has; None: each on what it has.
+    """
+
+    def __init__(self, scenario: Scenario, cluster: Cluster, device: Device | None = None) -> None:
+        usual = scenario.cluster.topology.device
+        names = cluster.devices if scenario.model and device is None else ()
+        self._for_all = device
+        self._name_by_gpu = names if any(name != usual for name in names) else ()
+        others = dict.fromkeys(name for name in self._name_by_gpu if name is not None and name != usual)
+        self._by_name = {name: _named(name) for name in others}
+
+    def of(self, gpus: Sequence[int]) -> tuple[Device | None, ...]:
+        """Return the device of each GPU; None for the one that the topology names."""
+        if not self._name_by_gpu:
+            return (self._for_all,) * len(gpus)
+        return tuple(self._by_name.get(self._name_by_gpu[gpu] or "") for gpu in gpus)
