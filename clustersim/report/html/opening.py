@@ -22,7 +22,7 @@ AXIS_WORDS = {
     "dp": "data-parallel traffic",
     "cp": "context-parallel exchanges",
     "ep": "expert-parallel exchanges",
-    "etp": "tensor-parallel exchanges of experts",
+    "etp": "exchanges of split experts",
 }
 
 
