@@ -10,6 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from clustersim.analysis.critical_path import Cause
+from clustersim.analysis.waits import CAUSES, PHASES
+from clustersim.report.html.bubble import PHASE_WORDS
+from clustersim.report.html.critical import PATH_COLOURS
+from clustersim.report.html.opening import AXIS_WORDS, CAUSE_WORDS
+from clustersim.report.html.slices import CATEGORIES
+from clustersim.trace import AXES
+
 ASSETS = files("clustersim.report.html").joinpath("assets")
 
 TIMES = ("f", "b", "w", "fb", "recompute", "optimizer", "exposed", "bubble")
@@ -88,3 +96,16 @@ def test_the_dark_theme_is_the_same_chosen_or_given() -> None:
     given = css.partition(':root:not([data-theme="light"]) {')[2].partition("}")[0]
     chosen = css.partition(':root[data-theme="dark"] {')[2].partition("}")[0]
     assert given.split() == chosen.split()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_whatever_a_run_may_have_has_words_and_a_colour(theme: str) -> None:
+    assert set(AXIS_WORDS) == set(AXES)
+    assert set(CAUSE_WORDS) == set(CAUSES)
+    assert set(PHASE_WORDS) == set(PHASES)
+    fills = {f"fill-{name.lower()}" for name in (*CATEGORIES, *AXES, *CAUSES)}
+    rules = ASSETS.joinpath("charts.css").read_text()
+    assert fills | {f"phase-{number}" for number in range(len(PHASES))} <= set(colours(theme))
+    assert all(f".{fill} {{" in rules for fill in fills)
+    assert {cause.name.lower() for cause in Cause} == set(PATH_COLOURS)
+    assert {f"fill-{name}" for name in PATH_COLOURS.values()} <= set(colours(theme))

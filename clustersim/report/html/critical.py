@@ -20,7 +20,7 @@ from clustersim.trace import Ints, Trace
 
 _BETTER = Fraction(11, 10)
 _LEAVES = 0.1  # share of the path that is on other replicas, from which on it is worth to follow it
-_COLOURS = {
+PATH_COLOURS = {
     "compute": "compute",
     "message": "pp",
     "collective": "exposed",
@@ -43,7 +43,7 @@ def critical_section(result: Result, numbers: Numbers, segments: CriticalPath) -
         return None
     hidden = 0.0 if is_shown_first(result, segments) else hidden_share(result, segments)
     drawn = bar(
-        (Part(_words(part), part.share, _COLOURS[part.cause]) for part in path.blame),
+        (Part(_words(part), part.share, PATH_COLOURS[part.cause]) for part in path.blame),
         "What the critical path is spent on",
     )
     said = f"What the run waited for, moment by moment: {critical_path_words(result)}."
@@ -97,7 +97,7 @@ def _blame(result: Result, numbers: Numbers) -> Markup:
     for index, part in enumerate(result.critical_path.blame):
         place = f"critical_path.blame.{index}"
         time = numbers.show(f"{place}.time_ps", picoseconds)
-        rows.append((key(_COLOURS[part.cause], _words(part)), time, numbers.show(f"{place}.share", percent)))
+        rows.append((key(PATH_COLOURS[part.cause], _words(part)), time, numbers.show(f"{place}.share", percent)))
     return table("Blame, over the run; adds up to it", ("", "time", "share"), rows, class_="parts")
 
 
