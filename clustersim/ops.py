@@ -142,7 +142,7 @@ class Schedule:
 class Exchange:
     """What the ops of one kind exchange within a parallel group, for one full micro-batch."""
 
-    axis: str  # tp, cp, ep, or dp for weights that are sharded
+    axis: str  # tp, cp, ep, etp, or dp for weights that are sharded
     kind: Kind  # F, I or W; a fused backward does what I and W do
     operation: str  # of clustersim.collectives
     size_bytes: int  # of each call, as nccl-tests count it
@@ -164,9 +164,7 @@ class StageCosts:
     logits_bytes: int = 0  # the part of the activation that logits are, which are freed with the end of I
     weight_grad_activation_bytes: int = 0
     checkpoint_bytes: int = 0
-    backward_bytes: int = (
-        0  # of the activation, not there between F and the backward; with recomputation: see kept_bytes
-    )
+    backward_bytes: int = 0  # of the activation, not there between F and the backward; recomputed: see kept_bytes
     message_bytes: int = 0
     weights_bytes: int = 0
     gradients_bytes: int = 0
@@ -175,7 +173,7 @@ class StageCosts:
     forward_hop_ps: int = 0  # an activation to the next stage, with nothing in its way; 0 where it is not known
     backward_hop_ps: int = 0  # a gradient to the stage before
     host_gap_ps: int = 0  # what the host takes beside each F, B, I and W, whatever the size of the micro-batch
-    exchanges: tuple[Exchange, ...] = ()  # within tp, cp and ep groups, beside what messages do
+    exchanges: tuple[Exchange, ...] = ()  # within tp, cp, ep and etp groups, beside what messages do
     recomputes_exchanges: bool = True  # whether a recomputation exchanges what a forward does; else its own alone
     tied_gradients_bytes: int = 0  # of the embedding, on the first and the last stage, which share it
     reduced_bytes: int | None = None  # gradients that replicas reduce; None: those that are held

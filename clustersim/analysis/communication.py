@@ -38,7 +38,7 @@ def traffic_by_axis(trace: Trace, waits: Waits) -> dict[str, AxisTraffic]:
     transfers, collectives = trace.transfers, trace.collectives
     members = np.array([len(group) for group in trace.groups], dtype=np.int64)[collectives.group]
     sent_bytes = np.rint(bus_bytes(trace) * members).astype(np.int64)
-    axis_of_wait, slowed_ps = _axis_of_wait(trace, waits), slowed_by_axis_ps(trace)
+    waited_for, slowed_ps = axis_of_wait(trace, waits), slowed_by_axis_ps(trace)
     traffic = {}
     for number, axis in enumerate(AXES):
         sent, shared = transfers.axis == number, collectives.axis == number
@@ -50,7 +50,7 @@ def traffic_by_axis(trace: Trace, waits: Waits) -> dict[str, AxisTraffic]:
         traffic[axis] = AxisTraffic(
             int(transfers.size_bytes[sent].sum() + sent_bytes[shared].sum()),
             busy_ps,
-            int(waits.exposed_ps[axis_of_wait == number].sum()),
+            int(waits.exposed_ps[waited_for == number].sum()),
             int(slowed_ps[number]),
         )
     return traffic
@@ -70,7 +70,8 @@ def bus_bytes(trace: Trace) -> Floats:
     return np.asarray(share * collectives.size_bytes * collectives.num_repeats, dtype=np.float64)
 
 
-def _axis_of_wait(trace: Trace, waits: Waits) -> Ints:
+def axis_of_wait(trace: Trace, waits: Waits) -> Ints:
+    """Return the axis of what each wait was for, as an index into AXES; -1 where it was for nothing that was sent."""
     axis = np.full(len(waits.transfer), -1, dtype=np.int64)
     sent, shared = waits.transfer >= 0, waits.collective >= 0
     axis[sent] = trace.transfers.axis[waits.transfer[sent]]

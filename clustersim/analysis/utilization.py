@@ -61,6 +61,17 @@ def _summed(link: Ints, time_ps: Ints, change_bytes_per_s: Floats) -> LoadCurve:
     return LoadCurve(link[is_last], time_ps[is_last], total[is_last])
 
 
+def full_ps(trace: Trace | FlowTrace, link: int) -> int:
+    """Return for how long a link, a row of Links, carried all that it can. [ps]"""
+    if not trace.links.is_fair[link]:
+        return int(trace.links.busy_ps[link])  # a message that holds it has all of it
+    curve = load_curve(trace)
+    mine = curve.link == link
+    time_ps, bytes_per_s = curve.time_ps[mine], curve.bytes_per_s[mine]
+    is_full = bytes_per_s[:-1] >= trace.links.bytes_per_s[link] * (1 - _ROUNDING)
+    return int(np.diff(time_ps)[is_full].sum())
+
+
 def overloaded_links(trace: Trace | FlowTrace) -> Iterator[tuple[str, float, int]]:
     """Yield (name, load [bytes/s], since when [ps]) where a link carries more than its bandwidth."""
     curve = load_curve(trace)

@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING
 import click
 
 from clustersim.cli.limits import limit_options, limits_of
-from clustersim.cli.options import common_options, json_option, output_option, plugin_option, set_option
-from clustersim.cli.output import emit_json, emit_report, progress
+from clustersim.cli.options import (
+    common_options,
+    json_option,
+    output_option,
+    plugin_option,
+    report_option,
+    set_option,
+)
+from clustersim.cli.output import emit_json, emit_report, emit_text, progress
 from clustersim.errors import ScenarioError, ScheduleError, nearest
 
 if TYPE_CHECKING:
+    from clustersim.report.html.compare_page import ComparisonPage
     from clustersim.scenario.spec import Scenario
 
 NOTHING_RAN = 2
@@ -25,6 +33,7 @@ NOTHING_RAN = 2
 @output_option
 @set_option
 @plugin_option
+@report_option
 @limit_options
 @common_options
 def compare(
@@ -34,6 +43,7 @@ def compare(
     output: str | None,
     overrides: tuple[str, ...],
     bindings: tuple[str, ...],
+    report: str | None,
     max_events: int | None,
     max_wall: float | None,
     max_rss: int | None,
@@ -48,9 +58,12 @@ def compare(
     plugins = load_plugins(bindings)
     loaded = _loaded(scenario, overrides)
     names = _schedule_names(schedules, [*([loaded.schedule.label] if loaded.schedule.csv else []), *plugins])
+    page = _page() if report is not None else None
     with progress(f"comparing {len(names)} schedules"):
         limits = limits_of(max_events, max_wall, max_rss)
-        comparison = compare_schedules(loaded, names, limits, plugins).to_dict()
+        comparison = compare_schedules(loaded, names, limits, plugins, page.add if page else None).to_dict()
+    if page and report is not None:
+        emit_text(page.text(loaded.name, comparison), report)
     if as_json:
         emit_json(comparison, output)
     else:
@@ -58,6 +71,12 @@ def compare(
 
         emit_report(comparison_report(loaded.name, comparison), output)
     return 0 if any(row["status"] != "refused" for row in comparison["rows"]) else NOTHING_RAN
+
+
+def _page() -> ComparisonPage:
+    from clustersim.report.html.compare_page import ComparisonPage
+
+    return ComparisonPage()
 
 
 def _loaded(scenario: str, overrides: tuple[str, ...]) -> Scenario:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -53,4 +54,20 @@ output_option = click.option(
     "--output",
     type=click.Path(dir_okay=False, writable=True),
     help="Write to a file in place of standard output.",
+)
+
+
+def _in_a_folder(ctx: click.Context, param: click.Parameter, path: str | None) -> str | None:
+    """Return the path if its folder is there: before a long run, not after it."""
+    if path is not None and not Path(path).parent.is_dir():
+        raise click.BadParameter(f"there is no folder {str(Path(path).parent)!r}", ctx, param)
+    return path
+
+
+report_option = click.option(
+    "--report",
+    type=click.Path(dir_okay=False, writable=True),
+    callback=_in_a_folder,
+    metavar="FILE.html",
+    help="Write a page for a browser as well: one file, which needs no network.",
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clustersim.cli.limits import limit_options, limits_of
-from clustersim.cli.options import common_options, json_option, output_option, plugin_option, set_option
+from clustersim.cli.options import common_options, json_option, output_option, plugin_option, report_option, set_option
 from clustersim.cli.output import emit_report, emit_text, progress
 from clustersim.cli.what_if import what_if_option
 
@@ -25,6 +25,7 @@ UNFIT = 3
 @output_option
 @set_option
 @plugin_option
+@report_option
 @click.option("--tables", metavar="DIR", help="Write ops, transfers, links, memory and ranks as files to a folder.")
 @click.option(
     "--table-format", type=click.Choice(["csv", "parquet"]), default="csv", help="Of --tables; CSV if absent."
@@ -43,6 +44,7 @@ def run(
     output: str | None,
     overrides: tuple[str, ...],
     bindings: tuple[str, ...],
+    report: str | None,
     tables: str | None,
     table_format: str,
     trace: str | None,
@@ -82,10 +84,7 @@ def run(
         if tables is not None:
             _write_tables(result, Path(tables), table_format)
         _write_traces(result, trace, kineto)
-        if plot is not None:
-            from clustersim.report.plots import plot_run
-
-            plot_run(result, Path(plot))
+        _draw(result, plot, report)
     if as_json or (output or "").lower().endswith(".json"):
         emit_text(result.to_json(), output)
     else:
@@ -133,3 +132,14 @@ def _write_traces(result: Result, trace: str | None, kineto: str | None) -> None
         write_trace(result.trace, Path(trace), result.name)
     if kineto is not None:
         write_kineto_folder(result.trace, Path(kineto), result.name)
+
+
+def _draw(result: Result, plot: str | None, report: str | None) -> None:
+    if plot is not None:
+        from clustersim.report.plots import plot_run
+
+        plot_run(result, Path(plot))
+    if report is not None:
+        from clustersim.report.html.run_page import run_page
+
+        emit_text(run_page(result), report)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from clustersim.cli.limits import limit_options, limits_of
-from clustersim.cli.options import common_options, json_option, set_option
+from clustersim.cli.options import common_options, json_option, report_option, set_option
 from clustersim.cli.output import emit_json, emit_report, emit_text, progress
 
 NOTHING_RAN = 2
@@ -26,6 +26,7 @@ NOTHING_RAN = 2
 )
 @click.option("--plot", metavar="FILE", help="Draw step time and bubble to FILE.png, .svg or .pdf (extra plots).")
 @set_option
+@report_option
 @click.option(
     "--max-sweep-points",
     type=click.IntRange(1),
@@ -43,6 +44,7 @@ def sweep(
     output: str | None,
     plot: str | None,
     overrides: tuple[str, ...],
+    report: str | None,
     max_sweep_points: int,
     max_events: int | None,
     max_wall: float | None,
@@ -71,6 +73,10 @@ def sweep(
 
         limits = limits_of(max_events, max_wall, max_rss)
         found = sweep_scenario(loaded, _parsed_axes(axes), limits, max_sweep_points, count_row).to_dict()
+    if report is not None:
+        from clustersim.report.html.sweep_page import sweep_page
+
+        emit_text(sweep_page(loaded.name, found), report)
     if plot is not None:
         from clustersim.report.plots import plot_sweep
 

@@ -37,10 +37,11 @@ def validate_model(names: tuple[str, ...], jobs: int | None, as_json: bool, outp
 
         return validation_report(document)
 
-    emit_document_or_report(_document(found), report, as_json, output)
+    emit_document_or_report(validation_document(found), report, as_json, output)
 
 
-def _document(found: list[Deviation]) -> dict[str, Any]:
+def validation_document(found: list[Deviation]) -> dict[str, Any]:
+    """Return errors by group, orders of layouts, and the error of every configuration, as JSON has them."""
     from dataclasses import asdict
 
     from clustersim.planning.layout_order import layout_orders

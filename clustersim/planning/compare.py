@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from clustersim.limits import Limits
 from clustersim.ops import Plugin
 from clustersim.planning.variant import Outcome, Status, run_variant
+from clustersim.result import Result
 from clustersim.scenario.spec import Scenario
 
 COMPARISON_SCHEMA = "clustersim/compare/1"
@@ -51,10 +52,12 @@ def compare(
     schedules: Iterable[str],
     limits: Limits | None = None,
     plugins: Mapping[str, Plugin] | None = None,
+    on_result: Callable[[str, Result], None] | None = None,
 ) -> Comparison:
     """Return `scenario` under each of the schedules; parameters of a schedule hold for that schedule only.
 
-    A schedule is named as results name it; one of `plugins` may be named without ``plugin:``.
+    A schedule is named as results name it; one of `plugins` may be named without ``plugin:``. `on_result` is called
+    with each schedule that ran and its result, of which the comparison keeps but a row.
     """
     plugins = plugins or {}
     rows = []
@@ -63,7 +66,10 @@ def compare(
         plugin = label.removeprefix("plugin:")
         asked: Any = {"plugin": plugin} if label != plugin else name
         changes = {} if label == scenario.schedule.label else {"schedule": asked}
-        rows.append(_row(name, run_variant(scenario, changes, limits, plugins)))
+        outcome = run_variant(scenario, changes, limits, plugins)
+        if outcome.result is not None and on_result is not None:
+            on_result(name, outcome.result)
+        rows.append(_row(name, outcome))
     return Comparison(tuple(rows))
 
 

@@ -109,14 +109,14 @@ def _advice(memory: MemorySummary) -> Iterator[RenderableType]:
     if memory.advice:
         yield Paragraph("What would make it fit, on the same GPUs and with the same batch:")
     for advice in memory.advice:
-        options = " ".join(f"--set {_option(key, value)}" for key, value in advice.changes.items())
+        options = " ".join(f"--set {option_text(key, value)}" for key, value in advice.changes.items())
         change = f"{percent(abs(advice.slowdown))} {'slower' if advice.slowdown > 0 else 'faster'}"
         yield Paragraph(options, indent=2, label="-")
         costs = f"{size(advice.peak_bytes)}, step time {seconds(advice.step_time_s)}: {change}"
         yield Paragraph(costs, "dim", indent=2, label=" ")
 
 
-def _option(key: str, value: Any) -> str:
+def option_text(key: str, value: Any) -> str:
     """Return a key and its value as a shell takes them: with quotes where there are blanks or brackets."""
     written = "null" if value is None else str(value).lower() if isinstance(value, bool) else value
     if isinstance(value, list):

@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from clustersim.errors import Fault, Position, ScenarioError, nearest
 from clustersim.scenario.aliases import with_canonical_names
+from clustersim.scenario.config_job import is_model_config, job_of_config
 from clustersim.scenario.document import READERS, read_document
 from clustersim.scenario.faults import fault_of, faults_of
 from clustersim.scenario.gallery import gallery_file, gallery_names
@@ -46,7 +47,8 @@ def load_scenario(path: str | FilePath, overrides: Sequence[str] = ()) -> Scenar
     Parameters
     ----------
     path
-        A YAML, JSON or TOML file; or a name from the gallery, if there is no such file.
+        A YAML, JSON or TOML file; or a name from the gallery, if there is no such file. A Hugging Face config.json is
+        one, too: its model is trained as Llama 3.1 8B is in the gallery, if overrides don't say otherwise.
     overrides
         Values to replace, such as ``parallelism.pp=8``; the last of several wins.
 
@@ -57,7 +59,7 @@ def load_scenario(path: str | FilePath, overrides: Sequence[str] = ()) -> Scenar
     """
     found = _scenario_path(path)
     document = read_document(found, str(found))
-    root, faults = with_includes(document)
+    root, faults = (job_of_config(document), ()) if is_model_config(document) else with_includes(document)
     loading = _Loading(root, found.parent, str(found), document.sha256, faults)
     return loading.scenario(overrides)
 
@@ -140,7 +142,7 @@ def _scenario_path(path: str | FilePath) -> FilePath:
 class _Loading:
     """One scenario on its way from a tree to a Scenario; collects its faults."""
 
-    def __init__(self, root: Node, folder: FilePath, path: str | None, sha256: str, faults: list[Fault]) -> None:
+    def __init__(self, root: Node, folder: FilePath, path: str | None, sha256: str, faults: Sequence[Fault]) -> None:
         self.root = root
         self.folder = folder
         self.path = path

@@ -17,6 +17,12 @@ TOPOLOGY_READS = {
     for name in ("devices", "fabrics", "hostlist", "node", "placement", "read_json", "read_yaml", "text", "units")
 }
 
+# A page draws links where they are in the fabric, which it builds again from the scenario, as no result keeps a
+# cluster; and it lists the scenario with the origin of every value.
+PAGE_READS = {f"topology.{name}" for name in ("cluster", "full_mesh", "link_table", "table", "tiers")} | {
+    "scenario.show"
+}
+
 # A room may import itself and these; "scenario.units" allows that one module, "scenario" the whole room.
 ALLOWED = {
     "errors": set(),
@@ -64,7 +70,7 @@ ALLOWED = {
         "trace",
         "workload",
     },
-    "report": {"simulation", "result", "analysis", "trace", "ops", "scenario.units", "errors"},
+    "report": {"simulation", "result", "analysis", "trace", "ops", "scenario.units", "errors"} | PAGE_READS,
     "planning": {"footprint", "simulation", "limits", "result", "analysis", "scenario", "workload", "ops", "errors"},
 }
 ANYTHING = {"cli", "__init__", "__main__"}

@@ -37,7 +37,7 @@ def test_a_published_layer_is_told_better_also_where_the_fit_did_not_look(
     assert [constant["name"] for constant in document["constants"]] == ["gemm", "in_training"]
     errors = document["errors"]
     assert (errors["fitted"]["num_rows"], errors["held_out"]["num_rows"]) == (6, 4)
-    assert errors["held_out"]["before"]["median"] > 0.05
+    assert errors["held_out"]["before"]["median"] > 0.04
     assert errors["held_out"]["after"]["median"] < 0.03
     for row in document["rows"]:
         assert row["error"] == pytest.approx(row["fitted_s"] / row["measured_s"] - 1)

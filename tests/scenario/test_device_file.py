@@ -50,7 +50,7 @@ def document(topology: object) -> dict[str, Any]:
 
 
 def test_a_path_starts_at_the_file_that_names_it(tmp_path: Path) -> None:
-    write_device(tmp_path / "devices", gemm=0.2)
+    write_device(tmp_path / "devices", gemm=0.1)
     (tmp_path / "mine-cluster.yaml").write_text(TOPOLOGY)
     assert load_topology(tmp_path / "mine-cluster.yaml").device == str(tmp_path / "devices" / "mine.yaml")
     slow = scenario_from_mapping(document("mine-cluster.yaml"), tmp_path)

@@ -16,7 +16,7 @@ from clustersim.errors import ScenarioError
 from clustersim.ops import Kind
 from clustersim.scenario.load import scenario_from_mapping
 from clustersim.topology.table import build_cluster
-from clustersim.workload.group_plan import idle_ps, plan_collective
+from clustersim.workload.group_plan import GroupPlanner, idle_ps
 
 S = 10**12  # ps
 GB = 10**9
@@ -168,7 +168,7 @@ def test_a_collective_on_an_idle_fabric_takes_what_its_plan_says(topology: str, 
         costs={"exchanges": [exchange]}, cluster={"topology": topology, "gpus": tp}, parallelism={"tp": tp}
     )
     cluster = build_cluster(result.scenario.cluster.topology)
-    plan = plan_collective("all-reduce", size, result.trace.ranks.gpu.tolist(), cluster)
+    plan = GroupPlanner(result.trace.ranks.gpu.tolist(), cluster, in_training=True).plan("all-reduce", size)
     assert result.time_s.exposed_communication == idle_ps(plan, cluster) / S
     assert result.trace.makespan_ps == 3 * S + idle_ps(plan, cluster)
 

@@ -75,6 +75,10 @@ def test_the_peak_that_mfu_is_of_is_the_mean_of_the_devices() -> None:
     assert (new, mixed, old) == (pytest.approx(989), pytest.approx((989 + 312) / 2), pytest.approx(312))
 
 
+def test_what_the_costs_rest_on_is_the_busiest_rank_s_own_device() -> None:
+    assert {part.of for part in cs.simulate(job(2, "node1")).cost_origins.parts if part.what == "gemm"} == {A100}
+
+
 def test_replicas_may_differ_and_wait_for_the_slower() -> None:
     scenario = job(2, "node1", parallelism={"dp": 2}, batch={"num_microbatches": 2})
     result = cs.simulate(scenario)

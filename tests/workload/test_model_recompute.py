@@ -171,6 +171,17 @@ def test_what_is_recomputed_is_exchanged_again() -> None:
         parallelism={"dp": 4, "pp": 2, "ep": 4},
     )
     assert again == [{("ep", "all-to-all"): 2 * 4}] * 2
+    shared = {
+        "model": document()["model"]
+        | {"gated_mlp": True, "moe": {"num_experts": 8, "top_k": 2, "num_shared_experts": 1}}
+    }
+    split = shared | {"parallelism": {"tp": 4, "pp": 2, "ep": 2, "etp": 2, "sequence_parallel": True}}
+    of_tp = {("tp", "all-gather"): 4, ("tp", "reduce-scatter"): 4}
+    of_etp = {("etp", "all-gather"): 4, ("etp", "reduce-scatter"): 4}
+    whole = {"recompute": "selective", "recompute_modules": ["moe"]}
+    assert exchanged_again(whole, **split) == [{("ep", "all-to-all"): 8} | of_tp | of_etp] * 2
+    alone = {"recompute": "selective", "recompute_modules": ["shared_experts"]}
+    assert exchanged_again(alone, **split) == [of_tp] * 2
 
 
 def test_the_more_layers_are_recomputed_the_longer_a_step_and_the_lower_its_peak() -> None:

@@ -12,7 +12,7 @@ import pytest
 import clustersim as cs
 from clustersim.analysis.invariants import check_invariants
 from clustersim.errors import ScenarioError
-from clustersim.ops import StageCosts
+from clustersim.ops import Kind, StageCosts
 from clustersim.scenario.load import load_scenario, scenario_from_mapping, vary
 from clustersim.scenario.show import resolved_mapping
 from clustersim.workload.model_costs import model_costs
@@ -132,6 +132,36 @@ def test_recomputation_is_the_forward_again_or_what_was_measured(
     again, told = expected_ps
     assert costs(2, {"rows": [row]}, training=training)[0].recompute_ps == (derived if again is None else again)
     assert costs(2, {"rows": [row | {"recompute": "2 ns"}]}, training=training)[0].recompute_ps == told
+
+
+def test_of_layers_that_are_recomputed_in_part_those_alone_run_again() -> None:
+    row = {"part": "dense-layer", "forward": "1 us", "backward": "2 us"}
+    block = {"recompute": "full", "recompute_num_layers": 2}
+    assert [cost.recompute_ps for cost in costs(2, {"rows": [row]}, training=block)] == [2 * 10**6] * 2
+    rows = [
+        {"part": "dense-layer", "forward": "1 us", "backward": "2 us"},
+        {"part": "moe-layer", "forward": "100 us", "backward": "1 ms"},
+    ]
+    mixed = costs(2, {"rows": rows}, model=GPT | MOE, training=block)  # the first layer of the first stage is dense
+    assert [cost.recompute_ps for cost in mixed] == [101 * 10**6, 200 * 10**6]
+    last = costs(2, {"rows": rows[1:]}, model=GPT | MOE, training=block)
+    derived = costs(2, None, model=GPT | MOE, training=block | {"recompute_num_layers": 1})
+    assert [cost.recompute_ps for cost in last] == [derived[0].recompute_ps + 100 * 10**6, 200 * 10**6]
+
+
+def test_what_a_recomputation_s_time_holds_is_not_exchanged_again() -> None:
+    row = {"part": "dense-layer", "forward": "1 us", "backward": "2 us"}
+    inside = row | {"includes": ["tp"]}
+
+    def again(rows: list[dict[str, Any]], **training: Any) -> list[int]:
+        (cost,) = costs(1, {"rows": rows}, parallelism={"tp": 2, "pp": 1}, training=training)
+        return [exchange.num_calls for exchange in cost.exchanges if exchange.kind is Kind.RECOMPUTE]
+
+    assert again([row], recompute="full") == [12]
+    assert again([inside], recompute="full") == []
+    mlp = {"recompute": "selective", "recompute_modules": ["mlp"]}
+    assert again([inside], **mlp) == [6]  # whose times are derived
+    assert again([inside | {"recompute": "1 us"}], **mlp) == []
 
 
 def test_the_optimizer_step_is_shared_by_the_stages_of_a_rank() -> None:

@@ -1,0 +1,129 @@
+"""What limits a run, in words: the stage, the wait, the category of memory and the link to look at first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+import numpy as np
+
+from clustersim.analysis.utilization import full_ps
+from clustersim.analysis.waits import is_one_of
+from clustersim.ops import COMPUTE
+from clustersim.report.html.markup import Markup, Numbers, element, joined, name_of
+from clustersim.report.html.memory import categories_of, parts_of
+from clustersim.report.html.opening import time_parts
+from clustersim.report.quantities import count, percent, picoseconds, seconds, size
+from clustersim.result import Result
+
+_EVEN = 0.005  # relative; ranks that compute no longer than that above the median are alike
+_SATURATED = 0.9  # of a link's time
+
+
+def findings(result: Result, numbers: Numbers) -> Markup:
+    """Return what to look at first, a line for each resource."""
+    lines = [
+        ("Stage", _stage(result, numbers)),
+        ("Waiting", _waiting(result, numbers)),
+        ("Memory", _memory(result, numbers)),
+        ("Network", _link(result, numbers)),
+    ]
+    entries = [element("div", element("dt", name), element("dd", said)) for name, said in lines]
+    return element("div", element("h3", "What limits this run"), element("dl", *entries, class_="findings"))
+
+
+def warnings(result: Result) -> Markup:
+    """Return what a reader should beware of, nothing where there is nothing."""
+    if not result.warnings:
+        return Markup("")
+    entries = [element("li", name_of(warning)) for warning in result.warnings]
+    return element("aside", element("h3", "Beware"), element("ul", *entries), class_="warnings", aria_label="Beware")
+
+
+def stage_compute_ps(result: Result) -> dict[int, int]:
+    """Return how long each stage computes over the run, in the replica that ends last. [ps]"""
+    trace = result.trace
+    mine = trace.ranks.replica[trace.ops.rank_index] == result.ranks[0].replica
+    rows = np.flatnonzero(mine & is_one_of(trace.ops.kind, COMPUTE) & (trace.ops.stage >= 0))
+    lasted_ps = (trace.ops.end_ps - trace.ops.start_ps)[rows]
+    totals = np.zeros(int(trace.ops.stage.max()) + 1, dtype=np.int64)
+    np.add.at(totals, trace.ops.stage[rows], lasted_ps)
+    return {stage: total_ps for stage, total_ps in enumerate(totals.tolist()) if total_ps}
+
+
+def _stage(result: Result, numbers: Numbers) -> Iterator[str]:
+    computes = [rank.compute_ps for rank in result.ranks]
+    slowest = max(range(len(computes)), key=lambda index: computes[index])
+    typical_ps = median(computes)
+    shown = numbers.show(f"ranks.{slowest}.compute_ps", picoseconds)
+    if not typical_ps or computes[slowest] / typical_ps - 1 < _EVEN:
+        yield joined("No stage holds the others up: every rank computes ", shown, " over the run.")
+        return
+    pp_rank = result.ranks[slowest].pp_rank
+    by_stage = stage_compute_ps(result)
+    stage = max(by_stage, key=lambda number: by_stage[number])
+    has_chunks = len(by_stage) > len(computes)
+    name = f"Rank {pp_rank}" if has_chunks else f"Stage {stage}, on rank {pp_rank},"
+    more = percent(computes[slowest] / typical_ps - 1)
+    yield joined(element("strong", name), " computes longest: ", shown, f", {more} more than the median rank.")
+    if has_chunks:
+        yield joined(
+            " The longest stage is ", element("strong", f"stage {stage}"), f", at {picoseconds(by_stage[stage])}."
+        )
+
+
+def _waiting(result: Result, numbers: Numbers) -> Iterator[str]:
+    waits = [part for part in time_parts(result)[1:] if part.time_s]
+    if not waits:
+        yield "No GPU ever waits."
+        return
+    largest = max(waits, key=lambda part: part.time_s)
+    total_s = sum(part.time_s for part in waits)
+    yield joined(element("strong", largest.name[0].upper() + largest.name[1:]), ": ")
+    yield joined(numbers.show(largest.field, seconds), f" of the {seconds(total_s)} in which a GPU computes nothing.")
+
+
+def _memory(result: Result, numbers: Numbers) -> Iterator[str]:
+    memory = result.memory
+    if not memory.peak_bytes:
+        yield "The scenario gives no sizes."
+        return
+    worst = next(index for index, rank in enumerate(memory.ranks) if rank.pp_rank == memory.worst_rank)
+    largest, _ = max(parts_of(memory.ranks[worst], categories_of(memory)), key=lambda part: part[1])
+    name = largest.name[0].upper() + largest.name[1:]
+    amount = numbers.show(f"memory.ranks.{worst}.{largest.field}", size)
+    peak = numbers.show(f"memory.ranks.{worst}.peak_bytes", size)
+    pp_rank = memory.ranks[worst].pp_rank
+    yield joined(
+        element("strong", name), ", the largest part: ", amount, " of the ", peak, f" at the peak of rank {pp_rank}"
+    )
+    if memory.capacity_bytes is not None:
+        yield f", {percent(memory.ranks[worst].peak_bytes / memory.capacity_bytes)} of what its GPU has"
+    yield "."
+
+
+def _link(result: Result, numbers: Numbers) -> Iterator[str]:
+    links = result.communication.busiest_links
+    if not links or not links[0].utilization:
+        yield "No link was held: all that carried anything have unlimited bandwidth."
+        return
+    busiest = links[0]
+    busy_ps = result.trace.links.busy_ps
+    alike = int((busy_ps == busy_ps.max()).sum()) - 1
+    said = "is saturated" if busiest.utilization >= _SATURATED else "is busiest"
+    others = f", as are {count(alike)} others" if alike > 1 else ", as is one other" if alike else ""
+    yield joined(element("strong", name_of(busiest.link)), f" {said}{others}: ")
+    yield joined(
+        numbers.show("communication.busiest_links.0.utilization", percent), " of what it can carry over the run"
+    )
+    full = full_ps(result.trace, result.trace.links.name.index(busiest.link)) / (result.trace.makespan_ps or 1)
+    yield f"; it is full for {percent(full)} of the time." if full else "; it is never full."
+    lost_ps = result.trace.links.queued_ps + result.trace.links.slowed_ps
+    if lost_ps.any():
+        worst = int(lost_ps.argmax())
+        lost = picoseconds(int(lost_ps[worst]))
+        yield joined(
+            " Messages lost most at ", element("strong", name_of(result.trace.links.name[worst])), f": {lost} in all."
+        )
+    elif busiest.utilization < _SATURATED:
+        yield " No link was contended."
