@@ -16,6 +16,7 @@ _TIME: Units = ((3600.0, "h"), (1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "n
 _LARGEST_SECONDS = 10_000.0
 _SIZE_UNITS = ("PiB", "TiB", "GiB", "MiB", "KiB", "B")
 _SIZE: Units = tuple((1024.0**power, unit) for power, unit in zip(range(5, -1, -1), _SIZE_UNITS, strict=True))
+_FLOP: Units = ((1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1.0, "FLOP"))
 _FLOP_RATE: Units = ((1e15, "PFLOP/s"), (1e12, "TFLOP/s"), (1e9, "GFLOP/s"), (1.0, "FLOP/s"))
 _ENERGY: Units = ((3.6e12, "GWh"), (3.6e9, "MWh"), (3.6e6, "kWh"), (3.6e3, "Wh"))
 _BANDWIDTH: Units = ((1e12, "TB/s"), (1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"), (1.0, "B/s"))
@@ -65,6 +66,17 @@ def bandwidth(value: float | None) -> str:
     '50.00 GB/s'
     """
     return _in_unit(value, _BANDWIDTH, "0 B/s")
+
+
+def flop(value: int) -> str:
+    """Return an amount of arithmetic given in FLOP.
+
+    Examples
+    --------
+    >>> flop(2_199_023_255_552), flop(0)
+    ('2.199 TFLOP', '0 FLOP')
+    """
+    return _in_unit(value, _FLOP, "0 FLOP")
 
 
 def rate(value: float | None) -> str:
