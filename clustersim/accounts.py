@@ -28,7 +28,7 @@ from clustersim.trace import Trace
 from clustersim.workload.job import num_samples
 from clustersim.workload.model.flop import Convention
 from clustersim.workload.origins import sources_of_compute, sources_of_exchanges
-from clustersim.workload.rank_devices import RankDevices
+from clustersim.workload.rank_devices import RankDevices, usual_device
 from clustersim.workload.shapes import dimensions_of, out_of_range
 from clustersim.workload.step_work import StepWork, step_work
 
@@ -151,30 +151,31 @@ def cost_origins_of(
     shares = dict.fromkeys(("measured", "derived", "assumed", "given"), 0.0)
     for part in parts:
         shares[part.origin] += part.share
-    outside = _out_of_range(scenario, num_stages)
+    outside = _out_of_range(scenario, num_stages, device)
     return CostOrigins(CONVENTION, busiest.rank, total_s / trace.num_steps, shares, tuple(parts), tuple(outside))
 
 
-def _out_of_range(scenario: Scenario, num_stages: int) -> Iterator[OutOfRangeShape]:
-    name = scenario.cluster.topology.device
-    kernels = load_device(name).kernels if name and scenario.model else None
-    if kernels is None:
+def _out_of_range(scenario: Scenario, num_stages: int, device: Device | None) -> Iterator[OutOfRangeShape]:
+    """Yield the shapes of the model that lie outside what was measured on a rank's device; None: the topology's."""
+    if scenario.model is None:
         return
-    for dimension, measured in out_of_range(dimensions_of(scenario, num_stages), kernels):
+    device = device or usual_device(scenario)
+    if device.kernels is None:
+        return
+    for found, measured in out_of_range(dimensions_of(scenario, num_stages), device.kernels):
         smallest, largest = measured or (None, None)
-        yield OutOfRangeShape(dimension.shape, dimension.operator, dimension.name, dimension.value, smallest, largest)
+        yield OutOfRangeShape(found.shape, found.operator, found.name, found.value, smallest, largest, device.name)
 
 
-def shape_warnings(scenario: Scenario, origins: CostOrigins) -> Iterator[str]:
+def shape_warnings(origins: CostOrigins) -> Iterator[str]:
     """Yield which shapes lie outside what was measured."""
-    device = scenario.cluster.topology.device
     for shape in origins.out_of_range:
         if shape.smallest is None:
-            what = f"nothing of its kind ({shape.kind}) was measured on {device}"
+            what = f"nothing of its kind ({shape.kind}) was measured on {shape.device}"
             yield f"{shape.operator}: {what}; its cost is extrapolated"
         else:
             measured = f"{shape.smallest} to {shape.largest} ({shape.kind})"
-            what = f"{shape.dimension} {shape.value} lies outside what was measured on {device}, {measured}"
+            what = f"{shape.dimension} {shape.value} lies outside what was measured on {shape.device}, {measured}"
             yield f"{shape.operator}: {what}; its cost is extrapolated"
 
 

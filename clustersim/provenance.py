@@ -17,7 +17,7 @@ from clustersim.scenario.profile import parts_in
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S, format_time
 from clustersim.topology.cluster import Cluster
-from clustersim.trace import AXES, Ints, Trace
+from clustersim.trace import AXES, AXIS_WORDS, Ints, Trace
 
 _PACKAGES = ("simpy", "networkx", "numpy", "pydantic", "PyYAML", "click", "rich")
 _GIB = 2**30
@@ -133,7 +133,7 @@ def _host_gap(scenario: Scenario) -> Iterator[str]:
     """Yield what the host takes beside each op, if that is anything."""
     device, given = scenario.cluster.topology.device, scenario.runtime.host_gap
     kernels = load_device(device).kernels if device and scenario.model else None
-    gap_ps, source = given, "runtime.host_gap, assumed"
+    gap_ps, source = given, "given as runtime.host_gap"
     if gap_ps is None:
         gap_ps, source = (kernels.host_gap if kernels else 0), f"as in the file of {device}"
     if gap_ps:
@@ -226,14 +226,6 @@ def _ms(time_s: float) -> str:
     return f"{1000 * time_s:.3g} ms"
 
 
-_NAMES = {
-    "pp": "pipeline messages",
-    "dp": "data-parallel traffic",
-    "tp": "tensor-parallel exchanges",
-    "cp": "context-parallel exchanges",
-    "ep": "expert-parallel exchanges",
-    "etp": "exchanges of experts' tensor parallelism",
-}
 _WORTH_SAYING = 0.01  # share of the traffic's own time
 
 
@@ -243,6 +235,6 @@ def _collisions(communication: CommunicationSummary) -> Iterator[str]:
         busy_s = communication.by_axis[entry.axis].busy_s
         if entry.axis != entry.by and busy_s and entry.lost_s / busy_s >= _WORTH_SAYING:
             yield (
-                f"{_NAMES[entry.axis]} were slowed down by {_NAMES[entry.by]}: they lost {_ms(entry.lost_s)} of "
-                f"{_ms(busy_s)} a GPU and step to it, most at {entry.link}"
+                f"{AXIS_WORDS[entry.axis]} were slowed down by {AXIS_WORDS[entry.by]}: they lost "
+                f"{_ms(entry.lost_s)} of {_ms(busy_s)} a GPU and step to it, most at {entry.link}"
             )

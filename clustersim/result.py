@@ -134,6 +134,7 @@ class OutOfRangeShape(Record):
     value: int
     smallest: int | None
     largest: int | None
+    device: str  # of the busiest rank
 
 
 @dataclass(frozen=True, slots=True)

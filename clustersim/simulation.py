@@ -195,7 +195,7 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
         batch_change=batch_change_of(scenario),
         warnings=(
             *warnings_of(scenario, cluster, trace, memory, communication, account.times.compute_ps),
-            *shape_warnings(scenario, origins),
+            *shape_warnings(origins),
         ),
         scenario=scenario,
         trace=trace,

@@ -340,3 +340,13 @@ def _ways_of(routes: Sequence[Sequence[str]], links: Links) -> tuple[Way, ...]:
 
 
 AXES = ("tp", "pp", "dp", "cp", "ep", "etp")
+
+AXIS_WORDS = {
+    "tp": "tensor-parallel exchanges",
+    "pp": "pipeline messages",
+    "dp": "data-parallel traffic",
+    "cp": "context-parallel exchanges",
+    "ep": "expert-parallel exchanges",
+    "etp": "exchanges of split experts",
+}
+"""What goes over each axis, in words."""

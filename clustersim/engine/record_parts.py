@@ -140,17 +140,22 @@ class Parts:
             for first in (of_whole.first_row, of_whole.first_message, of_whole.first_rank)
         )
         ops = ops_table(stack, whole.ops.start_ps[rows], None)
-        transfers = transfers_table(
+        transfers = self._transfers(stack, ops, sent)
+        return replace(
+            whole, ranks=_ranks_of(whole.ranks, ranks, stack.first_op), ops=ops, transfers=transfers, split=None
+        )
+
+    def _transfers(self, stack: Stack, ops: Ops, sent: slice | Ints) -> Transfers:
+        """Return the messages of a part of the trace, of which `sent` are the rows."""
+        whole = self._whole.transfers
+        return transfers_table(
             stack,
             ops,
             None if self._queued_ps is None else self._queued_ps[sent],
-            whole.transfers.start_ps[sent],
-            whole.transfers.end_ps[sent],
-            later(lambda: whole.transfers.route[sent]),
-            later(lambda: whole.transfers.first_hold_ps[sent]),
-        )
-        return replace(
-            whole, ranks=_ranks_of(whole.ranks, ranks, stack.first_op), ops=ops, transfers=transfers, split=None
+            whole.start_ps[sent],
+            whole.end_ps[sent],
+            later(lambda: whole.route[sent]),
+            later(lambda: whole.first_hold_ps[sent]),
         )
 
     def _part(self, stack: Stack, shared: dict[str, Ints], first: int, own: list[PipelineColumns]) -> Trace:
@@ -158,15 +163,7 @@ class Parts:
         rows = slice(of_whole.first_row[first], of_whole.first_row[last])
         sent = slice(of_whole.first_message[first], of_whole.first_message[last])
         ops = ops_table(stack, whole.ops.start_ps[rows], None)
-        transfers = transfers_table(
-            stack,
-            ops,
-            None if self._queued_ps is None else self._queued_ps[sent],
-            whole.transfers.start_ps[sent],
-            whole.transfers.end_ps[sent],
-            later(lambda: whole.transfers.route[sent]),
-            later(lambda: whole.transfers.first_hold_ps[sent]),
-        )
+        transfers = self._transfers(stack, ops, sent)
         ranks = _ranks_of(whole.ranks, slice(of_whole.first_rank[first], of_whole.first_rank[last]), stack.first_op)
         return replace(whole, ranks=ranks, ops=ops, transfers=transfers, links=_NO_LINKS, split=None, shared=shared)
 

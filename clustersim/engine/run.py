@@ -29,7 +29,7 @@ def run(job: Job, cluster: Cluster, limits: Limits | None = None, engine: str | 
         Budgets of the run.
     engine
         "time-ordered" to have all events in the order of their times, also where that changes nothing, or "compiled" to
-        have none at all, where that is possible; by default the form is the fastest in SimPy.
+        have none at all, where that is possible and no budget is set; by default the form is the fastest in SimPy.
 
     Raises
     ------
@@ -55,7 +55,8 @@ def run_noting(job: Job, network: Network, limits: Limits, engine: str | None = 
     """
     reason = "as asked for" if engine == TIME_ORDERED else what_needs_time_order(job, network)
     if not reason:
-        is_compiled = engine == COMPILED
+        # The kernel has neither events nor steps between which a budget could be looked at.
+        is_compiled = engine == COMPILED and limits == Limits()
         noted = noted_by_kernel(job, network) if is_compiled else RunAhead(job, network).run_to_end(limits)
         if noted is not None:
             return noted

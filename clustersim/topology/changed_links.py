@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import overload
 
 from clustersim.topology.cluster import Cluster, Link
+from clustersim.topology.link_sequence import LinkSequence
 
 
-class ChangedLinks(Sequence[Link]):
+class ChangedLinks(LinkSequence):
     """Links of which each is changed when it is looked at.
 
     Examples
@@ -25,13 +25,8 @@ class ChangedLinks(Sequence[Link]):
     def __len__(self) -> int:
         return len(self.original)
 
-    @overload
-    def __getitem__(self, index: int) -> Link: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Link]: ...
-    def __getitem__(self, index: int | slice) -> Link | Sequence[Link]:
-        if isinstance(index, slice):
-            return tuple(self[position] for position in range(*index.indices(len(self))))
+    def link(self, index: int) -> Link:
+        """Return the link of a number."""
         return self._change(index, self.original[index])
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import overload
 
 from clustersim.scenario.fabrics import FullMesh, LinkSpec
 from clustersim.topology.cluster import Cluster, Link, gpu_attributes, one_way
+from clustersim.topology.link_sequence import LinkSequence
 
 
 @dataclass(frozen=True, slots=True)
-class MeshLinks(Sequence[Link]):
+class MeshLinks(LinkSequence):
     """The links of a full mesh, made when looked at: there are as many as GPUs squared.
 
     Examples
@@ -27,14 +26,9 @@ class MeshLinks(Sequence[Link]):
     def __len__(self) -> int:
         return len(self.gpus) * (len(self.gpus) - 1)
 
-    @overload
-    def __getitem__(self, index: int) -> Link: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Link]: ...
-    def __getitem__(self, index: int | slice) -> Link | Sequence[Link]:
-        if isinstance(index, slice):
-            return tuple(self[position] for position in range(*index.indices(len(self))))
-        source, position = divmod(range(len(self))[index], len(self.gpus) - 1)
+    def link(self, index: int) -> Link:
+        """Return the link of a number."""
+        source, position = divmod(index, len(self.gpus) - 1)
         target = position + (position >= source)
         return one_way(self.gpus[source], self.gpus[target], self.spec)
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
-from typing import overload
 
 from clustersim.scenario.fabrics import LinkSpec
 from clustersim.topology.cluster import Link, one_way
+from clustersim.topology.link_sequence import LinkSequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Wires:
     role: str = ""
 
 
-class WireLinks(Sequence[Link]):
+class WireLinks(LinkSequence):
     """The links of several kinds of wires, numbered kind after kind.
 
     Examples
@@ -51,14 +51,9 @@ class WireLinks(Sequence[Link]):
         """Return what a link is for; empty where its kind does not say."""
         return self._kinds[bisect_right(self._first, index // 2) - 1].role
 
-    @overload
-    def __getitem__(self, index: int) -> Link: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Link]: ...
-    def __getitem__(self, index: int | slice) -> Link | Sequence[Link]:
-        if isinstance(index, slice):
-            return tuple(self[position] for position in range(*index.indices(len(self))))
-        wire, is_back = divmod(range(len(self))[index], 2)
+    def link(self, index: int) -> Link:
+        """Return the link of a number."""
+        wire, is_back = divmod(index, 2)
         kind = bisect_right(self._first, wire) - 1
         lower, upper, spec = self._kinds[kind].wire(wire - self._first[kind])
         return one_way(upper, lower, spec) if is_back else one_way(lower, upper, spec)

@@ -110,7 +110,7 @@ def test_a_schedule_that_looks_at_times_sees_it() -> None:
 def test_who_says_how_long_it_is() -> None:
     told = [text for text in result("50 us").provenance["constraints"] if "of the host's" in text]
     assert told == [
-        "each forward and backward op holds 50 us of the host's beside its kernels (runtime.host_gap, assumed), "
+        "each forward and backward op holds 50 us of the host's beside its kernels (given as runtime.host_gap), "
         "counted as compute"
     ]
     assert not [text for text in result(None).provenance["constraints"] if "of the host's" in text]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from clustersim.report.html.markup import Markup, Numbers, element, joined, name_of
-from clustersim.report.html.opening import AXIS_WORDS
 from clustersim.report.html.parts import Section, section, table
 from clustersim.report.quantities import count, percent, seconds, size
 from clustersim.result import Result
+from clustersim.trace import AXIS_WORDS
 
 
 def links_section(result: Result, numbers: Numbers) -> Section:

@@ -9,20 +9,13 @@ from clustersim.report.html.markup import Child, Markup, Numbers, element, joine
 from clustersim.report.html.parts import Part, Section, bar, facts, key, section, table
 from clustersim.report.quantities import counted, number, percent, seconds, size
 from clustersim.result import Result
+from clustersim.trace import AXIS_WORDS
 
 CAUSE_WORDS = {
     "dependency": "an op upstream is not done",
     "group": "a member of a group is late",
     "barrier": "the barrier before the optimizer step",
     "end_of_run": "nothing is left to do",
-}
-AXIS_WORDS = {
-    "tp": "tensor-parallel exchanges",
-    "pp": "pipeline messages",
-    "dp": "data-parallel traffic",
-    "cp": "context-parallel exchanges",
-    "ep": "expert-parallel exchanges",
-    "etp": "exchanges of split experts",
 }
 
 

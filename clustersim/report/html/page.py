@@ -46,7 +46,7 @@ def page(
     columns
         What they draw from.
     """
-    script, style = _joined(scripts), Markup("".join(map(_asset, _STYLES)))
+    script, style = _joined(scripts), Markup(_with_given_theme("".join(map(_asset, _STYLES))))
     layout, binary = packed(columns or {})
     allowed = f"script-src '{_hash(script)}'; style-src 'unsafe-inline'"
     policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
@@ -68,6 +68,14 @@ def page(
         element("script", Markup(script)),
     )
     return f"<!DOCTYPE html>\n{element('html', element('head', head), element('body', body), lang='en')}\n"
+
+
+def _with_given_theme(styles: str) -> str:
+    """Return styles that are dark, too, where the system asks for it and the reader has not chosen light."""
+    chosen = ':root[data-theme="dark"]'
+    start = styles.index(chosen)
+    block = styles[start : styles.index("}", start) + 1].replace(chosen, ':root:not([data-theme="light"])')
+    return f"{styles}@media (prefers-color-scheme: dark) {{ {block} }}\n"
 
 
 def _contents(sections: Sequence[Section]) -> Markup:

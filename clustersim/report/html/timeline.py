@@ -13,12 +13,12 @@ from clustersim.report.gantt import LETTERS, MEANINGS
 from clustersim.report.html.bubble import PHASE_WORDS
 from clustersim.report.html.markup import Child, Markup, element, joined
 from clustersim.report.html.memory import MOVING, categories_of
-from clustersim.report.html.opening import AXIS_WORDS, CAUSE_WORDS
+from clustersim.report.html.opening import CAUSE_WORDS
 from clustersim.report.html.parts import Section, key, one_of, section
 from clustersim.report.html.slices import CATEGORIES, Slices
 from clustersim.report.quantities import count
 from clustersim.result import Result
-from clustersim.trace import AXES
+from clustersim.trace import AXES, AXIS_WORDS
 
 _HELP = (
     "Drag to move, Ctrl + wheel to zoom, double-click to zoom in. With the keyboard: arrows go from slice to slice and "
