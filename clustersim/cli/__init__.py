@@ -29,7 +29,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "diff": ("clustersim.cli.comparisons", "diff", "Show what changed between two results, and why."),
     "sweep": ("clustersim.cli.sweeps", "sweep", "Run every combination of values of a scenario."),
     "optimize": ("clustersim.cli.optimize", "optimize", "Search for the best order of a training step."),
-    "layers": ("clustersim.cli.layers", "layers", "Print what a model's layers ask of a GPU: FLOP, bytes, times."),
+    "layers": ("clustersim.cli.layers", "layers", "Print what the layers of a model ask of a GPU."),
     "validate-model": ("clustersim.cli.validation", "validate_model", "Compare step times with published ones."),
     "calibrate": ("clustersim.cli.calibration", "calibrate", "Fit a device's constants to your own measurements."),
     "validate": ("clustersim.cli.scenarios", "validate", "Check scenario files and report every mistake."),

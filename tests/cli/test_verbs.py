@@ -4,52 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import pty
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from clustersim.analysis import invariants
-from clustersim.cli import main
 from clustersim.errors import InvariantError
 from clustersim.schedules.table import SCHEDULES
 
-SCENARIO = """\
-version: 1
-name: "four, \\"quoted\\" 🚀 מהיר"
-stage_costs: {forward: 10 ms, input_grad: 10 ms, weight_grad: 10 ms, activation: 1 GiB, weights: 10 GiB}
-cluster: {topology: {fabric: full-mesh, gpus: 4, device: A100-SXM4-80GB, link: {latency: 1 ms}}}
-parallelism: {pp: 4}
-batch: {num_microbatches: 8}
-schedule: 1f1b
-"""
 TOO_LARGE = "stage_costs.weights=100 GiB"
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def scenario(tmp_path: Path) -> str:
-    path = tmp_path / "four.yaml"
-    path.write_text(SCENARIO, encoding="utf-8")
-    return str(path)
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run_verb(*args: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as caught:
-            main(list(args))
-        captured = capsys.readouterr()
-        assert isinstance(caught.value.code, int)
-        return caught.value.code, captured.out, captured.err
-
-    return run_verb
 
 
 def test_run_draws_the_report(run: Run, scenario: str) -> None:
@@ -129,10 +96,10 @@ def test_a_broken_law_exits_with_5(run: Run, scenario: str, monkeypatch: pytest.
     assert run("run", scenario, "--check") == (5, "", "error: time adds up: rank 0 accounts for 1 of 2 ps\n")
 
 
-def test_an_unroutable_cluster_exits_with_3(run: Run, tmp_path: Path) -> None:
+def test_an_unroutable_cluster_exits_with_3(run: Run, scenario: str, tmp_path: Path) -> None:
     edges = '{"directed": true, "nodes": [{"id": "a", "kind": "gpu"}, {"id": "b", "kind": "gpu"}], "edges": []}'
     (tmp_path / "apart.json").write_text(edges)
-    text = SCENARIO.replace("pp: 4", "pp: 2")
+    text = Path(scenario).read_text(encoding="utf-8").replace("pp: 4", "pp: 2")
     text = re.sub(r"topology: \{.*\}\}", "topology: {fabric: graph, file: apart.json}}", text)
     (tmp_path / "apart.yaml").write_text(text, encoding="utf-8")
     code, _, err = run("run", str(tmp_path / "apart.yaml"))
@@ -380,46 +347,6 @@ def test_validate_as_json(run: Run, scenario: str, tmp_path: Path) -> None:
 def test_schema_of_results(run: Run) -> None:
     code, out, _ = run("schema", "result")
     assert (code, json.loads(out)["title"]) == (0, "clustersim result")
-
-
-def _printed(scenario: str, *args: str, **environment: str) -> bytes:
-    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
-    command = [sys.executable, "-m", "clustersim", "run", scenario, *args]
-    return subprocess.run(command, capture_output=True, env=kept | environment, check=True).stdout
-
-
-def _printed_on_a_terminal(scenario: str, **environment: str) -> bytes:
-    kept = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")}
-    leader, follower = pty.openpty()
-    command = [sys.executable, "-m", "clustersim", "run", scenario]
-    process = subprocess.Popen(command, stdout=follower, env=kept | {"TERM": "xterm-256color"} | environment)
-    os.close(follower)
-    printed = b""
-    try:
-        while part := os.read(leader, 65536):
-            printed += part
-    except OSError:  # Linux says so when the other end is closed
-        pass
-    os.close(leader)
-    assert process.wait() == 0
-    return printed
-
-
-def test_a_pipe_gets_no_escape_codes(scenario: str) -> None:
-    assert b"\x1b" not in _printed(scenario, PYTHONIOENCODING="utf-8")
-
-
-def test_a_terminal_gets_colours_unless_told_otherwise(scenario: str) -> None:
-    colour = re.compile(rb"\x1b\[[\d;]*[34]\dm")
-    assert colour.search(_printed_on_a_terminal(scenario))
-    assert not colour.search(_printed_on_a_terminal(scenario, NO_COLOR="1"))
-
-
-def test_an_output_that_holds_ascii_only_gets_ascii(scenario: str) -> None:
-    printed = _printed(scenario, PYTHONIOENCODING="ascii").decode("ascii")
-    assert "4 ranks x 8 micro-batches" in printed
-    document = json.loads(_printed(scenario, "--json", PYTHONIOENCODING="ascii").decode("utf-8"))
-    assert document["name"].endswith("🚀 מהיר")
 
 
 def test_a_file_that_can_not_be_written_is_a_usage_error(run: Run, tmp_path: Path) -> None:
