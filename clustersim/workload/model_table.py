@@ -17,7 +17,7 @@ from clustersim.workload.model.stage import (
     stage_parameters,
     stage_recomputed,
 )
-from clustersim.workload.model.work import Work
+from clustersim.workload.model.work import Work, total_work
 from clustersim.workload.model_costs import model_stages
 
 _NOTHING = ModelPart(())
@@ -75,10 +75,8 @@ def part_rows(scenario: Scenario) -> list[PartRow]:
 
     def timed(operators: Repeated, op: str) -> TimedWork:
         total_ps, work_of = ops[op]
-        total = Work()
-        for operator, count in operators.items():
-            work = work_of(operator)
-            total = total.plus(Work(count * work.flop, count * work.moved_bytes))
+        works = ((work_of(operator), count) for operator, count in operators.items())
+        total = total_work(Work(count * work.flop, count * work.moved_bytes) for work, count in works)
         return TimedWork(total.flop, total.moved_bytes, total_ps(operators))
 
     rows = []
