@@ -38,7 +38,7 @@ class GanttPixels {
       this.paint[index] = paint;
       isUsed[paint] = 1;
     }
-    this.kept = { length: 0, shares: new Map() };
+    this.kept = []; // kept[level]: shares by row
     // Of the palette a view uses a few colours: only those are added up.
     this.used = [...isUsed.keys()].filter((paint) => isUsed[paint] && paint !== BACKGROUND);
     this.slot = Uint8Array.from(isUsed.keys(), (paint) => this.used.indexOf(paint) + 1);
@@ -79,12 +79,13 @@ class GanttPixels {
     }
   }
 
-  // Bins are some typical ops long, times a power of two, and lie on multiples of that: so they stay the same when the
-  // view moves, or is zoomed a little. Of a whole run they are added up once, if they are not too many.
+  // Bins are some typical ops long, times a power of two, their level, and lie on multiples of that: so they stay the
+  // same when the view moves, or is zoomed a little. Of a whole run they are added up once, if they are not too many.
   #bins(across, perTime, view) {
-    let length = LEAST_BIN * this.data.typical;
-    while (length * perTime < LEAST_BIN) length *= 2;
-    const count = Math.ceil(this.data.facts.makespan_ps / length);
+    let level = 0;
+    while (this.#lengthOf(level) * perTime < LEAST_BIN) level += 1;
+    const length = this.#lengthOf(level);
+    const count = this.#countOf(level);
     const from = Math.max(0, Math.floor(view.from / length));
     const to = Math.min(count, Math.ceil(view.to / length));
     const areKept = count <= MOST_KEPT_BINS;
@@ -92,19 +93,45 @@ class GanttPixels {
     for (let bin = from; bin <= to; bin += 1) {
       edges[bin - from] = Math.min(Math.max(Math.round((bin * length - view.from) * perTime), 0), across);
     }
-    return { length, from, to, edges, areKept, first: areKept ? 0 : from, last: areKept ? count : to };
+    return { level, from, to, edges, areKept, first: areKept ? 0 : from };
   }
 
-  #sharesOf(row, bins) {
-    if (!bins.areKept) return this.#shares(row, bins);
-    if (this.kept.length !== bins.length) this.kept = { length: bins.length, shares: new Map() };
-    const { shares } = this.kept;
-    if (!shares.has(row)) shares.set(row, this.#shares(row, bins));
-    return shares.get(row);
+  #lengthOf(level) {
+    return LEAST_BIN * this.data.typical * 2 ** level;
+  }
+
+  #countOf(level) {
+    return Math.ceil(this.data.facts.makespan_ps / this.#lengthOf(level));
+  }
+
+  #sharesOf(row, { level, from, to, areKept }) {
+    return areKept ? this.#keptShares(row, level) : this.#shares(row, this.#lengthOf(level), from, to);
+  }
+
+  // Only the finest bins that are kept are added up from slices, each coarser one from two of the level below.
+  #keptShares(row, level) {
+    const kept = (this.kept[level] ??= new Map());
+    if (!kept.has(row)) {
+      const isFinest = level === 0 || this.#countOf(level - 1) > MOST_KEPT_BINS;
+      kept.set(row, isFinest
+        ? this.#shares(row, this.#lengthOf(level), 0, this.#countOf(level))
+        : this.#paired(this.#keptShares(row, level - 1), this.#countOf(level)));
+    }
+    return kept.get(row);
+  }
+
+  #paired(finer, count) {
+    const stride = this.used.length + 1;
+    const shares = new Float32Array(count * stride);
+    for (let place = 0; place < finer.length; place += 1) {
+      const bin = Math.floor(place / stride);
+      shares[(bin >> 1) * stride + (place - bin * stride)] += finer[place] / 2;
+    }
+    return shares;
   }
 
   // How much of each bin of a row each colour takes; of the used colours one after the other, bin by bin.
-  #shares(row, { length, first, last: until }) {
+  #shares(row, length, first, until) {
     const { data, paint, slot } = this;
     const { start, duration } = data;
     const stride = this.used.length + 1;
