@@ -71,8 +71,10 @@ def _faults(scenario: Scenario, layer: Layer | None, position: Position) -> Sequ
         parallelism, last = scenario.parallelism, scenario.model.num_layers - 1
         if layer.index > last:
             faults.append(Fault("layer", f"there is no layer {layer.index}; layers are 0 to {last}", position))
-        if layer.has_communication and (parallelism.cp * parallelism.ep > 1 or parallelism.zero_stage == 3):
+        other_experts = scenario.model.moe is not None and parallelism.expert_tp not in (1, parallelism.tp)
+        other_axes = parallelism.cp * parallelism.ep > 1 or parallelism.zero_stage == 3 or other_experts
+        if layer.has_communication and other_axes:
             what = "a layer's times are told with exchanges over tp alone"
-            hint = "measure it without cp, ep and zero_stage 3, or leave exchanges out: column `communication`, false"
+            hint = "measure it without cp, ep, etp and zero_stage 3, or with `communication` false: without exchanges"
             faults.append(Fault("parallelism", what, position, hint))
     return faults

@@ -125,6 +125,7 @@ def test_all_mistakes_are_told_with_line_and_column(tmp_path: Path) -> None:
         ("forward_time_s,communication,model,topology\n1,maybe,gpt-2,dgx-a100\n", "must be true or false"),
         ("forward_time_s,layer,model,topology\n1,12,gpt-2,dgx-a100\n", "layers are 0 to 11"),
         ("forward_time_s,cp,model,topology\n1,2,gpt-2,dgx-a100\n", "exchanges over tp alone"),
+        ("forward_time_s,tp,etp,model,topology\n1,4,2,mixtral-8x7b,dgx-a100\n", "exchanges over tp alone"),
         ("forward_time_s,model,topology\n1,gpt-2,ring\n", "names no device"),
     ],
 )  # fmt: skip
