@@ -92,6 +92,7 @@ def timeline_facts(result: Result, rank_rows: Sequence[int]) -> dict[str, Any]:
         "categories": [_category(name) for name in CATEGORIES],
         "phases": [PHASE_WORDS[name] for name in PHASES],
         "causes": [CAUSE_WORDS[name] for name in CAUSES],
+        "axis_names": ["", *AXES],
         "axes": ["", *(AXIS_WORDS[axis] for axis in AXES)],
         "static": _static(result, rows),
         "capacity_bytes": memory.capacity_bytes,
