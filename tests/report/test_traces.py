@@ -6,6 +6,7 @@ import gzip
 import json
 from collections import defaultdict
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import clustersim as cs
 from clustersim.analysis.critical_path import critical_path
 from clustersim.analysis.memory import activation_curve
 from clustersim.errors import InputError
-from clustersim.report.timeline import timeline_of
+from clustersim.report.chrome_trace import write_chrome
+from clustersim.report.timeline import COMPUTES, Counter, Part, Slices, Thread, Timeline, timeline_of
 from clustersim.report.trace_files import check_trace_name, write_kineto_folder, write_trace
 
 HOSTILE = 'a "name", </script><b> \u202emirrored\u202c 🚀 \\ \n \x00 end'
@@ -44,8 +46,8 @@ def slices_by_thread(events: list[dict[str, Any]]) -> dict[tuple[int, int], list
     for event in events:
         if event["ph"] == "X":
             start, duration = Fraction(event["ts"]) * 10**6, Fraction(event["dur"]) * 10**6
-            assert start.denominator == duration.denominator == 1
-            found[event["pid"], event["tid"]].append((int(start), int(start + duration), event["name"]))
+            assert start.denominator == 1
+            found[event["pid"], event["tid"]].append((int(start), int(start) + round(duration), event["name"]))
     return found
 
 
@@ -85,6 +87,24 @@ def test_json_holds_every_op_and_nests(tmp_path: Path, job: str) -> None:
     assert [(start, end) for start, end, _ in path] == list(
         zip(*(column.tolist() for column in (critical_path(trace).start_ps, critical_path(trace).end_ps)), strict=True)
     )
+
+
+@pytest.mark.parametrize("offset_ps", [0, 7_000_003, 900 * 10**12])
+def test_slices_that_touch_do_not_overlap_for_readers_that_add_floats(tmp_path: Path, offset_ps: int) -> None:
+    random = np.random.default_rng(0)
+    edges_ps = offset_ps + np.cumsum(random.integers(1, [10**4, 10**12, 3 * 10**10], (2000, 3)).ravel())
+    zeros = np.zeros(len(edges_ps) - 1, dtype=np.int64)
+    slices = Slices(COMPUTES, zeros, zeros, ("F0",), edges_ps[:-1], edges_ps[1:], "stage", zeros)
+    nothing = np.zeros(0, dtype=np.int64)
+    counter = Counter("memory", nothing, nothing, nothing)
+    parts = [Part(0, (Thread(0, "compute"),), slices)]
+    write_chrome(Timeline("", ("rank 0",), lambda: iter(parts), lambda: counter), tmp_path / "t.json")
+    events = [event for event in json.loads((tmp_path / "t.json").read_text())["traceEvents"] if event["ph"] == "X"]
+    assert [round(event["dur"] * 10**6) for event in events] == np.diff(edges_ps).tolist()
+    first = events[0]["ts"]
+    for one, other in pairwise(events):
+        assert one["ts"] + one["dur"] <= other["ts"]
+        assert (one["ts"] - first) + one["dur"] <= other["ts"] - first  # as speedscope reads them
 
 
 def test_messages_are_arrows_from_sender_to_receiver(tmp_path: Path) -> None:
