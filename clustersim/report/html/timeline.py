@@ -21,8 +21,8 @@ from clustersim.result import Result
 from clustersim.trace import AXES, AXIS_WORDS
 
 _HELP = (
-    "Drag to move, Ctrl + wheel to zoom, double-click to zoom in. With the keyboard: arrows go from slice to slice and "
-    "from rank to rank, + and − zoom, Shift + arrows move, Home shows everything."
+    "Drag to move, Ctrl + wheel or two fingers to zoom, double-click to zoom in. With the keyboard: arrows go from "
+    "slice to slice and from rank to rank, + and − zoom, Shift + arrows move, Home shows everything."
 )
 _GRAIN = (
     "Ops are narrower than three pixels here: each column of a rank is filled from top to bottom by what its time was "
