@@ -1,7 +1,9 @@
 """A run as PyTorch's profiler would have recorded it, a file a rank, which Holistic Trace Analysis opens.
 
 Ops are kernels on one stream, messages and collectives NCCL kernels on others. Each kernel has a launch at the time at
-which it starts, on a host thread on which each training step is a ProfilerStep.
+which it starts, on a host thread on which each training step is a ProfilerStep. A rank's shares are those of the time
+from its first kernel to its last: a kernel without length stands at either end of each step, so that time spent waiting
+for the first message, or for the last rank, counts.
 
 References
 ----------
@@ -31,6 +33,7 @@ _KERNELS = {
 }
 _SEND_RECEIVE = "ncclDevKernel_SendRecv"  # also what an all-to-all is made of
 _FIRST_STREAM = 7  # as PyTorch numbers its first; HTA takes those above 0 for streams
+_FIRST_CORRELATION = 1 << 24  # HTA keeps numbers of rows in the narrowest integers that hold these
 _HOST = 1000  # process and thread that launch; any number that is no device's
 
 
@@ -65,24 +68,34 @@ def _document(
     world = {"backend": "nccl", "rank": int(trace.ranks.rank[index]), "world_size": len(trace.ranks)}
     header = {"schemaVersion": 1, "distributedInfo": world, "deviceProperties": [{"id": 0, "name": "simulated"}]}
     yield json.dumps(header)[:-1].encode() + b',"traceName":' + json_text(name) + b',"traceEvents":[\n'
-    yield from _steps(trace, index)
-    correlation = 1
+    numbers, edges_ps = _steps_of(trace, index)
+    yield from _steps(numbers, edges_ps)
+    correlation = _FIRST_CORRELATION + 2 * len(numbers)
     for slices in own:
         yield from _kernels(slices, correlation, stream_by_thread)
         correlation += len(slices)
     yield b'{"ph":"M","name":"process_name","pid":%d,"tid":0,"args":{"name":"host"}}\n]}\n' % _HOST
 
 
-def _steps(trace: Trace, index: int) -> Iterator[bytes]:
-    """Yield the steps of a rank: each lasts until the next begins, the last to the end of the run."""
+def _steps_of(trace: Trace, index: int) -> tuple[Ints, Ints]:
+    """Return the steps of a rank, when each begins, and the end of the run: each lasts until the next begins."""
     first, last = trace.ranks.first_op[index : index + 2]
-    steps, rows = np.unique(trace.ops.step[first:last], return_index=True)
+    numbers, rows = np.unique(trace.ops.step[first:last], return_index=True)
     edges_ps = np.append(trace.ops.start_ps[first:last][rows], trace.makespan_ps)
     edges_ps[0] = 0
-    for step, start_ps, end_ps in zip(steps.tolist(), edges_ps[:-1].tolist(), edges_ps[1:].tolist(), strict=True):
-        times = side_by_side(_ts_dur(np.array([start_ps]), np.array([end_ps])), 1).tobytes()
-        place = b'{"ph":"X","cat":"user_annotation","name":"ProfilerStep#%d","pid":%d,"tid":%d,' % (step, _HOST, _HOST)
-        yield place + times + b"},\n"
+    return numbers, edges_ps
+
+
+def _steps(numbers: Ints, edges_ps: Ints) -> Iterator[bytes | memoryview]:
+    """Yield the steps of a rank, and the kernels at either end of each, launched when it begins."""
+    begins_ps, ends_ps = edges_ps[:-1], edges_ps[1:]
+    names = texts([b'"ProfilerStep#%d",' % number for number in numbers.tolist()])
+    step: list[bytes | Bytes] = [b'{"ph":"X","cat":"user_annotation","pid":%d,"tid":%d,"name":' % (_HOST, _HOST), names]
+    yield side_by_side([*step, *_ts_dur(begins_ps, ends_ps), b"},\n"], len(numbers)).data
+    stream = np.full(len(numbers), _FIRST_STREAM)
+    for which, (name, at_ps) in enumerate(((b'"step begins",', begins_ps), (b'"step ends",', ends_ps))):
+        correlation = _FIRST_CORRELATION + 2 * np.arange(len(numbers)) + which
+        yield side_by_side(_launched(name, stream, (at_ps, at_ps), begins_ps, correlation), len(numbers)).data
 
 
 def _ts_dur(start_ps: Ints, end_ps: Ints) -> list[bytes | Bytes]:
@@ -95,15 +108,22 @@ def _kernels(slices: Slices, first_correlation: int, stream_by_thread: dict[int,
     threads, place = np.unique(slices.thread, return_inverse=True)
     streams = np.array([stream_by_thread[thread] for thread in threads.tolist()], dtype=np.int64)[place]
     for rows in chunks(len(slices)):
-        start_ps, end_ps = slices.start_ps[rows], slices.end_ps[rows]
-        correlation = decimals(np.arange(rows.start, rows.stop) + first_correlation)
-        stream = decimals(streams[rows])
-        launch = b'{"ph":"X","cat":"cuda_runtime","name":"cudaLaunchKernel","pid":%d,"tid":%d,' % (_HOST, _HOST)
-        parts: list[bytes | Bytes] = [launch, *_ts_dur(start_ps, start_ps), b',"args":{"correlation":', correlation]
-        parts += [b'}},\n{"ph":"X","cat":"kernel","name":', names[slices.name[rows]], b'"pid":0,"tid":', stream]
-        parts += [b",", *_ts_dur(start_ps, end_ps), b',"args":{"device":0,"stream":', stream]
-        parts += [b',"correlation":', correlation, b"}},\n"]
+        times = start_ps, _ = slices.start_ps[rows], slices.end_ps[rows]
+        correlation = np.arange(rows.start, rows.stop) + first_correlation
+        parts = _launched(names[slices.name[rows]], streams[rows], times, start_ps, correlation)
         yield side_by_side(parts, len(start_ps)).data
+
+
+def _launched(
+    name: bytes | Bytes, stream: Ints, times_ps: tuple[Ints, Ints], launch_ps: Ints, correlation: Ints
+) -> list[bytes | Bytes]:
+    """Return kernels from the first to the second of `times_ps`, each after its launch."""
+    number, digits = decimals(stream), decimals(correlation)
+    launch = b'{"ph":"X","cat":"cuda_runtime","name":"cudaLaunchKernel","pid":%d,"tid":%d,' % (_HOST, _HOST)
+    parts: list[bytes | Bytes] = [launch, *_ts_dur(launch_ps, launch_ps), b',"args":{"correlation":', digits]
+    parts += [b'}},\n{"ph":"X","cat":"kernel","name":', name, b'"pid":0,"tid":', number]
+    parts += [b",", *_ts_dur(*times_ps), b',"args":{"device":0,"stream":', number, b',"correlation":', digits]
+    return [*parts, b"}},\n"]
 
 
 def _kernel_name(kind: str, name: str) -> str:

@@ -15,8 +15,10 @@ import pytest
 from drawing import result_of
 
 import clustersim as cs
+from clustersim.analysis.bubble import rank_times
 from clustersim.analysis.critical_path import critical_path
 from clustersim.analysis.memory import activation_curve
+from clustersim.analysis.waits import find_waits
 from clustersim.errors import InputError
 from clustersim.report.chrome_trace import write_chrome
 from clustersim.report.timeline import COMPUTES, Counter, Part, Slices, Thread, Timeline, timeline_of
@@ -273,11 +275,14 @@ def kernels_exactly(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_holistic_trace_analysis_finds_the_same_shares(tmp_path: Path) -> None:
+@pytest.mark.parametrize("job", ["1f1b", "zero bubble, two steps", "replicas"])
+def test_holistic_trace_analysis_finds_the_same_shares(tmp_path: Path, job: str) -> None:
     analysis = pytest.importorskip("hta.trace_analysis", reason="Holistic Trace Analysis is not installed")
-    result = result_of()
-    write_kineto_folder(result.trace, tmp_path)
-    breakdown = analysis.TraceAnalysis(trace_dir=str(tmp_path)).get_temporal_breakdown(visualize=False)
-    compute_ps = {row.pp_rank: row.compute_ps for row in result.ranks}
-    for rank, compute_us in zip(breakdown["rank"], breakdown["compute_time(us)"], strict=True):
-        assert compute_us == pytest.approx(compute_ps[rank] / 10**6, rel=1e-4)
+    trace = result_of(**JOBS[job] | {"batch": {"num_microbatches": 24}}).trace
+    write_kineto_folder(trace, tmp_path)
+    read = analysis.TraceAnalysis(trace_dir=str(tmp_path), include_last_profiler_step=True)
+    breakdown = read.get_temporal_breakdown(visualize=False)
+    compute_ps = rank_times(trace, find_waits(trace)).compute_ps.tolist()
+    assert len(breakdown) == len(compute_ps)
+    for rank, percentage in zip(breakdown["rank"], breakdown["compute_time_pctg"], strict=True):
+        assert float(percentage) == pytest.approx(100 * compute_ps[rank] / trace.makespan_ps, abs=0.1)
