@@ -20,7 +20,7 @@ from typing import IO
 import numpy as np
 
 from clustersim.report.byte_rows import Bytes, chunks, decimals, microseconds, side_by_side, texts
-from clustersim.report.timeline import ARROW_FROM, Counter, Part, Slices, Timeline
+from clustersim.report.viewer import ARROW_FROM, Counter, Part, Slices, Timeline
 from clustersim.trace import Ints
 
 _MOST_LESS_FS = 499  # what rounding to the picosecond makes good
@@ -58,7 +58,8 @@ def json_text(text: str) -> bytes:
 
 
 def _document(timeline: Timeline) -> Iterator[bytes | memoryview]:
-    yield b'{"displayTimeUnit":"ns","otherData":{"name":' + json_text(timeline.name) + b'},"traceEvents":[\n'
+    said = b',"excerpt":' + json_text(timeline.excerpt) if timeline.excerpt else b""
+    yield b'{"displayTimeUnit":"ns","otherData":{"name":' + json_text(timeline.name) + said + b'},"traceEvents":[\n'
     # Each event ends with a comma, so that what comes last must be one that is always there: the name of a process.
     first, *others = [_metadata("process_name", number, 0, name) for number, name in enumerate(timeline.processes)]
     for row in others:

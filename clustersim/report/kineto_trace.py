@@ -14,16 +14,19 @@ finds the rank by ``"rank": N``, a blank before the number), ``trace_parser.py``
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from clustersim.report.byte_rows import Bytes, chunks, decimals, microseconds, side_by_side, texts
 from clustersim.report.chrome_trace import json_text, write_compressed
-from clustersim.report.timeline import COLLECTIVES, COMPUTES, MESSAGES, Slices, Timeline
-from clustersim.trace import Ints, Trace
+from clustersim.report.excerpt import Kept
+from clustersim.report.timeline import timeline_of_kept
+from clustersim.report.viewer import COLLECTIVES, COMPUTES, MESSAGES, Part, Slices, Timeline
+from clustersim.trace import Ints
 
 _KERNELS = {
     "all-reduce": "ncclDevKernel_AllReduce",
@@ -37,58 +40,78 @@ _FIRST_CORRELATION = 1 << 24  # HTA keeps numbers of rows in the narrowest integ
 _HOST = 1000  # process and thread that launch; any number that is no device's
 
 
-def write_kineto(trace: Trace, timeline: Timeline, folder: Path) -> list[Path]:
-    """Return the files written to `folder`, one a rank."""
+class _Rank(NamedTuple):
+    """What is written of a rank: its steps and when each begins and ends, its slices, and the stream of each thread."""
+
+    steps: Ints
+    begins_ps: Ints
+    ends_ps: Ints
+    slices: list[Slices]
+    stream_by_thread: dict[int, int]
+
+
+def write_kineto(kept: Kept, name: str, folder: Path) -> list[Path]:
+    """Return the files written to `folder`, one for each rank that is kept; `name` is that of the job."""
     folder.mkdir(parents=True, exist_ok=True)
-    parts = [part for part in timeline.parts() if part.slices.kind in (COMPUTES, MESSAGES, COLLECTIVES)]
-    threads = [thread for part in parts for thread in part.threads]
-    process_of_thread = np.array([thread.process for thread in threads], dtype=np.int64)
+    timeline = timeline_of_kept(kept, name)
+    ranks = [_Rank(*steps, [], {}) for steps in _steps_of_ranks(kept)]
+    for part in timeline.parts():
+        if part.slices.kind in (COMPUTES, MESSAGES, COLLECTIVES):
+            _deal(part, ranks)
     paths = []
-    for index, rank in enumerate(trace.ranks.rank.tolist()):
-        path = folder / f"rank{rank}.json.gz"
-        mine = np.flatnonzero(process_of_thread == index).tolist()
-        stream_by_thread = {thread: _FIRST_STREAM + number for number, thread in enumerate(mine)}
-        own = [_of_process(part.slices, process_of_thread, index) for part in parts]
+    for number, own in zip(kept.trace.ranks.rank[kept.is_kept].tolist(), ranks, strict=True):
+        path = folder / f"rank{number}.json.gz"
         with path.open("wb") as file:
-            write_compressed(file, _document(trace, timeline.name, index, own, stream_by_thread))
+            world = {"backend": "nccl", "rank": number, "world_size": len(kept.trace.ranks)}
+            write_compressed(file, _document(world, timeline, own))
         paths.append(path)
     return paths
 
 
-def _of_process(slices: Slices, process_of_thread: Ints, process: int) -> Slices:
-    """Return the slices of one process; those of a process stand together."""
-    first, last = np.searchsorted(process_of_thread[slices.thread], [process, process + 1])
-    columns = {name: getattr(slices, name)[first:last] for name in ("thread", "name", "start_ps", "end_ps", "number")}
-    return replace(slices, **columns, arrow=None)
+def _deal(part: Part, ranks: Sequence[_Rank]) -> None:
+    """Give each rank its slices of a part; those of a process stand together."""
+    processes = np.array([thread.process for thread in part.threads], dtype=np.int64)
+    for process in np.unique(processes).tolist():
+        own, stream_by_thread = ranks[process].slices, ranks[process].stream_by_thread
+        first, last = (part.first_thread + np.searchsorted(processes, [process, process + 1])).tolist()
+        for thread in range(first, last):
+            stream_by_thread[thread] = _FIRST_STREAM + len(stream_by_thread)
+        rows = slice(*np.searchsorted(part.slices.thread, [first, last]).tolist())
+        names = ("thread", "name", "start_ps", "end_ps", "number")
+        own.append(replace(part.slices, **{name: getattr(part.slices, name)[rows] for name in names}, arrow=None))
 
 
-def _document(
-    trace: Trace, name: str, index: int, own: list[Slices], stream_by_thread: dict[int, int]
-) -> Iterator[bytes | memoryview]:
-    world = {"backend": "nccl", "rank": int(trace.ranks.rank[index]), "world_size": len(trace.ranks)}
+def _document(world: dict[str, Any], timeline: Timeline, own: _Rank) -> Iterator[bytes | memoryview]:
     header = {"schemaVersion": 1, "distributedInfo": world, "deviceProperties": [{"id": 0, "name": "simulated"}]}
-    yield json.dumps(header)[:-1].encode() + b',"traceName":' + json_text(name) + b',"traceEvents":[\n'
-    numbers, edges_ps = _steps_of(trace, index)
-    yield from _steps(numbers, edges_ps)
-    correlation = _FIRST_CORRELATION + 2 * len(numbers)
-    for slices in own:
-        yield from _kernels(slices, correlation, stream_by_thread)
+    said = b',"excerpt":' + json_text(timeline.excerpt) if timeline.excerpt else b""
+    yield json.dumps(header)[:-1].encode() + said
+    yield b',"traceName":' + json_text(timeline.name) + b',"traceEvents":[\n'
+    yield from _steps(own.steps, own.begins_ps, own.ends_ps)
+    correlation = _FIRST_CORRELATION + 2 * len(own.steps)
+    for slices in own.slices:
+        yield from _kernels(slices, correlation, own.stream_by_thread)
         correlation += len(slices)
     yield b'{"ph":"M","name":"process_name","pid":%d,"tid":0,"args":{"name":"host"}}\n]}\n' % _HOST
 
 
-def _steps_of(trace: Trace, index: int) -> tuple[Ints, Ints]:
-    """Return the steps of a rank, when each begins, and the end of the run: each lasts until the next begins."""
-    first, last = trace.ranks.first_op[index : index + 2]
-    numbers, rows = np.unique(trace.ops.step[first:last], return_index=True)
-    edges_ps = np.append(trace.ops.start_ps[first:last][rows], trace.makespan_ps)
-    edges_ps[0] = 0
-    return numbers, edges_ps
+def _steps_of_ranks(kept: Kept) -> Iterator[tuple[Ints, Ints, Ints]]:
+    """Yield the steps of each kept rank, and when they begin and end: each lasts until the next begins.
+
+    The first begins and the last ends with the run; what lies outside of a window is cut off.
+    """
+    for part in kept.parts():
+        ops, first_op = part.trace.ops, part.trace.ranks.first_op
+        for index in np.flatnonzero(kept.is_kept[part.rows]).tolist():
+            own = slice(first_op[index], first_op[index + 1])
+            numbers, rows = np.unique(ops.step[own], return_index=True)
+            begins_ps = np.append(0, ops.start_ps[own][rows[1:]])
+            ends_ps = np.append(begins_ps[1:], kept.trace.makespan_ps)
+            shown = kept.overlaps(begins_ps, ends_ps)
+            yield numbers[shown], *kept.clipped(begins_ps[shown], ends_ps[shown])
 
 
-def _steps(numbers: Ints, edges_ps: Ints) -> Iterator[bytes | memoryview]:
+def _steps(numbers: Ints, begins_ps: Ints, ends_ps: Ints) -> Iterator[bytes | memoryview]:
     """Yield the steps of a rank, and the kernels at either end of each, launched when it begins."""
-    begins_ps, ends_ps = edges_ps[:-1], edges_ps[1:]
     names = texts([b'"ProfilerStep#%d",' % number for number in numbers.tolist()])
     step: list[bytes | Bytes] = [b'{"ph":"X","cat":"user_annotation","pid":%d,"tid":%d,"name":' % (_HOST, _HOST), names]
     yield side_by_side([*step, *_ts_dur(begins_ps, ends_ps), b"},\n"], len(numbers)).data

@@ -21,8 +21,9 @@ from clustersim.analysis.memory import activation_curve
 from clustersim.analysis.waits import find_waits
 from clustersim.errors import InputError
 from clustersim.report.chrome_trace import write_chrome
-from clustersim.report.timeline import COMPUTES, Counter, Part, Slices, Thread, Timeline, timeline_of
+from clustersim.report.timeline import timeline_of
 from clustersim.report.trace_files import check_trace_name, write_kineto_folder, write_trace
+from clustersim.report.viewer import COMPUTES, Counter, Part, Slices, Thread, Timeline
 
 HOSTILE = 'a "name", </script><b> \u202emirrored\u202c 🚀 \\ \n \x00 end'
 SHARED = {"fabric": "single-node", "gpus": 4, "scaleup": {"bandwidth": "5 GB/s", "latency": "1 ms", "sharing": "fair"}}
