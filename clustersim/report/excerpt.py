@@ -154,15 +154,29 @@ def left_out(kept: Kept) -> str:
     """
     if kept.is_whole:
         return ""
-    everything = replace(kept, is_kept=np.ones_like(kept.is_kept), window_ps=None)
-    shown, total = (count(int(each.num_slices().sum())) for each in (kept, everything))
-    said = [f"{shown} of {total} slices"]
+    numbers = numbers_of(kept)
+    said = [f"{count(numbers['slices'])} of {count(numbers['slices_of_run'])} slices"]
     if not kept.is_kept.all():
-        said.append(f"{count(int(kept.is_kept.sum()))} of {count(len(kept.is_kept))} ranks")
+        said.append(f"{count(numbers['ranks'])} of {count(numbers['ranks_of_run'])} ranks")
     if kept.window_ps is not None:
         begin, end, last = map(picoseconds, (*kept.span_ps, kept.trace.makespan_ps))
         said.append(f"{begin} to {end} of {last}")
     return "; ".join(said)
+
+
+def numbers_of(kept: Kept) -> dict[str, int]:
+    """Return what is kept and of how much, as numbers; slices are those of ops, messages and collectives."""
+    everything = replace(kept, is_kept=np.ones_like(kept.is_kept), window_ps=None)
+    begin_ps, end_ps = kept.span_ps
+    return {
+        "slices": int(kept.num_slices().sum()),
+        "slices_of_run": int(everything.num_slices().sum()),
+        "ranks": int(kept.is_kept.sum()),
+        "ranks_of_run": len(kept.is_kept),
+        "start_ps": begin_ps,
+        "end_ps": end_ps,
+        "makespan_ps": kept.trace.makespan_ps,
+    }
 
 
 def computing_rows(trace: Trace) -> Ints:
