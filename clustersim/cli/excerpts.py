@@ -28,8 +28,8 @@ def _window(ctx: click.Context, param: click.Parameter, value: str | None) -> tu
     except ValueError as error:
         what = str(error) if colon else "no colon; a window is written such as 10ms:25ms"
         raise click.BadParameter(f"{value!r}: {what}", ctx, param) from None
-    if not 0 <= begin_ps < end_ps:
-        raise click.BadParameter(f"{value!r}: a window ends after it begins, and begins at 0s or later", ctx, param)
+    if end_ps <= begin_ps:
+        raise click.BadParameter(f"{value!r}: a window ends after it begins, such as 10ms:25ms", ctx, param)
     return begin_ps, end_ps
 
 

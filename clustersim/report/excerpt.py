@@ -213,7 +213,12 @@ def _chosen(trace: Trace, excerpt: Excerpt) -> Flags:
     if excerpt.ranks is not None:
         chosen &= np.isin(ranks.rank, excerpt.ranks)
     if not chosen.any():
-        raise InputError(Fault("ranks", f"none of these ranks is of a replica that is kept, every {excerpt.every}th"))
+        raise InputError(
+            Fault(
+                "ranks",
+                f"none of these ranks is of a replica that is kept: 0, and every one of {excerpt.every} after it",
+            )
+        )
     return chosen
 
 

@@ -194,7 +194,7 @@ def test_replicas_come_apart_where_nothing_joins_them() -> None:
 
 def test_memory_does_not_grow_with_what_is_left_out(tmp_path: Path) -> None:
     peaks = []
-    for num_replicas in (12, 48):  # the fewer are as many as are looked at at one time
+    for num_replicas in (24, 60):  # some twenty are looked at together
         sizes = {"parallelism": {"pp": 2, "dp": num_replicas}, "batch": {"num_microbatches": 400}}
         fabric = {**APART, "gpus": 2 * num_replicas}
         trace = result_of(cluster={"topology": fabric}, stage_costs=COSTS, **sizes).trace
