@@ -55,6 +55,8 @@ def slices_of(timeline: Timeline) -> Counter[tuple[Any, ...]]:
     found: Counter[tuple[Any, ...]] = Counter()
     for part in timeline.parts():
         own = part.slices
+        is_next = own.thread[1:] == own.thread[:-1]
+        assert (own.end_ps[:-1][is_next] <= own.start_ps[1:][is_next]).all()
         if own.kind != EXCERPT:
             processes = [timeline.processes[part.threads[t - part.first_thread].process] for t in own.thread.tolist()]
             names = [own.names[name] for name in own.name.tolist()]
