@@ -133,6 +133,9 @@ def keep(trace: Trace, excerpt: Excerpt = WHOLE) -> Kept:
     InputError
         There are no such ranks, nothing of the run lies in the window, or nothing is left.
     """
+    for name, number in (("every", excerpt.every), ("max_slices", excerpt.max_slices)):
+        if number is not None and number < 1:
+            raise InputError(Fault(name, f"got {number}; at least 1"))
     if excerpt.window_ps is not None and not 0 <= excerpt.window_ps[0] < min(excerpt.window_ps[1], trace.makespan_ps):
         begin, end, last = map(picoseconds, (*excerpt.window_ps, trace.makespan_ps))
         raise InputError(Fault("window", f"nothing of the run lies from {begin} to {end}; it ends after {last}"))

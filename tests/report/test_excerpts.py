@@ -179,6 +179,8 @@ def test_a_table_of_a_part_in_python() -> None:
         (Excerpt(ranks=(1, 5), every=2), "none of these ranks"),  # both of replica 1
         (Excerpt(window_ps=(10**15, 10**16)), "nothing of the run lies from"),
         (Excerpt(window_ps=(5, 5)), "nothing of the run lies from"),
+        (Excerpt(every=0), "every: got 0; at least 1"),
+        (Excerpt(max_slices=-1), "max_slices: got -1; at least 1"),
     ],
 )
 def test_what_is_not_there_is_refused(excerpt: Excerpt, what: str) -> None:
