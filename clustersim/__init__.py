@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from clustersim.changed_costs import what_if
     from clustersim.errors import ClustersimError
     from clustersim.planning.sweep import sweep
+    from clustersim.report.excerpt import Excerpt
     from clustersim.report.frames import table
     from clustersim.result import Result
     from clustersim.scenario.load import load_scenario
@@ -27,10 +28,22 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["ClustersimError", "Result", "Scenario", "Trace", "load_scenario", "simulate", "sweep", "table", "what_if"]
+__all__ = [
+    "ClustersimError",
+    "Excerpt",
+    "Result",
+    "Scenario",
+    "Trace",
+    "load_scenario",
+    "simulate",
+    "sweep",
+    "table",
+    "what_if",
+]
 
 _MODULES = {
     "ClustersimError": "clustersim.errors",
+    "Excerpt": "clustersim.report.excerpt",
     "Result": "clustersim.result",
     "Scenario": "clustersim.scenario.spec",
     "Trace": "clustersim.trace",

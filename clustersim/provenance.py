@@ -234,7 +234,8 @@ def _collisions(communication: CommunicationSummary) -> Iterator[str]:
     for entry in communication.collisions:
         busy_s = communication.by_axis[entry.axis].busy_s
         if entry.axis != entry.by and busy_s and entry.lost_s / busy_s >= _WORTH_SAYING:
+            words = AXIS_WORDS[entry.axis]
             yield (
-                f"{AXIS_WORDS[entry.axis]} were slowed down by {AXIS_WORDS[entry.by]}: they lost "
+                f"{words} {'were' if words.endswith('s') else 'was'} slowed down by {AXIS_WORDS[entry.by]}: lost "
                 f"{_ms(entry.lost_s)} of {_ms(busy_s)} a GPU and step to it, most at {entry.link}"
             )

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from clustersim.cli.excerpts import excerpt_of, excerpt_options
 from clustersim.cli.limits import limit_options, limits_of
 from clustersim.cli.options import common_options, json_option, output_option, plugin_option, report_option, set_option
-from clustersim.cli.output import emit_report, emit_text, progress
+from clustersim.cli.output import emit_report, emit_text, note, progress
 from clustersim.cli.what_if import what_if_option
 
 if TYPE_CHECKING:
+    from clustersim.report.excerpt import Excerpt
     from clustersim.result import Result
 
 UNFIT = 3
@@ -33,6 +35,7 @@ UNFIT = 3
 @click.option("--trace", metavar="FILE", help="Write a trace for Perfetto: FILE.pftrace, or FILE.json.gz or .json.")
 @click.option("--kineto", metavar="DIR", help="Write a profile as PyTorch's to a folder, a file for each rank.")
 @click.option("--plot", metavar="FILE", help="Draw Gantt and memory to FILE.png, .svg or .pdf (extra plots).")
+@excerpt_options
 @what_if_option
 @click.option("--check", is_flag=True, help="Check the laws that every run keeps.")
 @click.option("--no-fold", is_flag=True, help="Simulate every GPU; this version always does.")
@@ -50,6 +53,10 @@ def run(
     trace: str | None,
     kineto: str | None,
     plot: str | None,
+    trace_window: tuple[int, int] | None,
+    trace_ranks: tuple[int, ...] | None,
+    trace_every: int,
+    trace_max_slices: int | None,
     changes: dict[str, Fraction],
     check: bool,
     no_fold: bool,  # noqa: ARG001 - nothing is folded yet
@@ -67,6 +74,8 @@ def run(
 
     plugins, limits = load_plugins(bindings), limits_of(max_events, max_wall, max_rss)
     _check_names(trace, plot)
+    is_written = any(path is not None for path in (trace, kineto, tables))
+    excerpt = excerpt_of(trace_window, trace_ranks, trace_every, trace_max_slices, is_written)
     with progress(f"simulating {scenario}") as say:
         result = simulate(scenario, overrides, limits, plugins)
         if check:
@@ -81,10 +90,11 @@ def run(
 
             say("running again with changed costs")
             result = what_if(result, changes, limits, plugins)
-        if tables is not None:
-            _write_tables(result, Path(tables), table_format)
-        _write_traces(result, trace, kineto)
+        _write_tables(result, tables, table_format, excerpt)
+        _write_traces(result, trace, kineto, excerpt)
         _draw(result, plot, report)
+    if is_written:
+        _say_what_is_left_out(result, excerpt, trace, kineto, tables)
     if as_json or (output or "").lower().endswith(".json"):
         emit_text(result.to_json(), output)
     else:
@@ -112,26 +122,38 @@ def _check(result: Result) -> None:
     check_invariants(result.trace)
 
 
-def _write_tables(result: Result, folder: Path, table_format: str) -> None:
+def _write_tables(result: Result, tables: str | None, table_format: str, excerpt: Excerpt) -> None:
+    if tables is None:
+        return
     if table_format == "parquet":
         from clustersim.report.frames import write_parquet
 
-        write_parquet(result.trace, folder)
+        write_parquet(result.trace, Path(tables), excerpt)
         return
-    from clustersim.report.tables import write_tables
+    from clustersim.report.excerpt import keep
+    from clustersim.report.excerpt_tables import tables_of
+    from clustersim.report.tables import write_columns
 
-    write_tables(result.trace, folder)
+    write_columns(tables_of(keep(result.trace, excerpt)), Path(tables))
 
 
-def _write_traces(result: Result, trace: str | None, kineto: str | None) -> None:
+def _write_traces(result: Result, trace: str | None, kineto: str | None, excerpt: Excerpt) -> None:
     if trace is None and kineto is None:
         return
     from clustersim.report.trace_files import write_kineto_folder, write_trace
 
     if trace is not None:
-        write_trace(result.trace, Path(trace), result.name)
+        write_trace(result.trace, Path(trace), result.name, excerpt)
     if kineto is not None:
-        write_kineto_folder(result.trace, Path(kineto), result.name)
+        write_kineto_folder(result.trace, Path(kineto), result.name, excerpt)
+
+
+def _say_what_is_left_out(result: Result, excerpt: Excerpt, *written: str | None) -> None:
+    from clustersim.report.excerpt import keep, left_out
+
+    said = left_out(keep(result.trace, excerpt))
+    if said:
+        note(f"{', '.join(filter(None, written))}: {said}")
 
 
 def _draw(result: Result, plot: str | None, report: str | None) -> None:

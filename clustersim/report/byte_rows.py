@@ -72,16 +72,21 @@ def decimals(values: Ints) -> Bytes:
     return digits
 
 
-def microseconds(times_ps: Ints) -> list[bytes | Bytes]:
-    """Return times as decimal microseconds, exact to the picosecond.
+def microseconds(times_ps: Ints, less_fs: Ints | None = None) -> list[bytes | Bytes]:
+    """Return times as decimal microseconds, to the picosecond, or to the femtosecond with some taken off.
 
     Examples
     --------
     >>> side_by_side(microseconds(np.array([1, 2_500_000])), 2).tobytes()
     b'0.0000012.500000'
+    >>> side_by_side(microseconds(np.array([1, 2_500_000]), np.array([0, 2])), 2).tobytes()
+    b'0.0000010002.499999998'
     """
     whole, rest = np.divmod(times_ps, 1_000_000)
-    return [decimals(whole), b".", _digits(rest, 6)]
+    if less_fs is None:
+        return [decimals(whole), b".", _digits(rest, 6)]
+    rest = 1000 * rest - less_fs
+    return [decimals(whole - (rest < 0)), b".", _digits(rest % 10**9, 9)]
 
 
 def _digits(values: Ints, width: int) -> Bytes:

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.errors import Fault, InputError, nearest
+from clustersim.report.excerpt import WHOLE, Excerpt, keep
+from clustersim.report.excerpt_tables import columns_of, tables_of
 from clustersim.report.tables import TABLES, Column, Names, OrNothing, folder_for_tables
 from clustersim.result import Result
 from clustersim.trace import Trace
@@ -68,31 +70,32 @@ class Table:
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
 
-def table(run: Result | Trace, name: str) -> Table:
+def table(run: Result | Trace, name: str, excerpt: Excerpt = WHOLE) -> Table:
     """Return a table of a run by its name: ops, transfers, collectives, links, link_load, memory, ranks, critical_path.
 
     Raises
     ------
     InputError
-        There is no such table.
+        There is no such table, or the run has no such part as `excerpt` asks for.
     """
     if name not in TABLES:
         what = f"there is no table {name!r}; allowed: {', '.join(TABLES)}"
         raise InputError(Fault("table", what, hint=nearest(name, list(TABLES))))
-    return Table(name, TABLES[name](run.trace if isinstance(run, Result) else run))
+    return Table(name, columns_of(keep(run.trace if isinstance(run, Result) else run, excerpt), name))
 
 
-def write_parquet(trace: Trace, folder: Path) -> list[Path]:
+def write_parquet(trace: Trace, folder: Path, excerpt: Excerpt = WHOLE) -> list[Path]:
     """Return the Parquet files written to `folder`, the same tables as the CSV files.
 
     Raises
     ------
     InputError
-        `folder` is a file, or can't be made, or pyarrow is not installed.
+        `folder` is a file, or can't be made, or pyarrow is not installed, or the run has no such part.
     """
     _pyarrow()
     folder_for_tables(folder)
-    return [_write(table(trace, name), folder / f"{name}.parquet") for name in TABLES]
+    tables = tables_of(keep(trace, excerpt))
+    return [_write(Table(name, columns), folder / f"{name}.parquet") for name, columns in tables]
 
 
 def _write(own: Table, path: Path) -> Path:

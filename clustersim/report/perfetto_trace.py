@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from clustersim.report.byte_rows import Bytes, chunks, side_by_side, varints
-from clustersim.report.timeline import ARROW_FROM, Counter, Slices, Thread, Timeline
+from clustersim.report.viewer import ARROW_FROM, Counter, Slices, Thread, Timeline
 from clustersim.trace import Ints
 
 _PS_PER_NS = 1000

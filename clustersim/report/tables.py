@@ -56,12 +56,17 @@ def write_tables(trace: Trace, folder: Path) -> list[Path]:
     InputError
         `folder` is a file, or can't be made.
     """
+    return write_columns(((name, columns_of(trace)) for name, columns_of in TABLES.items()), folder)
+
+
+def write_columns(tables: Iterable[tuple[str, dict[str, Column]]], folder: Path) -> list[Path]:
+    """Return the CSV files of tables, given with their names, written to `folder`, as `write_tables` does."""
     folder_for_tables(folder)
     paths = []
-    for name, columns_of in TABLES.items():
+    for name, columns in tables:
         path = folder / f"{name}.csv"
         with path.open("w", encoding="utf-8", newline="") as file:
-            _write(file, columns_of(trace))
+            _write(file, columns)
         paths.append(path)
     return paths
 
@@ -133,6 +138,7 @@ def _ops(trace: Trace) -> dict[str, Column]:
 def _transfers(trace: Trace) -> dict[str, Column]:
     transfers, ranks = trace.transfers, trace.ranks
     return {
+        "transfer": np.arange(len(transfers)),
         "axis": Names(transfers.axis, AXES),
         "kind": Names(transfers.kind, [kind.name for kind in Kind]),
         "step": transfers.step,
@@ -154,6 +160,7 @@ def _collectives(trace: Trace) -> dict[str, Column]:
     rows = np.arange(len(collectives))
     members = [" ".join(str(int(trace.ranks.rank[row])) for row in group) for group in trace.groups]
     return {
+        "collective": rows,
         "axis": Names(collectives.axis, AXES),
         "operation": Names(rows, collectives.operation),
         "algorithm": Names(rows, collectives.algorithm),

@@ -1,127 +1,114 @@
 """A run as trace viewers show it: a process a GPU, a thread a stream, slices, arrows and counters.
 
-What overlaps on one stream, such as messages under way at one time, is spread over lanes, so that the slices of a
-thread follow one another. The critical path has a process of its own.
+The critical path has a process of its own; so has what is left out, if anything is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
+from clustersim.analysis.account import account_of
 from clustersim.analysis.critical_path import Cause, critical_path
 from clustersim.analysis.memory import activation_curve
-from clustersim.analysis.waits import is_one_of
-from clustersim.ops import COMPUTE, Kind
+from clustersim.ops import Kind
+from clustersim.report.excerpt import WHOLE, Excerpt, Kept, computing_rows, keep, left_out, members_of
 from clustersim.report.gantt import whole_op
+from clustersim.report.threads import Threads, in_lanes
+from clustersim.report.viewer import (
+    ARROW_FROM,
+    ARROW_TO,
+    COLLECTIVES,
+    COMPUTES,
+    EXCERPT,
+    MESSAGES,
+    PATH,
+    Counter,
+    Part,
+    Slices,
+    Timeline,
+)
 from clustersim.trace import AXES, Ints, Trace
 
-ARROW_FROM, ARROW_TO = "from", "to"
-COMPUTES, MESSAGES, COLLECTIVES, PATH = "compute", "message", "collective", "critical path"
+
+class _Sight(NamedTuple):
+    """Some replicas, and what is shown of them."""
+
+    trace: Trace
+    kept: Kept
+    process: Ints  # of each rank; -1 where it is left out
+    first_message: int  # over all replicas that are shown
+
+    def shown(self, rank_index: Ints, start_ps: Ints, end_ps: Ints) -> Ints:
+        """Return which of some intervals of ranks are shown."""
+        return np.flatnonzero((self.process[rank_index] >= 0) & self.kept.overlaps(start_ps, end_ps))
 
 
-@dataclass(frozen=True, slots=True)
-class Thread:
-    """A row of slices in a viewer."""
+def timeline_of(trace: Trace, name: str = "", excerpt: Excerpt = WHOLE) -> Timeline:
+    """Return the timeline of a run, or of a part of it; `name` is that of the job.
 
-    process: int
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Slices:
-    """What happened on some threads, one row each; on one thread they follow one another, in order."""
-
-    kind: str  # COMPUTES, MESSAGES, COLLECTIVES or PATH
-    thread: Ints  # number over all parts, in rising order, and so by process
-    name: Ints  # index into names
-    names: tuple[str, ...]
-    start_ps: Ints
-    end_ps: Ints
-    number_name: str  # what `number` is
-    number: Ints  # something to tell of each slice, at least 0
-    arrow: Ints | None = None  # number of the arrow that begins or ends at each
-    arrow_end: str = ARROW_FROM
-
-    def __len__(self) -> int:
-        return len(self.thread)
+    Raises
+    ------
+    InputError
+        There is no such part.
+    """
+    return timeline_of_kept(keep(trace, excerpt), name)
 
 
-@dataclass(frozen=True, slots=True)
-class Counter:
-    """The values of one counter of each process over time, by process, then by time."""
-
-    name: str
-    process: Ints
-    time_ps: Ints
-    value: Ints
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Some slices, and the threads that they are on, which no other part has."""
-
-    first_thread: int  # over all parts, from 0
-    threads: tuple[Thread, ...]
-    slices: Slices
-
-
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """All that a viewer shows, in parts that are made when asked for, so that no two are in memory at one time."""
-
-    name: str
-    processes: tuple[str, ...]
-    parts: Callable[[], Iterator[Part]]
-    counter: Callable[[], Counter]
-
-
-class _Threads:
-    """The threads so far."""
-
-    def __init__(self) -> None:
-        self.threads: list[Thread] = []
-
-    def add(self, processes: Ints, lanes: Ints, name: str) -> Ints:
-        """Return the thread of each row, given its process and its lane there; what has no row has no thread."""
-        num_lanes = int(lanes.max(initial=0)) + 1
-        keys = processes * num_lanes + lanes
-        is_used = np.bincount(keys) > 0
-        thread_by_key = np.cumsum(is_used) - 1 + len(self.threads)
-        for key in np.flatnonzero(is_used).tolist():
-            process, lane = divmod(key, num_lanes)
-            self.threads.append(Thread(process, f"{name} {lane + 1}" if lane else name))
-        return np.asarray(thread_by_key[keys], dtype=np.int64)
-
-
-def timeline_of(trace: Trace, name: str = "") -> Timeline:
-    """Return the timeline of a run; `name` is that of the job."""
-    ranks = trace.ranks
-    columns = zip(*(c.tolist() for c in (ranks.rank, ranks.replica, ranks.pp_rank, ranks.gpu)), strict=True)
+def timeline_of_kept(kept: Kept, name: str) -> Timeline:
+    """Return the timeline of what is kept of a run."""
+    ranks = kept.trace.ranks
+    rows = np.flatnonzero(kept.is_kept)
+    columns = zip(*(c[rows].tolist() for c in (ranks.rank, ranks.replica, ranks.pp_rank, ranks.gpu)), strict=True)
     processes = [f"rank {rank} (replica {replica}, pp {pp}, GPU {gpu})" for rank, replica, pp, gpu in columns]
     processes.append(f"critical path of {name}" if name else "critical path")
-    return Timeline(name, tuple(processes), partial(_parts, trace), partial(_memory, trace))
+    said = left_out(kept)
+    return Timeline(name, tuple(processes), partial(_parts, kept, said), partial(_memory, kept), said)
 
 
-def _parts(trace: Trace) -> Iterator[Part]:
-    threads = _Threads()
-    messages = [partial(_messages, is_sent=is_sent) for is_sent in (True, False)]
-    collectives = [partial(_collectives, axis=axis) for axis in range(len(AXES))]
-    makers: list[Callable[[Trace, _Threads], Slices]] = [_ops, *messages, *collectives, _path]
-    for slices_of in makers:
+def _parts(kept: Kept, said: str) -> Iterator[Part]:
+    threads = Threads()
+
+    def added(make: Callable[[Threads], Slices]) -> Iterator[Part]:
         first_thread = len(threads.threads)
-        slices = slices_of(trace, threads)
+        slices = make(threads)
         if len(slices):
             yield Part(first_thread, tuple(threads.threads[first_thread:]), slices)
 
+    if said:
+        yield from added(partial(_excerpt, kept, said))
+    for sight in _sights(kept):
+        for slices_of in _MAKERS:
+            yield from added(partial(slices_of, sight))
+    yield from added(partial(_path, kept))
 
-def _memory(trace: Trace) -> Counter:
-    curve, ranks = activation_curve(trace), trace.ranks
-    total_bytes = curve.value + ranks.allocated_bytes[curve.rank_index]
-    return Counter("memory", curve.rank_index, curve.time_ps, total_bytes)
+
+def _sights(kept: Kept) -> Iterator[_Sight]:
+    process = np.where(kept.is_kept, np.cumsum(kept.is_kept) - 1, -1)
+    first_message = 0
+    for part in kept.parts():
+        yield _Sight(part.trace, kept, process[part.rows], first_message)
+        first_message += len(part.trace.transfers)
+
+
+def _memory(kept: Kept) -> Counter:
+    """Return what kept ranks hold: in a window from what they held when it begins."""
+    columns = [np.zeros((3, 0), dtype=np.int64)]
+    begin_ps, _ = kept.span_ps
+    for sight in _sights(kept):
+        curve, ranks = activation_curve(sight.trace), sight.trace.ranks
+        total_bytes = curve.value + ranks.allocated_bytes[curve.rank_index]
+        # Of what came before the window the last value stays.
+        is_past = (curve.time_ps <= begin_ps) & (begin_ps > 0)
+        is_last = np.append((curve.rank_index[1:] != curve.rank_index[:-1]) | ~is_past[1:], True)[: len(is_past)]
+        is_shown = (is_past & is_last) | (~is_past & kept.overlaps(curve.time_ps, curve.time_ps))
+        rows = np.flatnonzero(is_shown & (sight.process[curve.rank_index] >= 0))
+        times_ps = np.maximum(curve.time_ps[rows], begin_ps)
+        columns.append(np.array([sight.process[curve.rank_index[rows]], times_ps, total_bytes[rows]]))
+    return Counter("memory", *np.concatenate(columns, axis=1))
 
 
 def op_names(trace: Trace, rows: Ints) -> tuple[Ints, tuple[str, ...]]:
@@ -146,88 +133,87 @@ def _op_name(kind: Kind, microbatch: int, backward_microbatch: int) -> str:
     return f"{kind.name}{microbatch}" if microbatch >= 0 else kind.name
 
 
-def _ops(trace: Trace, threads: _Threads) -> Slices:
-    ops = trace.ops
-    rows = np.flatnonzero(is_one_of(ops.kind, COMPUTE) & (ops.end_ps > ops.start_ps))
-    name, names = op_names(trace, rows)
-    thread = threads.add(ops.rank_index[rows], np.zeros(len(rows), dtype=np.int64), "compute")
-    stage = np.maximum(ops.stage[rows], 0)
-    return Slices(COMPUTES, thread, name, names, ops.start_ps[rows], ops.end_ps[rows], "stage", stage)
+def _ops(sight: _Sight, threads: Threads) -> Slices:
+    ops = sight.trace.ops
+    rows = computing_rows(sight.trace)
+    rows = rows[sight.shown(ops.rank_index[rows], ops.start_ps[rows], ops.end_ps[rows])]
+    name, names = op_names(sight.trace, rows)
+    thread = threads.add(sight.process[ops.rank_index[rows]], np.zeros(len(rows), dtype=np.int64), "compute")
+    times = sight.kept.clipped(ops.start_ps[rows], ops.end_ps[rows])
+    return Slices(COMPUTES, thread, name, names, *times, "stage", np.maximum(ops.stage[rows], 0))
 
 
-def _messages(trace: Trace, threads: _Threads, is_sent: bool) -> Slices:
-    """Return the messages as their senders or their receivers have them, an arrow from the one to the other."""
-    sent = trace.transfers
-    own, verb = (sent.source, "send") if is_sent else (sent.destination, "receive")
-    order, thread = _in_lanes(own, sent.start_ps, sent.end_ps, threads, verb)
+def _messages(sight: _Sight, threads: Threads, is_sent: bool, has_both: bool) -> Slices:
+    """Return messages as their senders or their receivers have them, an arrow from the one to the other.
+
+    Where only one of them is shown, there is none, and the message is on a thread of its own.
+    """
+    sent = sight.trace.transfers
+    own, other, verb, to = (
+        (sent.source, sent.destination, "send", "to") if is_sent else (sent.destination, sent.source, "receive", "from")
+    )
+    rows = sight.shown(own, sent.start_ps, sent.end_ps)
+    rows = rows[(sight.process[other[rows]] >= 0) == has_both]
+    times = sight.kept.clipped(sent.start_ps[rows], sent.end_ps[rows])
+    name_of_thread = verb if has_both else f"{verb} ({to} ranks left out)"
+    order, thread = in_lanes(sight.process[own[rows]], *times, threads, name_of_thread)
+    rows = rows[order]
     num_names = int(sent.microbatch.max(initial=0)) + 1
     names = tuple(f"{verb} {kind}{microbatch}" for kind in "FB" for microbatch in range(num_names))
-    name = np.where(sent.kind[order] == Kind.F, 0, num_names) + sent.microbatch[order]
+    name = np.where(sent.kind[rows] == Kind.F, 0, num_names) + sent.microbatch[rows]
+    arrow = rows + sight.first_message if has_both else None
+    start_ps, end_ps = (column[order] for column in times)
     end = ARROW_FROM if is_sent else ARROW_TO
-    times = sent.start_ps[order], sent.end_ps[order]
-    return Slices(MESSAGES, thread, name, names, *times, "bytes", sent.size_bytes[order], order, end)
+    return Slices(MESSAGES, thread, name, names, start_ps, end_ps, "bytes", sent.size_bytes[rows], arrow, end)
 
 
-def _in_lanes(process: Ints, start_ps: Ints, end_ps: Ints, threads: _Threads, name: str) -> tuple[Ints, Ints]:
-    """Return the order in which intervals stand thread by thread, and the thread of each in that order."""
-    order = np.lexsort((end_ps, start_ps, process))
-    thread = threads.add(process[order], lanes(process[order], start_ps[order], end_ps[order]), name)
-    by_thread = np.argsort(thread, kind="stable")
-    return order[by_thread].astype(np.int64), thread[by_thread]
-
-
-def lanes(group: Ints, start_ps: Ints, end_ps: Ints) -> Ints:
-    """Return a lane for each interval, so that those of a group in one lane do not overlap.
-
-    Intervals stand by group, then by start. Each is taken to last until all before it have ended; if no more than n are
-    then under way at one time, the n lanes can take turns.
-
-    Examples
-    --------
-    >>> lanes(np.zeros(3, dtype=np.int64), np.array([0, 5, 10]), np.array([6, 11, 12])).tolist()
-    [0, 1, 0]
-    """
-    if not len(group):
-        return group
-    times_ps = np.sort(np.concatenate([start_ps, end_ps]))
-    span = len(times_ps) + 1
-    start, end = (group * span + np.searchsorted(times_ps, column) for column in (start_ps, end_ps))
-    until = np.maximum.accumulate(end)
-    first = np.searchsorted(group, group)
-    place = np.arange(len(group)) - first
-    num_ended = np.maximum(np.searchsorted(until, start, side="right") - first, 0)
-    # Of intervals that take no time, those that start together have all ended by then.
-    under_way = np.maximum(place - num_ended, 0) + 1
-    most = np.zeros(int(group[-1]) + 1, dtype=np.int64)
-    np.maximum.at(most, group, under_way)
-    return place % most[group]
-
-
-def _collectives(trace: Trace, threads: _Threads, axis: int) -> Slices:
+def _collectives(sight: _Sight, threads: Threads, axis: int) -> Slices:
     """Return the collectives of an axis as each of their members has them."""
-    collectives = trace.collectives
-    members = [np.array(group, dtype=np.int64) for group in trace.groups]
-    rows = np.flatnonzero(collectives.axis == axis)
-    groups = collectives.group[rows].tolist()
-    row = np.repeat(rows, [len(members[group]) for group in groups])
-    rank_index = np.concatenate([np.zeros(0, dtype=np.int64), *(members[group] for group in groups)])
-    times = collectives.start_ps[row], collectives.end_ps[row]
-    order, thread = _in_lanes(rank_index, *times, threads, f"{AXES[axis]} collectives")
-    row = row[order]
+    collectives, kept = sight.trace.collectives, sight.kept
+    row, rank_index = members_of(sight.trace, np.flatnonzero(collectives.axis == axis))
+    shown = sight.shown(rank_index, collectives.start_ps[row], collectives.end_ps[row])
+    row = row[shown]
+    start_ps, end_ps = kept.clipped(collectives.start_ps[row], collectives.end_ps[row])
+    process = sight.process[rank_index[shown]]
+    order, thread = in_lanes(process, start_ps, end_ps, threads, f"{AXES[axis]} collectives")
     kinds = sorted({*collectives.operation})
     kind_of_row = np.array([kinds.index(operation) for operation in collectives.operation], dtype=np.int64)
     names = tuple(f"{AXES[axis]} {kind}" for kind in kinds)
-    times = collectives.start_ps[row], collectives.end_ps[row]
-    return Slices(COLLECTIVES, thread, kind_of_row[row], names, *times, "bytes", collectives.size_bytes[row])
+    name, size_bytes = kind_of_row[row[order]], collectives.size_bytes[row[order]]
+    return Slices(COLLECTIVES, thread, name, names, start_ps[order], end_ps[order], "bytes", size_bytes)
 
 
-def _path(trace: Trace, threads: _Threads) -> Slices:
-    """Return the critical path as a process of its own, after all ranks."""
+_MAKERS: tuple[Callable[[_Sight, Threads], Slices], ...] = (
+    _ops,
+    *(
+        partial(_messages, is_sent=is_sent, has_both=has_both)
+        for is_sent in (True, False)
+        for has_both in (True, False)
+    ),
+    *(partial(_collectives, axis=axis) for axis in range(len(AXES))),
+)
+
+
+def _path(kept: Kept, threads: Threads) -> Slices:
+    """Return the critical path of the run as a process of its own, after all ranks."""
+    trace = kept.trace
+    if trace.split is not None:  # it stays within the replicas that it can pass
+        trace = trace.of_replicas(account_of(trace).replicas_to_follow(trace))
     path = critical_path(trace)
-    zeros = np.zeros(len(path), dtype=np.int64)
-    thread = threads.add(zeros + len(trace.ranks), zeros, "what the run waits for")
-    op, names = op_names(trace, np.maximum(path.op, 0))
+    rows = np.flatnonzero(kept.overlaps(path.start_ps, path.end_ps))
+    zeros = np.zeros(len(rows), dtype=np.int64)
+    thread = threads.add(zeros + int(kept.is_kept.sum()), zeros, "what the run waits for")
+    op, names = op_names(trace, np.maximum(path.op[rows], 0))
     causes = tuple(cause.name.lower() for cause in Cause)
-    name = np.where(path.op >= 0, op + len(causes), path.cause)
-    ranks = trace.ranks.rank[path.rank_index]
-    return Slices(PATH, thread, name, (*causes, *names), path.start_ps, path.end_ps, "rank", ranks)
+    name = np.where(path.op[rows] >= 0, op + len(causes), path.cause[rows])
+    ranks = trace.ranks.rank[path.rank_index[rows]]
+    times = kept.clipped(path.start_ps[rows], path.end_ps[rows])
+    return Slices(PATH, thread, name, (*causes, *names), *times, "rank", ranks)
+
+
+def _excerpt(kept: Kept, said: str, threads: Threads) -> Slices:
+    """Return a slice that says what of the run is shown, beside the critical path."""
+    zero = np.zeros(1, dtype=np.int64)
+    thread = threads.add(zero + int(kept.is_kept.sum()), zero, "what is shown")
+    begin_ps, end_ps = (np.array([edge_ps]) for edge_ps in kept.span_ps)
+    return Slices(EXCERPT, thread, zero, (said,), begin_ps, end_ps, "ranks", np.array([int(kept.is_kept.sum())]))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from clustersim.errors import Fault, InputError
 from clustersim.report.chrome_trace import write_chrome
+from clustersim.report.excerpt import WHOLE, Excerpt, keep
 from clustersim.report.kineto_trace import write_kineto
 from clustersim.report.perfetto_trace import write_perfetto
 from clustersim.report.timeline import timeline_of
@@ -20,27 +21,27 @@ def check_trace_name(path: str) -> None:
     _ending(path)
 
 
-def write_trace(trace: Trace, path: Path, name: str = "") -> None:
-    """Write a run to `path` for Perfetto or chrome://tracing, as its name ends; `name` is that of the job.
+def write_trace(trace: Trace, path: Path, name: str = "", excerpt: Excerpt = WHOLE) -> None:
+    """Write a run, or a part of it, to `path` for Perfetto or chrome://tracing, as its name ends; `name` is the job's.
 
     Raises
     ------
     InputError
-        The name ends otherwise.
+        The name ends otherwise, or the run has no such part.
     """
-    _WRITERS[_ending(str(path))](timeline_of(trace, name), path)
+    _WRITERS[_ending(str(path))](timeline_of(trace, name, excerpt), path)
 
 
-def write_kineto_folder(trace: Trace, folder: Path, name: str = "") -> list[Path]:
+def write_kineto_folder(trace: Trace, folder: Path, name: str = "", excerpt: Excerpt = WHOLE) -> list[Path]:
     """Return the files of PyTorch's profiler, a rank a file, written to `folder`, which is made if it is not there.
 
     Raises
     ------
     InputError
-        `folder` is a file, or can't be made.
+        `folder` is a file, or can't be made, or the run has no such part.
     """
     try:
-        return write_kineto(trace, timeline_of(trace, name), folder)
+        return write_kineto(keep(trace, excerpt), name, folder)
     except (FileExistsError, NotADirectoryError):
         raise InputError(Fault(str(folder), "not a folder; a profile is a file for each rank")) from None
 

@@ -11,7 +11,7 @@ import pytest
 from clustersim.report.byte_rows import ROWS_AT_ONCE
 from clustersim.report.chrome_trace import write_chrome
 from clustersim.report.perfetto_trace import write_perfetto
-from clustersim.report.timeline import COMPUTES, Counter, Part, Slices, Thread, Timeline
+from clustersim.report.viewer import COMPUTES, Counter, Part, Slices, Thread, Timeline
 
 
 def timeline(num_slices: int) -> Timeline:

@@ -157,6 +157,11 @@ class Page:
         button = {"button": "left", "buttons": 1, "clickCount": 1} if presses else {}
         self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **(button | more))
 
+    def touch(self, kind: str, *fingers: tuple[float, float]) -> None:
+        """Put fingers down, move or lift them: the places of all that are then on the screen."""
+        points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(fingers)]
+        self._call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+
     def picture(self, path: Path, whole: bool = False) -> None:
         """Write a screenshot, of the window or of the whole page."""
         clip = {}

@@ -59,6 +59,12 @@ def test_the_parts_of_a_step_are_said_to_add_up() -> None:
         assert f"{seconds(time_s)} {percent(time_s / result.step_time_s)}" in text
 
 
+def test_where_the_time_went_is_a_sentence() -> None:
+    assert "waits 10.53 % for data on the wire, mostly tensor-parallel exchanges." in re.sub(
+        r" +", " ", text_of(run_page(cs.simulate("llama-3.1-8b-64gpus")), "time")
+    )
+
+
 def test_what_limits_a_run_is_named() -> None:
     even = text_of(run_page(cs.simulate("gpipe-4x16")), "time")
     assert "No stage holds the others up: every rank computes 480.0 ms over the run." in even
@@ -68,7 +74,11 @@ def test_what_limits_a_run_is_named() -> None:
     assert "Rank 7 computes longest" in model
     assert "The longest stage is stage 23" in model
     assert "Waiting for tensor-parallel exchanges (tp) : 1.622 s" in model
-    slow = text_of(run_page(cs.simulate("collision-scattered")), "time")
+    result = cs.simulate("collision-scattered")
+    slow = text_of(run_page(result), "time")
+    held_up = min(result.ranks, key=lambda rank: rank.bubble_ps)
+    exposed = picoseconds(held_up.exposed_communication_ps)
+    assert f"But rank {held_up.pp_rank} waits longest for data on the wire: {exposed}" in slow
     assert (
         "leaf0-&gt;spine0 is busiest, as are 15 others: 66.65 % of what it can carry over the run; it is full for"
         in slow

@@ -6,6 +6,7 @@ import gzip
 import json
 from collections import defaultdict
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ import pytest
 from drawing import result_of
 
 import clustersim as cs
+from clustersim.analysis.bubble import rank_times
 from clustersim.analysis.critical_path import critical_path
 from clustersim.analysis.memory import activation_curve
+from clustersim.analysis.waits import find_waits
 from clustersim.errors import InputError
+from clustersim.report.chrome_trace import write_chrome
 from clustersim.report.timeline import timeline_of
 from clustersim.report.trace_files import check_trace_name, write_kineto_folder, write_trace
+from clustersim.report.viewer import COMPUTES, Counter, Part, Slices, Thread, Timeline
 
 HOSTILE = 'a "name", </script><b> \u202emirrored\u202c 🚀 \\ \n \x00 end'
 SHARED = {"fabric": "single-node", "gpus": 4, "scaleup": {"bandwidth": "5 GB/s", "latency": "1 ms", "sharing": "fair"}}
@@ -44,8 +49,8 @@ def slices_by_thread(events: list[dict[str, Any]]) -> dict[tuple[int, int], list
     for event in events:
         if event["ph"] == "X":
             start, duration = Fraction(event["ts"]) * 10**6, Fraction(event["dur"]) * 10**6
-            assert start.denominator == duration.denominator == 1
-            found[event["pid"], event["tid"]].append((int(start), int(start + duration), event["name"]))
+            assert start.denominator == 1
+            found[event["pid"], event["tid"]].append((int(start), int(start) + round(duration), event["name"]))
     return found
 
 
@@ -85,6 +90,24 @@ def test_json_holds_every_op_and_nests(tmp_path: Path, job: str) -> None:
     assert [(start, end) for start, end, _ in path] == list(
         zip(*(column.tolist() for column in (critical_path(trace).start_ps, critical_path(trace).end_ps)), strict=True)
     )
+
+
+@pytest.mark.parametrize("offset_ps", [0, 7_000_003, 900 * 10**12])
+def test_slices_that_touch_do_not_overlap_for_readers_that_add_floats(tmp_path: Path, offset_ps: int) -> None:
+    random = np.random.default_rng(0)
+    edges_ps = offset_ps + np.cumsum(random.integers(1, [10**4, 10**12, 3 * 10**10], (2000, 3)).ravel())
+    zeros = np.zeros(len(edges_ps) - 1, dtype=np.int64)
+    slices = Slices(COMPUTES, zeros, zeros, ("F0",), edges_ps[:-1], edges_ps[1:], "stage", zeros)
+    nothing = np.zeros(0, dtype=np.int64)
+    counter = Counter("memory", nothing, nothing, nothing)
+    parts = [Part(0, (Thread(0, "compute"),), slices)]
+    write_chrome(Timeline("", ("rank 0",), lambda: iter(parts), lambda: counter), tmp_path / "t.json")
+    events = [event for event in json.loads((tmp_path / "t.json").read_text())["traceEvents"] if event["ph"] == "X"]
+    assert [round(event["dur"] * 10**6) for event in events] == np.diff(edges_ps).tolist()
+    first = events[0]["ts"]
+    for one, other in pairwise(events):
+        assert one["ts"] + one["dur"] <= other["ts"]
+        assert (one["ts"] - first) + one["dur"] <= other["ts"] - first  # as speedscope reads them
 
 
 def test_messages_are_arrows_from_sender_to_receiver(tmp_path: Path) -> None:
@@ -253,11 +276,14 @@ def kernels_exactly(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_holistic_trace_analysis_finds_the_same_shares(tmp_path: Path) -> None:
+@pytest.mark.parametrize("job", ["1f1b", "zero bubble, two steps", "replicas"])
+def test_holistic_trace_analysis_finds_the_same_shares(tmp_path: Path, job: str) -> None:
     analysis = pytest.importorskip("hta.trace_analysis", reason="Holistic Trace Analysis is not installed")
-    result = result_of()
-    write_kineto_folder(result.trace, tmp_path)
-    breakdown = analysis.TraceAnalysis(trace_dir=str(tmp_path)).get_temporal_breakdown(visualize=False)
-    compute_ps = {row.pp_rank: row.compute_ps for row in result.ranks}
-    for rank, compute_us in zip(breakdown["rank"], breakdown["compute_time(us)"], strict=True):
-        assert compute_us == pytest.approx(compute_ps[rank] / 10**6, rel=1e-4)
+    trace = result_of(**JOBS[job] | {"batch": {"num_microbatches": 24}}).trace
+    write_kineto_folder(trace, tmp_path)
+    read = analysis.TraceAnalysis(trace_dir=str(tmp_path), include_last_profiler_step=True)
+    breakdown = read.get_temporal_breakdown(visualize=False)
+    compute_ps = rank_times(trace, find_waits(trace)).compute_ps.tolist()
+    assert len(breakdown) == len(compute_ps)
+    for rank, percentage in zip(breakdown["rank"], breakdown["compute_time_pctg"], strict=True):
+        assert float(percentage) == pytest.approx(100 * compute_ps[rank] / trace.makespan_ps, abs=0.1)

@@ -57,7 +57,7 @@ def _stage(result: Result, numbers: Numbers) -> Iterator[str]:
     typical_ps = median(computes)
     shown = numbers.show(f"ranks.{slowest}.compute_ps", picoseconds)
     if not typical_ps or computes[slowest] / typical_ps - 1 < _EVEN:
-        yield joined("No stage holds the others up: every rank computes ", shown, " over the run.")
+        yield from _even_stages(result, shown, numbers)
         return
     pp_rank = result.ranks[slowest].pp_rank
     by_stage = stage_compute_ps(result)
@@ -70,6 +70,20 @@ def _stage(result: Result, numbers: Numbers) -> Iterator[str]:
         yield joined(
             " The longest stage is ", element("strong", f"stage {stage}"), f", at {picoseconds(by_stage[stage])}."
         )
+
+
+def _even_stages(result: Result, computes: Markup, numbers: Numbers) -> Iterator[str]:
+    """Yield which rank is taken up longest where all compute alike: what it waits for on the wire takes it up, too."""
+    taken_ps = [rank.compute_ps + rank.exposed_communication_ps for rank in result.ranks]
+    most = max(range(len(taken_ps)), key=lambda index: taken_ps[index])
+    if taken_ps[most] <= (1 + _EVEN) * median(taken_ps):
+        yield joined("No stage holds the others up: every rank computes ", computes, " over the run.")
+        return
+    exposed = numbers.show(f"ranks.{most}.exposed_communication_ps", picoseconds)
+    yield joined("No stage computes longer than the others: ", computes, " over the run. But ")
+    yield joined(
+        element("strong", f"rank {result.ranks[most].pp_rank}"), " waits longest for data on the wire: ", exposed, "."
+    )
 
 
 def _waiting(result: Result, numbers: Numbers) -> Iterator[str]:

@@ -100,5 +100,5 @@ def _links(result: Result, numbers: Numbers) -> Markup:
     contended = numbers.show("communication.contended_links", count)
     return joined(
         table("Busiest links", ("link", "busy", "bytes", "queued", "slowed"), rows),
-        element("p", contended, " links were contended.", class_="hint"),
+        element("p", "Links that were contended: ", contended, class_="hint"),
     )

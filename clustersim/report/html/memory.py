@@ -17,6 +17,7 @@ MOVING = frozenset({"activations_peak_bytes", "logits_bytes"})
 """Categories that come and go over a run."""
 _ENDINGS = ("_peak_bytes", "_bytes")
 _NAMES = {"optimizer": "optimizer state"}
+_MOST_WIDE = 9  # columns beside which a long bar has room
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,9 @@ def _chart() -> Markup:
         element(
             "figcaption",
             "Over time: ",
-            element("span", id="memory-rank"),
+            element("strong", id="memory-rank"),
+            ", which peaks at ",
+            element("strong", id="memory-peak"),
             "; click a slice of another rank in the timeline for its own",
         ),
         canvas,
@@ -86,7 +89,10 @@ def _peaks(memory: MemorySummary, numbers: Numbers) -> Markup:
     rows = [_row(memory, index, categories, whole, numbers) for index in range(len(memory.ranks))]
     names = [f"of these {each.name}" if each.field in _WITHIN.values() else each.name for each in categories]
     header = ("rank", "", "peak", *(["of capacity"] if memory.capacity_bytes else []), *names, "live")
-    return table("Peak of each pipeline rank; live counts micro-batches", header, rows, class_="ranks")
+    of_width = "ranks crowded" if len(header) > _MOST_WIDE else "ranks"
+    return table(
+        "Peak of each pipeline rank, its largest part in bold; live counts micro-batches", header, rows, of_width
+    )
 
 
 def _row(
@@ -101,12 +107,14 @@ def _row(
     over = memory.capacity_bytes is not None and rank.peak_bytes > memory.capacity_bytes
     peak = numbers.show(f"memory.ranks.{index}.peak_bytes", size)
     share = [percent(rank.peak_bytes / memory.capacity_bytes)] if memory.capacity_bytes else []
+    largest, _ = max(parts, key=lambda part: part[1])
+    held = [(each, numbers.show(f"memory.ranks.{index}.{each.field}", size)) for each in categories]
     return [
         numbers.show(f"memory.ranks.{index}.pp_rank", str),
         drawn,
         element("strong", peak, class_="bad") if over else joined(peak),
         *share,
-        *(numbers.show(f"memory.ranks.{index}.{category.field}", size) for category in categories),
+        *(element("strong", shown) if each is largest else shown for each, shown in held),
         numbers.show(f"memory.ranks.{index}.peak_live_microbatches", count),
     ]
 

@@ -106,7 +106,7 @@ def _tile(label: str, value: Child, beside: Child) -> Markup:
 def _beside_step_time(result: Result, numbers: Numbers) -> Child:
     if result.bound.gap is None:
         return ""
-    return joined(numbers.show("bound.gap", percent), " above its bound")
+    return joined(numbers.show("bound.gap", percent), " above its lower bound")
 
 
 def _room(result: Result, numbers: Numbers) -> Child:
@@ -130,10 +130,10 @@ def _sentence(result: Result, numbers: Numbers) -> Iterator[str]:
         yield joined(
             ", waits ", element("strong", percent(times.exposed_communication / whole_s)), " for data on the wire"
         )
-        yield f", {_most(exposed[axis], times.exposed_communication)}{AXIS_WORDS[axis]},"
+        yield f", {_most(exposed[axis], times.exposed_communication)}{AXIS_WORDS[axis]}"
     if times.bubble:
         cause = max(causes, key=lambda name: causes[name])
-        yield joined(" and stands idle " if times.exposed_communication else ", and stands idle ")
+        yield ", and stands idle "
         yield joined(
             element("strong", percent(times.bubble / whole_s)), f", {_most(causes[cause], times.bubble)}because "
         )

@@ -28,6 +28,7 @@ _SCRIPTS = (
     "gantt_data.js",
     "gantt_pixels.js",
     "gantt_ink.js",
+    "gantt_pointers.js",
     "gantt.js",
     "memory.js",
     "fabric.js",

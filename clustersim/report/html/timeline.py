@@ -21,8 +21,8 @@ from clustersim.result import Result
 from clustersim.trace import AXES, AXIS_WORDS
 
 _HELP = (
-    "Drag to move, Ctrl + wheel to zoom, double-click to zoom in. With the keyboard: arrows go from slice to slice and "
-    "from rank to rank, + and − zoom, Shift + arrows move, Home shows everything."
+    "Drag to move, Ctrl + wheel or two fingers to zoom, double-click to zoom in. With the keyboard: arrows go from "
+    "slice to slice and from rank to rank, + and − zoom, Shift + arrows move, Home shows everything."
 )
 _GRAIN = (
     "Ops are narrower than three pixels here: each column of a rank is filled from top to bottom by what its time was "
@@ -92,6 +92,7 @@ def timeline_facts(result: Result, rank_rows: Sequence[int]) -> dict[str, Any]:
         "categories": [_category(name) for name in CATEGORIES],
         "phases": [PHASE_WORDS[name] for name in PHASES],
         "causes": [CAUSE_WORDS[name] for name in CAUSES],
+        "axis_names": ["", *AXES],
         "axes": ["", *(AXIS_WORDS[axis] for axis in AXES)],
         "static": _static(result, rows),
         "capacity_bytes": memory.capacity_bytes,

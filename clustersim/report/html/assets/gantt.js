@@ -181,9 +181,7 @@ class Gantt {
     const { element } = this;
     element.addEventListener("keydown", (event) => this.#key(event));
     element.addEventListener("wheel", (event) => this.#wheel(event), { passive: false });
-    element.addEventListener("pointerdown", (event) => this.#press(event));
-    element.addEventListener("pointermove", (event) => this.#point(event));
-    element.addEventListener("pointerleave", () => this.#leave());
+    this.pointers = new GanttPointers(this);
     element.addEventListener("dblclick", (event) => this.zoom(ZOOM * ZOOM, this.#share(event)));
     new ResizeObserver(() => this.palette && this.redraw()).observe(element);
   }
@@ -227,25 +225,8 @@ class Gantt {
     }
   }
 
-  #press(event) {
-    if (event.button !== 0) return;
-    this.drag = { x: event.offsetX, y: event.offsetY, view: this.view, top: this.top, moved: false };
-    this.element.setPointerCapture(event.pointerId);
-    const release = () => {
-      if (!this.drag.moved) {
-        const found = this.at(this.drag.x, this.drag.y);
-        if (found) this.select(found);
-      }
-      this.drag = null;
-    };
-    this.element.addEventListener("pointerup", release, { once: true });
-  }
-
-  #point(event) {
-    if (this.drag) {
-      this.#dragTo(event);
-      return;
-    }
+  // Shows what the mouse is over.
+  point(event) {
     const found = this.at(event.offsetX, event.offsetY);
     if (found?.index === this.pointed?.index) {
       this.tip.move(event);
@@ -257,17 +238,18 @@ class Gantt {
     else this.tip.hide();
   }
 
-  #dragTo(event) {
-    const { x, y, view, top } = this.drag;
-    if (Math.abs(event.offsetX - x) + Math.abs(event.offsetY - y) > 3) this.drag.moved = true;
-    if (!this.drag.moved) return;
+  // Shows the time that lay between the pointers where they are now, stretched as far as they have gone apart.
+  drag(held, now) {
+    const across = this.frame.width - GUTTER;
+    const length = held.view.to - held.view.from;
+    const stretched = length * (held.spread / now.spread);
+    const from = held.view.from + ((held.x - GUTTER) / across) * length - ((now.x - GUTTER) / across) * stretched;
     this.tip.hide();
-    const by = ((x - event.offsetX) / (this.frame.width - GUTTER)) * (view.to - view.from);
-    this.top = top + Math.round((y - event.offsetY) / this.frame.pitch);
-    this.show(view.from + by, view.to + by);
+    this.top = held.top + Math.round((held.y - now.y) / this.frame.pitch);
+    this.show(from, from + stretched);
   }
 
-  #leave() {
+  leave() {
     this.pointed = null;
     this.tip.hide();
     if (this.frame) this.redrawInk();

@@ -47,6 +47,10 @@ class GanttData {
     return this.facts.categories[this.category[index]].letter !== "";
   }
 
+  isExposed(index) {
+    return this.facts.categories[this.category[index]].name === "exposed";
+  }
+
   end(index) {
     return this.start[index] + this.duration[index];
   }
@@ -74,9 +78,10 @@ class GanttData {
     return `rank ${ppRank[row]}${several ? ` of replica ${replica[row]}` : ""}`;
   }
 
-  // F12, or F12 B9 for two that overlap.
+  // F12, or F12 B9 for two that overlap; of communication that is waited for, its axis.
   label(index) {
-    const { microbatch, backward_microbatch: backward } = this.columns;
+    const { axis, microbatch, backward_microbatch: backward } = this.columns;
+    if (!this.isOp(index)) return this.isExposed(index) ? this.facts.axis_names[axis[index]] : "";
     const letter = this.facts.categories[this.category[index]].letter;
     if (backward[index] >= 0) return `F${microbatch[index]} B${backward[index]}`;
     return microbatch[index] < 0 ? letter : `${letter}${microbatch[index]}`;

@@ -62,9 +62,9 @@ class GanttInk {
         if (data.start[index] >= frame.view.to) break;
         const from = Math.max(frame.x(data.start[index]), GUTTER);
         const room = Math.min(frame.x(data.end(index)), frame.width) - from - 4;
-        if (room < 6 || !data.isOp(index)) continue;
+        if (room < 6) continue;
         const text = data.label(index);
-        if (this.#width(context, text) > room) continue;
+        if (text === "" || this.#width(context, text) > room) continue;
         context.fillStyle = frame.inkOf(index);
         context.fillText(text, from + 2, middle);
         left -= 1;

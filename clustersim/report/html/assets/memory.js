@@ -8,6 +8,7 @@ class MemoryChart {
     this.data = data;
     this.peakRow = peakRow;
     this.name = document.getElementById("memory-rank");
+    this.peak = document.getElementById("memory-peak");
     this.row = null;
   }
 
@@ -119,6 +120,7 @@ class MemoryChart {
   #describe(peak, capacity) {
     const of = capacity === null ? "" : ` of ${size(capacity)}`;
     this.canvas.setAttribute("aria-label", `Memory of ${this.data.rankName(this.row)} over time; it peaks at ${size(peak)}${of}`);
+    this.peak.textContent = size(peak);
     this.canvas.dataset.peakBytes = peak;
   }
 }
