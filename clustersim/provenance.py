@@ -180,12 +180,12 @@ def warnings_of(
         yield "stage costs give no gradients: nothing is reduced over dp, and the step time is a lower bound"
     yield from _collisions(communication)
     if communication.contended_links:
-        lost_ps = trace.links.queued_ps + trace.links.slowed_ps
+        links = trace.links
+        held_ups = {"queued for": int(links.queued_ps.sum()), "were slowed by": int(links.slowed_ps.sum())}
+        told = " and ".join(f"{what} {held_ps / PS_PER_S:.3g} s" for what, held_ps in held_ups.items() if held_ps)
         yield (
-            f"{communication.contended_links} links were contended: messages queued for "
-            f"{int(trace.links.queued_ps.sum()) / PS_PER_S:.3g} s in all and lost "
-            f"{int(trace.links.slowed_ps.sum()) / PS_PER_S:.3g} s by sharing, "
-            f"most at {trace.links.name[int(lost_ps.argmax())]}"
+            f"{communication.contended_links} links were contended: summed over all messages of the run, they {told}, "
+            f"most at {links.name[int((links.queued_ps + links.slowed_ps).argmax())]}"
         )
     fair = [cluster.links[number] for number in trace.links.number[trace.links.is_fair].tolist()]
     overruled = [link.name for link in fair if link.sharing == "fifo"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 from rich.console import RenderableType
 
@@ -14,14 +15,15 @@ from clustersim.scenario.units import PS_PER_S
 _NUM_CAUSES = 3
 _NUM_PARTS = 4
 _LEAST_SHARE = 0.0005  # of the path; less than a tenth of a percent is not worth words
-_SAVED = 1 - 1 / 1.1  # of a resource's time, if it is 10 % better
+BETTER = Fraction(11, 10)  # what promises are of: a resource that is 10 % better
+_SAVED = float(1 - 1 / BETTER)  # of its time
 _BUBBLES = {
     "dependency": "waiting for ops upstream that had not ended",
     "group": "waiting for late members of a group",
     "barrier": "waiting at the barrier before the optimizer step",
     "end_of_run": "with nothing left to do",
 }
-_RESOURCES = {
+RESOURCE_WORDS = {
     "compute": "compute",
     "scale-up": "scale-up bandwidth",
     "network": "network bandwidth",
@@ -64,15 +66,20 @@ def critical_path_report(result: Result) -> Iterator[RenderableType]:
 def _promises(result: Result) -> Iterator[RenderableType]:
     """Yield what a tenth more of each resource would save: no more than that, where no order and no sharing changes."""
     path = result.critical_path
-    may_change = result.scenario.schedule.policy is not None or any(part.cause == "contention" for part in path.blame)
-    bound = "about" if may_change else "at most"
+    bound = "about" if is_estimate(result) else "at most"
     savings = [
-        f"{_RESOURCES[resource]} {seconds(time_ps * _SAVED / PS_PER_S / result.trace.num_steps)}"
+        f"{RESOURCE_WORDS[resource]} {seconds(time_ps * _SAVED / PS_PER_S / result.trace.num_steps)}"
         for resource, time_ps in path.resources_ps.items()
         if time_ps * _SAVED >= _LEAST_SHARE * path.makespan_ps
     ]
     if savings:
         yield Paragraph(f"10 % better, the step is shorter by {bound}: {', '.join(savings)}")
+
+
+def is_estimate(result: Result) -> bool:
+    """Return whether what a path promises is no bound, as orders or shares of links may change with it."""
+    shares_links = any(part.cause == "contention" for part in result.critical_path.blame)
+    return result.scenario.schedule.policy is not None or shares_links
 
 
 def critical_path_words(result: Result) -> str:
@@ -96,7 +103,7 @@ def _words(part: BlameSummary) -> str:
         "message": f"sending {part.axis} messages {where}",
         "collective": f"in {part.axis} collectives {where}",
         "latency": f"in the latency of {part.axis} communication",
-        "contention": f"of {part.axis} traffic held up by other traffic {where.replace('over', 'on')}",
+        "contention": f"in {part.axis} traffic held up by other traffic {where.replace('over', 'on')}",
         "scheduler": "idle though all inputs were there",
     }[part.cause]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
 
 import numpy as np
 
@@ -13,12 +12,11 @@ from clustersim.report.html.bubble import PHASE_WORDS
 from clustersim.report.html.markup import Child, Markup, Numbers, element, joined
 from clustersim.report.html.parts import Part, Section, bar, key, section, table
 from clustersim.report.quantities import percent, picoseconds, seconds, signed
-from clustersim.report.terminal_critical import critical_path_words
+from clustersim.report.terminal_critical import BETTER, RESOURCE_WORDS, critical_path_words, is_estimate
 from clustersim.result import BlameSummary, Result
 from clustersim.scenario.units import PS_PER_S
 from clustersim.trace import Ints, Trace
 
-_BETTER = Fraction(11, 10)
 _LEAVES = 0.1  # share of the path that is on other replicas, from which on it is worth to follow it
 PATH_COLOURS = {
     "compute": "compute",
@@ -28,11 +26,11 @@ PATH_COLOURS = {
     "contention": "dp",
     "scheduler": "bubble",
 }
-_RESOURCES = {
-    "compute": "compute: every op faster",
-    "scale-up": "scale-up bandwidth: NVLink and its kin",
-    "network": "network bandwidth: NICs and what is beyond",
-    "latency": "latency: of every message and collective",
+_MORE_WORDS = {
+    "compute": "every op faster",
+    "scale-up": "NVLink and its kin",
+    "network": "NICs and what is beyond",
+    "latency": "of every message and collective",
 }
 
 
@@ -47,7 +45,7 @@ def critical_section(result: Result, numbers: Numbers, segments: CriticalPath) -
         "What the critical path is spent on",
     )
     said = f"What the run waited for, moment by moment: {critical_path_words(result)}."
-    beside = "It is the line through the timeline."
+    beside = "The bar has its parts by size. In their order they are the line through the timeline."
     if hidden:
         beside += f" {percent(hidden)} of it is on ranks of other replicas, which the choice of ranks there shows."
     tables = element("div", _blame(result, numbers), _what_if(result, numbers), class_="halves")
@@ -98,21 +96,24 @@ def _blame(result: Result, numbers: Numbers) -> Markup:
         place = f"critical_path.blame.{index}"
         time = numbers.show(f"{place}.time_ps", picoseconds)
         rows.append((key(PATH_COLOURS[part.cause], _words(part)), time, numbers.show(f"{place}.share", percent)))
-    return table("Blame, over the run; adds up to it", ("", "time", "share"), rows, class_="parts")
+    return table("Parts of the path, which add up to the run", ("", "time", "share"), rows, class_="parts")
 
 
 def _what_if(result: Result, numbers: Numbers) -> Markup:
     """Return the promises of the path for 10 % more of each resource, and what runs gave that were asked for."""
     path, steps = result.critical_path, result.trace.num_steps
-    promised = {name: promised_ps(path.makespan_ps, time_ps, _BETTER) for name, time_ps in path.resources_ps.items()}
+    promised = {name: promised_ps(path.makespan_ps, time_ps, BETTER) for name, time_ps in path.resources_ps.items()}
     rows: list[Sequence[Child]] = [
-        (_RESOURCES.get(name, name), seconds(step_s), _change(step_s, result.step_time_s))
+        (f"{RESOURCE_WORDS[name]}: {_MORE_WORDS[name]}", seconds(step_s), _change(step_s, result.step_time_s))
         for name, step_s in sorted(
             ((name, float(time_ps) / PS_PER_S / steps) for name, time_ps in promised.items()), key=lambda row: row[1]
         )
     ]
-    shares_links = any(part.cause == "contention" for part in path.blame)
-    said = "An estimate, as flows share links." if shares_links else "No run is faster than that: other paths remain."
+    said = (
+        "An estimate, as orders or shares of links may change."
+        if is_estimate(result)
+        else "At best: another path may then be the longest."
+    )
     found = [
         table("Step time if a resource were 10 % better", ("resource", "step time", "change"), rows, class_="parts"),
         element("p", said, class_="hint"),

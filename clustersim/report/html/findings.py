@@ -7,6 +7,7 @@ from statistics import median
 
 import numpy as np
 
+from clustersim.analysis.sensitivity import promised_ps
 from clustersim.analysis.utilization import full_ps
 from clustersim.analysis.waits import is_one_of
 from clustersim.ops import COMPUTE
@@ -14,7 +15,9 @@ from clustersim.report.html.markup import Markup, Numbers, element, joined, name
 from clustersim.report.html.memory import categories_of, parts_of
 from clustersim.report.html.opening import time_parts
 from clustersim.report.quantities import count, percent, picoseconds, seconds, size
+from clustersim.report.terminal_critical import BETTER, RESOURCE_WORDS, is_estimate
 from clustersim.result import Result
+from clustersim.trace import AXIS_WORDS
 
 _EVEN = 0.005  # relative; ranks that compute no longer than that above the median are alike
 _SATURATED = 0.9  # of a link's time
@@ -23,10 +26,12 @@ _SATURATED = 0.9  # of a link's time
 def findings(result: Result, numbers: Numbers) -> Markup:
     """Return what to look at first, a line for each resource."""
     lines = [
+        ("Critical path", _path(result)),
         ("Stage", _stage(result, numbers)),
         ("Waiting", _waiting(result, numbers)),
         ("Memory", _memory(result, numbers)),
         ("Network", _link(result, numbers)),
+        ("To gain", _gain(result)),
     ]
     entries = [element("div", element("dt", name), element("dd", said)) for name, said in lines]
     return element("div", element("h3", "What limits this run"), element("dl", *entries, class_="findings"))
@@ -49,6 +54,48 @@ def stage_compute_ps(result: Result) -> dict[int, int]:
     totals = np.zeros(int(trace.ops.stage.max()) + 1, dtype=np.int64)
     np.add.at(totals, trace.ops.stage[rows], lasted_ps)
     return {stage: total_ps for stage, total_ps in enumerate(totals.tolist()) if total_ps}
+
+
+def _path(result: Result) -> Iterator[str]:
+    """Yield what the run waited for: compute, or the traffic of an axis, with what others made of it."""
+    shares: dict[str, float] = {}
+    held_up: dict[str, float] = {}
+    for part in result.critical_path.blame:
+        name = AXIS_WORDS[part.axis] if part.axis else part.cause
+        shares[name] = shares.get(name, 0.0) + part.share
+        if part.cause == "contention":
+            held_up[name] = held_up.get(name, 0.0) + part.share
+    if not shares:
+        yield "Nothing takes any time."
+        return
+    first, *others = sorted(shares, key=lambda name: -shares[name])
+    yield joined("The run waits for ", element("strong", first), f": {percent(shares[first])} of it")
+    if held_up.get(first):
+        yield f", {percent(held_up[first])} because other traffic holds it up"
+    if others:
+        yield f"; then {others[0]}, {percent(shares[others[0]])}"
+    yield "."
+
+
+def _gain(result: Result) -> Iterator[str]:
+    """Yield which resource would shorten the step the most if it were a tenth better."""
+    path = result.critical_path
+    promised = {
+        name: promised_ps(path.makespan_ps, time_ps, BETTER) for name, time_ps in path.resources_ps.items() if time_ps
+    }
+    if not promised:
+        yield "Nothing: no resource is on the path."
+        return
+    best = min(promised, key=lambda name: promised[name])
+    shorter = 1 - float(promised[best]) / path.makespan_ps
+    bound = "about " if is_estimate(result) else "at most "
+    yield joined("10 % better ", element("strong", RESOURCE_WORDS[best]), " makes the step ")
+    yield f"{bound}{percent(shorter)} shorter."
+
+
+def _over(result: Result) -> str:
+    """Return of how many steps a rank's figures are."""
+    return f" over {result.trace.num_steps} steps" if result.trace.num_steps > 1 else " a step"
 
 
 def _stage(result: Result, numbers: Numbers) -> Iterator[str]:
@@ -77,12 +124,15 @@ def _even_stages(result: Result, computes: Markup, numbers: Numbers) -> Iterator
     taken_ps = [rank.compute_ps + rank.exposed_communication_ps for rank in result.ranks]
     most = max(range(len(taken_ps)), key=lambda index: taken_ps[index])
     if taken_ps[most] <= (1 + _EVEN) * median(taken_ps):
-        yield joined("No stage holds the others up: every rank computes ", computes, " over the run.")
+        yield joined("No stage holds the others up: every rank computes ", computes, f"{_over(result)}.")
         return
     exposed = numbers.show(f"ranks.{most}.exposed_communication_ps", picoseconds)
-    yield joined("No stage computes longer than the others: ", computes, " over the run. But ")
+    yield joined("No stage computes longer than the others: ", computes, f"{_over(result)}. But ")
     yield joined(
-        element("strong", f"rank {result.ranks[most].pp_rank}"), " waits longest for data on the wire: ", exposed, "."
+        element("strong", f"rank {result.ranks[most].pp_rank}"),
+        " waits longest for data on the wire: ",
+        exposed,
+        f"{_over(result)}.",
     )
 
 
@@ -114,6 +164,8 @@ def _memory(result: Result, numbers: Numbers) -> Iterator[str]:
     if memory.capacity_bytes is not None:
         yield f", {percent(memory.ranks[worst].peak_bytes / memory.capacity_bytes)} of what its GPU has"
     yield "."
+    if not any(rank.activations_peak_bytes for rank in memory.ranks):
+        yield " The scenario gives no activations."
 
 
 def _link(result: Result, numbers: Numbers) -> Iterator[str]:
@@ -136,8 +188,7 @@ def _link(result: Result, numbers: Numbers) -> Iterator[str]:
     if lost_ps.any():
         worst = int(lost_ps.argmax())
         lost = picoseconds(int(lost_ps[worst]))
-        yield joined(
-            " Messages lost most at ", element("strong", name_of(result.trace.links.name[worst])), f": {lost} in all."
-        )
+        where = element("strong", name_of(result.trace.links.name[worst]))
+        yield joined(" Messages were held up most at ", where, f": by {lost}, all of them together.")
     elif busiest.utilization < _SATURATED:
         yield " No link was contended."

@@ -55,7 +55,7 @@ def headline(result: Result, numbers: Numbers) -> Markup:
         tiles.append(("tokens/s", numbers.show("throughput.tokens_per_s", number), each))
     elif throughput.samples_per_s is not None:
         tiles.append(("samples/s", numbers.show("throughput.samples_per_s", number), ""))
-    overhead = joined("overhead ", numbers.show("bubble.overhead", percent), " of compute")
+    overhead = joined("of compute and bubble; overhead ", numbers.show("bubble.overhead", percent))
     tiles.append(("bubble fraction", numbers.show("bubble.fraction", percent), overhead))
     if result.memory.peak_bytes:
         tiles.append(("peak memory", numbers.show("memory.peak_bytes", size), _room(result, numbers)))
@@ -133,9 +133,10 @@ def _sentence(result: Result, numbers: Numbers) -> Iterator[str]:
         yield f", {_most(exposed[axis], times.exposed_communication)}{AXIS_WORDS[axis]}"
     if times.bubble:
         cause = max(causes, key=lambda name: causes[name])
-        yield ", and stands idle "
+        yield ", and waits "
         yield joined(
-            element("strong", percent(times.bubble / whole_s)), f", {_most(causes[cause], times.bubble)}because "
+            element("strong", percent(times.bubble / whole_s)),
+            f" in bubbles, {_most(causes[cause], times.bubble)}because ",
         )
         yield {"barrier": "ranks meet at the barrier before the optimizer step"}.get(
             cause, CAUSE_WORDS.get(cause, cause)

@@ -35,7 +35,7 @@ class Fabric {
       const names = above === below ? `between ${this.facts.groups[above]}` : `${this.facts.groups[below]} – ${this.facts.groups[above]}`;
       const busiest = this.use[among[among.length - 1]];
       const carried = among.some((link) => this.columns.link_bytes[link] > 0);
-      const beside = busiest ? percent(busiest) : carried ? "no limit" : "idle";
+      const beside = busiest ? percent(busiest) : carried ? "no limit" : "not used";
       add({ links: among, name: names, busiest, beside, halves: above !== below && among.some((link) => up[link]) && among.some((link) => !up[link]) }, LINK_BAND);
     };
     for (let above = this.facts.groups.length - 1; above >= 0; above -= 1) {
