@@ -112,7 +112,7 @@ class Schedule:
 
     name: str
     shape: Shape
-    orders: tuple[Order, ...]
+    orders: Sequence[Order]
     rank_by_stage: tuple[int, ...]
     chains: tuple[tuple[int, ...], ...]
     flush: bool = True
