@@ -35,13 +35,24 @@ class TraceIndex:
     @cached_property
     def is_flow(self) -> list[bool]:
         """Whether what goes over a route drains on all its links at once."""
-        return [any(self.trace.links.is_fair[list(links)]) for links in self.route_links]
+        is_fair = self.trace.links.is_fair.tolist()
+        return [any(is_fair[link] for link in links) for links in self.route_links]
+
+    @cached_property
+    def is_simple(self) -> list[bool]:
+        """Whether a route has one FIFO link, or none."""
+        return [len(links) < 2 and not drains for links, drains in zip(self.route_links, self.is_flow, strict=True)]
+
+    @cached_property
+    def first_link(self) -> Ints:
+        """The first link of each route, -1 where it has none."""
+        return np.array([(*links, -1)[0] for links in self.route_links], dtype=np.int64)
 
     @cached_property
     def ahead_on_link(self) -> Ints:
         """For each message the one that held the first link of its route until it started; -1 where there was none."""
         transfers = self.trace.transfers
-        first_link = np.array([(*links, -1)[0] for links in self.route_links], dtype=np.int64)[transfers.route]
+        first_link = self.first_link[transfers.route]
         until_ps = transfers.start_ps + transfers.first_hold_ps
         # Link and time as one key, so that one search finds who was done on the same link at the same time.
         times_ps = np.sort(np.concatenate([until_ps, transfers.start_ps]))
