@@ -83,11 +83,15 @@ class Stack:
     def joined(self, of: Callable[[PipelineColumns], Ints]) -> Ints:
         """Return a column whose values stand as they are."""
         known = {id(column): of(column) for column in self.columns}
+        if len(self.columns) == 1:
+            return known[id(self.columns[0])]  # one is its own join
         return np.concatenate([known[id(column)] for column in self.columns])
 
     def shifted(self, of: Callable[[PipelineColumns], Ints], first: Ints) -> Ints:
         """Return a column that counts ranks, rows or messages, of which those of each replica begin at `first`."""
         known = {id(column): of(column) for column in self.columns}
+        if len(self.columns) == 1:
+            return known[id(self.columns[0])]
         starts = zip(self.columns, first.tolist(), strict=False)
         return np.concatenate([known[id(column)] + start for column, start in starts])
 
