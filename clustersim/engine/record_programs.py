@@ -64,6 +64,13 @@ def columns_by_replica(pipelines: Sequence[Pipeline]) -> list[PipelineColumns]:
     return [known[id(pipeline)] for pipeline in pipelines]
 
 
+def num_messages(pipeline: Pipeline) -> int:
+    """Return the messages of a pipeline, without making them one by one where arrays are there."""
+    made_from = pipeline.made_from
+    is_made = made_from is not None and made_from[1] is pipeline.messages
+    return made_from[2].num_messages if made_from is not None and is_made else len(pipeline.messages)
+
+
 class Stack:
     """Replicas one after the other: their columns joined, and numbered on from one to the next."""
 

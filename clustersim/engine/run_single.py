@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator
 from functools import cached_property
 from itertools import chain, islice
 from typing import Any
 
 import numpy as np
 
-from clustersim.columns import Numbers
 from clustersim.engine.clock import Hold
 from clustersim.engine.cohort import Timing
+from clustersim.engine.plain_rows import PlainRows, Unusual
 from clustersim.engine.waking import STRETCH, Meeting, Waking
 from clustersim.ops import Kind
 from clustersim.trace import Ints
-
-_ROWS_AT_ONCE = 1024  # that are made into Python's numbers: the next ones are made where these were
 
 
 class Single:
@@ -29,10 +26,7 @@ class Single:
         self.inbox: list[Any] = [None] * timing.columns.num_messages
         self.free_at = [0] * len(self.cohort.links)
         self.queued = [0] * len(self.cohort.links)
-        self.needs, self.sends = timing.columns.needs.only(), timing.columns.sends.only()
-        self.unusual = _unusual_rows(timing)
-        self.unusual_rows = list(self.unusual)  # in rising order
-        self.delay_of_way = np.array(_delays_ps(timing, self.sends, self.unusual), dtype=np.int64)
+        self.rows = PlainRows(timing)
         self.started_on_long_ways: dict[int, int] = {}
         self.releases_ps: list[list[int]] = [[] for _ in range(self.num_ranks)]  # of the barrier, step by step
         self.num_done = 0
@@ -47,8 +41,8 @@ class Single:
         inbox, woken, mine = self.inbox, self.env.woken, self.timing.rows(pp_rank)
         free_at, queued = self.free_at, self.queued
         ways: Any = self.timing.ways  # of numbers: there is one member
-        rows, clock = self._rows(mine), 0
-        for num_usual, unusual in self._stretches(mine):
+        rows, clock = self.rows.usual(mine), 0
+        for num_usual, unusual in self.rows.stretches(mine):
             for duration, need, message, delay in islice(rows, num_usual):
                 if need >= 0:
                     arrival = inbox[need]
@@ -82,28 +76,6 @@ class Single:
                 yield hold
         self.num_done += 1
         yield hold  # nobody resumes it again
-
-    def _rows(self, mine: slice) -> Iterator[tuple[int, int, int, int]]:
-        """Return of each row how long it lasts, what it needs and sends (-1: nothing), and the delay of that."""
-        firsts = range(mine.start, mine.stop, _ROWS_AT_ONCE)
-        chunks = (self._columns(slice(first, min(first + _ROWS_AT_ONCE, mine.stop))) for first in firsts)
-        return chain.from_iterable(zip(*(column.tolist() for column in chunk), strict=True) for chunk in chunks)
-
-    def _columns(self, rows: slice) -> tuple[Numbers, Numbers, Numbers, Numbers]:
-        sent = self.sends[rows]
-        # What sends nothing gets the delay of some message, which nobody looks at.
-        delay = self.delay_of_way[self.timing.way_of_message[sent]] if len(self.inbox) else sent
-        return self.timing.columns.duration_ps[rows], self.needs[rows], sent, delay
-
-    def _stretches(self, rows: slice) -> Iterator[tuple[int, Unusual | None]]:
-        """Yield how many usual rows to run in one go, and the unusual one that follows them, if one does."""
-        numbers, here = self.unusual_rows, rows.start
-        for row in [*numbers[bisect_left(numbers, rows.start) : bisect_left(numbers, rows.stop)], rows.stop]:
-            while row - here > STRETCH:
-                yield STRETCH, None
-                here += STRETCH
-            yield row - here, self.unusual[row] if row < rows.stop else None
-            here = row + 1
 
     def _unusual(
         self, row: Unusual, clock: int, duration_ps: int, hold: Hold, meeting: Meeting, releases_ps: list[int]
@@ -155,7 +127,9 @@ class Single:
         """
         columns = self.timing.columns
         has_need = columns.needs.count > 0
-        input_ps = np.where(has_need, self._arrived[self.needs], 0) if len(self._arrived) else self.needs * 0
+        input_ps = (
+            np.where(has_need, self._arrived[self.rows.needs], 0) if len(self._arrived) else np.zeros_like(columns.kind)
+        )
         several = np.flatnonzero(columns.needs.count > 1)
         for row, needs in zip(several.tolist(), columns.needs.of(several), strict=True):
             input_ps[row] = self._arrived[list(needs)].max()
@@ -183,43 +157,3 @@ class Single:
     def queued_by_link(self) -> dict[int, int]:
         """Return how long messages waited for each link of the cluster."""
         return {number: queued for (number,), queued in zip(self.cohort.links, self.queued, strict=True)}
-
-
-Unusual = tuple[tuple[int, ...], tuple[int, ...], bool]  # what a row waits for, what it sends, whether it is a barrier
-
-
-def _unusual_rows(timing: Timing) -> dict[int, Unusual]:
-    """Return the few rows that are not at most one wait, an op, and at most one message over one link."""
-    columns = timing.columns
-    is_long = np.array([len(way) != 1 for way in timing.ways], dtype=np.bool_)
-    is_unusual = (columns.kind == Kind.BARRIER) | (columns.needs.count > 1) | (columns.sends.count > 1)
-    is_unusual[columns.producer[is_long[timing.way_of_message]]] = True
-    rows = np.flatnonzero(is_unusual)
-    needs, sends = columns.needs.of(rows), columns.sends.of(rows)
-    is_barrier = (columns.kind[rows] == Kind.BARRIER).tolist()
-    return dict(zip(rows.tolist(), zip(needs, sends, is_barrier, strict=True), strict=True))
-
-
-def _delays_ps(timing: Timing, sends: Numbers, unusual: Iterable[int]) -> list[Any]:
-    """Return how long after its op the messages of each way arrive; -1 - way where one may find its link taken. [ps]
-
-    A link is free again before its next message comes if it is held for no longer than the op lasts that makes that
-    message. What unusual rows send may come sooner.
-    """
-    columns = timing.columns
-    sending = np.flatnonzero(sends >= 0)
-    least_ps = np.full(max(1, len(timing.ways)), np.iinfo(np.int64).max)  # of the ops that send over each way
-    np.minimum.at(least_ps, timing.way_of_message[sends[sending]], columns.duration_ps[sending])
-    rows = list(unusual)
-    sent_by_unusual = chain.from_iterable(columns.sends.of(np.array(rows, dtype=np.int64)))
-    taken = {link for message in sent_by_unusual for link, *_ in timing.ways[timing.way_of_message[message]]}
-    longest_ps, shortest_ps = dict[int, Any](), dict[int, int]()
-    for way, least in zip(timing.ways, least_ps.tolist(), strict=False):
-        for link, hold_ps, _ in way:
-            longest_ps[link] = max(longest_ps.get(link, 0), hold_ps)
-            shortest_ps[link] = min(shortest_ps.get(link, least), least)
-    waits = {link for link in longest_ps if link in taken or longest_ps[link] > shortest_ps[link]}
-    return [
-        -1 - number if len(way) != 1 or way[0][0] in waits else way[0][1] + way[0][2]
-        for number, way in enumerate(timing.ways)
-    ]
