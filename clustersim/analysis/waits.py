@@ -45,7 +45,9 @@ class Waits(Lazy):
 
     def bubble_by(self, column: Ints, num_values: int) -> list[int]:
         """Return the bubble summed by the values of a column. [ps]"""
-        return [int(self.bubble_ps[column == value].sum()) for value in range(num_values)]
+        rows = np.flatnonzero(self.bubble_ps)
+        bubble_ps, of_rows = self.bubble_ps[rows], column[rows]
+        return [int(bubble_ps[of_rows == value].sum()) for value in range(num_values)]
 
 
 def find_waits(trace: Trace) -> Waits:
@@ -161,9 +163,10 @@ def _phases(trace: Trace) -> Ints:
     kind = ops.kind[op_after]
     first_backward = np.full(num_groups, len(ops), dtype=np.int64)
     last_forward = np.full(num_groups, -1, dtype=np.int64)
-    backward, forward = is_one_of(kind, BACKWARDS), is_one_of(kind, FORWARDS)
-    np.minimum.at(first_backward, group[backward], op_after[backward])
-    np.maximum.at(last_forward, group[forward], rows[forward])
+    backward, forward = (rows[is_one_of(kind, kinds)] for kinds in (BACKWARDS, FORWARDS))
+    # Of equal places the last one is written: rows from the last on leave the first.
+    first_backward[group[backward[::-1]]] = op_after[backward[::-1]]
+    last_forward[group[forward]] = forward
     phase = np.full(len(ops), _STEADY, dtype=np.int64)
     phase[op_after > last_forward[group]] = _COOLDOWN
     phase[op_after < first_backward[group]] = _WARMUP
