@@ -36,7 +36,7 @@ class PlainReplica:
         env, hold, note_start, mailbox = self.env, gpu.hold, gpu.starts.append, gpu.mailbox
         queue, numbers, mine = env._queue, env._eid, self.rows.timing.rows(gpu.pp_rank)
         started, arrived, waiters = mailbox.started, mailbox.arrived, mailbox.waiter
-        rows = self.rows.usual(mine)
+        rows = self.rows.usual(gpu.pp_rank)
         for num_usual, unusual in self.rows.stretches(mine):
             for duration, need, message, delay in islice(rows, num_usual):
                 start = env._now

@@ -1,14 +1,14 @@
 """The rows of programs that exchange nothing but messages over private links, as GPUs go through them.
 
-Nearly all wait for one message at most and send one over one link at most. These come as numbers, a thousand rows at a
-time; the few others are told apart.
+Nearly all wait for one message at most and send one over one link at most. These come as numbers, some hundred rows
+at a time; the few others are told apart.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from clustersim.engine.cohort import Timing
 from clustersim.engine.waking import STRETCH
 from clustersim.ops import Kind
 
-_ROWS_AT_ONCE = 1024  # that are made into Python's numbers: the next ones are made where these were
+_ROWS_AT_ONCE = 256  # that are made into Python's numbers: the next ones are made where these were
 
 Unusual = tuple[tuple[int, ...], tuple[int, ...], bool]  # what a row waits for, what it sends, whether it is a barrier
 
@@ -39,17 +39,24 @@ class PlainRows:
         self.unusual_rows = list(self.unusual)  # in rising order
         self.delay_of_way = np.array(_delays_ps(timing, self.sends, self.unusual), dtype=np.int64)
 
-    def usual(self, mine: slice) -> Iterator[tuple[int, int, int, int]]:
+    def usual(self, pp_rank: int) -> Iterator[tuple[int, int, int, int]]:
         """Return of each row how long it lasts, what it needs and sends (-1: nothing), and the delay of that."""
-        firsts = range(mine.start, mine.stop, _ROWS_AT_ONCE)
-        chunks = (self._columns(slice(first, min(first + _ROWS_AT_ONCE, mine.stop))) for first in firsts)
-        return chain.from_iterable(zip(*(column.tolist() for column in chunk), strict=True) for chunk in chunks)
+        return chain.from_iterable(self._pieces(pp_rank))
 
-    def _columns(self, rows: slice) -> tuple[Numbers, Numbers, Numbers, Numbers]:
-        sent = self.sends[rows]
-        # What sends nothing gets the delay of some message, which nobody looks at.
-        delay = self.delay_of_way[self.timing.way_of_message[sent]] if self.timing.columns.num_messages else sent
-        return self.timing.columns.duration_ps[rows], self.needs[rows], sent, delay
+    def _pieces(self, pp_rank: int) -> Iterator[Iterator[tuple[int, int, int, int]]]:
+        mine, columns = self.timing.rows(pp_rank), self.timing.columns
+        sources = [source for source, _, _ in columns.kinds_of_messages[0]]
+        delays = {d for d, source in zip(self.delay_of_way.tolist(), sources, strict=True) if source == pp_rank}
+        same = repeat(delays.pop() if delays else 0) if len(delays) < 2 else None
+        for first in range(mine.start, mine.stop, _ROWS_AT_ONCE):
+            rows = slice(first, min(first + _ROWS_AT_ONCE, mine.stop))
+            numbers = (column[rows].tolist() for column in (columns.duration_ps, self.needs, self.sends))
+            yield zip(*numbers, same or self._delays(rows), strict=False)
+
+    def _delays(self, rows: slice) -> list[int]:
+        """Return the delay of what each row sends; of a row that sends nothing that of any message."""
+        delays: list[int] = self.delay_of_way[self.timing.way_of_message[self.sends[rows]]].tolist()
+        return delays
 
     def stretches(self, rows: slice) -> Iterator[tuple[int, Unusual | None]]:
         """Yield how many usual rows to run in one go, and the unusual one that follows them, if one does."""

@@ -41,7 +41,7 @@ class Single:
         inbox, woken, mine = self.inbox, self.env.woken, self.timing.rows(pp_rank)
         free_at, queued = self.free_at, self.queued
         ways: Any = self.timing.ways  # of numbers: there is one member
-        rows, clock = self.rows.usual(mine), 0
+        rows, clock = self.rows.usual(pp_rank), 0
         for num_usual, unusual in self.rows.stretches(mine):
             for duration, need, message, delay in islice(rows, num_usual):
                 if need >= 0:
