@@ -181,7 +181,7 @@ class _Walk:
     def _before_transfer(self, row: int) -> _Node | None:
         transfers = self.trace.transfers
         source, start_ps = transfers.source.item(row), transfers.start_ps.item(row)
-        if self.index.is_flow[transfers.route.item(row)]:
+        if self.index.drains(transfers.route.item(row)):
             queued_ps = transfers.queued_ps.item(row)
             whole = Segment(start_ps, int(transfers.end_ps[row]), Cause.MESSAGE, source, transfer=row)
             self._pass_draining(whole, flow=row)
@@ -204,7 +204,7 @@ class _Walk:
         start_ps, hold_ps = transfers.start_ps.item(row), transfers.first_hold_ps.item(row)
         if hold_ps <= 0:
             return
-        (link, *_) = self.index.route_links[transfers.route.item(row)]
+        (link, *_) = self.index.links_of(transfers.route.item(row))
         until_ps = start_ps + hold_ps
         bytes_from_ps = min(until_ps, start_ps + self.trace.links.overhead_ps.item(link))
         if until_ps > bytes_from_ps:
@@ -215,7 +215,7 @@ class _Walk:
     def _pass_later_hops(self, row: int) -> None:
         """Pass all of a message over FIFO links that comes after it has left the first: latencies and further links."""
         transfers, links = self.trace.transfers, self.trace.links
-        route = self.index.route_links[transfers.route.item(row)]
+        route = self.index.links_of(transfers.route.item(row))
         time_ps = transfers.start_ps.item(row) + transfers.first_hold_ps.item(row)
         whole = Segment(time_ps, transfers.end_ps.item(row), Cause.LATENCY, transfers.source.item(row), -1, row)
         if len(route) < 2:

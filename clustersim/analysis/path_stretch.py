@@ -66,7 +66,7 @@ def stretch_from(row: int, trace: Trace, waits: Waits, index: TraceIndex) -> Str
                 break
         else:
             message = last_arrival(row)
-            if message < 0 or arrived(message) != begun_ps or not is_simple[route(message)]:
+            if message < 0 or arrived(message) != begun_ps or not is_simple(route(message)):
                 break
             following, left_ps = producer(message), sent(message)
             if queued(message) != left_ps or end(following) != left_ps or kind(following) == Kind.EXCHANGE:
@@ -90,7 +90,7 @@ def segments_of(stretch: Stretch, trace: Trace, index: TraceIndex) -> Ints:
     rows[:, 0, 2], rows[:, 0, 3], rows[:, 0, 4] = Cause.COMPUTE, ops.rank_index[passed], passed
     at = np.flatnonzero(came >= 0)
     sent = came[at]
-    link = index.first_link[transfers.route[sent]]
+    link = index.first_links(transfers.route[sent])
     start_ps = transfers.start_ps[sent]
     until_ps = start_ps + transfers.first_hold_ps[sent]
     bytes_from_ps = np.minimum(until_ps, start_ps + np.append(trace.links.overhead_ps, 0)[link])
