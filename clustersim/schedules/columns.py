@@ -47,7 +47,8 @@ class ColumnOrders(Sequence[Order]):
     """
 
     def __init__(self, runs: Sequence[Numbers]) -> None:
-        self.columns = _as_columns(np.concatenate(runs), list(map(len, runs)), has_overlaps=False)
+        kind, stage, microbatch = (np.concatenate([run[:, place] for run in runs]) for place in range(3))
+        self.columns = _as_columns(kind, stage, microbatch, list(map(len, runs)), has_overlaps=False)
         self._made: dict[int, Order] = {}
 
     def __len__(self) -> int:
@@ -109,10 +110,12 @@ def action_columns(schedule: Schedule) -> ActionColumns:
     num_actions = list(map(len, actions))
     flat = chain.from_iterable(chain.from_iterable(actions))
     table = np.fromiter(flat, np.int64, 3 * sum(num_actions)).reshape(-1, 3)
-    return _as_columns(table, num_actions, has_overlaps)
-
-
-def _as_columns(table: Numbers, num_actions: Sequence[int], has_overlaps: bool) -> ActionColumns:
     kind, stage, microbatch = np.ascontiguousarray(table.T)
+    return _as_columns(kind, stage, microbatch, num_actions, has_overlaps)
+
+
+def _as_columns(
+    kind: Numbers, stage: Numbers, microbatch: Numbers, num_actions: Sequence[int], has_overlaps: bool
+) -> ActionColumns:
     rank = np.repeat(np.arange(len(num_actions)), num_actions)
     return ActionColumns(kind, stage, microbatch, rank, np.cumsum([0, *num_actions]), has_overlaps)
