@@ -17,6 +17,19 @@ class Lists:
 
     count: Numbers  # of each row
     joined: Numbers
+    known_only: Numbers | None = None  # what `only` returns, where it is there already
+
+    @classmethod
+    def of_only(cls, only: Numbers) -> Lists:
+        """Return the lists of rows that have one number or none, which is -1.
+
+        Examples
+        --------
+        >>> Lists.of_only(np.array([7, -1])).joined.tolist()
+        [7]
+        """
+        has_one = only >= 0
+        return cls(has_one.astype(np.int64), only[has_one], only)
 
     def only(self) -> Numbers:
         """Return the number of each row that has one, the first of several, and -1 where there is none.
@@ -26,6 +39,8 @@ class Lists:
         >>> Lists(np.array([1, 0, 2]), np.array([7, 8, 9])).only().tolist()
         [7, -1, 8]
         """
+        if self.known_only is not None:
+            return self.known_only
         only = np.full(len(self.count), -1, dtype=np.int64)
         rows = np.flatnonzero(self.count)
         only[rows] = self.joined[(np.cumsum(self.count) - self.count)[rows]]

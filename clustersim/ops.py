@@ -112,7 +112,7 @@ class Schedule:
 
     name: str
     shape: Shape
-    orders: tuple[Order, ...]
+    orders: Sequence[Order]
     rank_by_stage: tuple[int, ...]
     chains: tuple[tuple[int, ...], ...]
     flush: bool = True
@@ -235,7 +235,7 @@ class Program(Lazy):
     awaits: tuple[tuple[int, ...], ...]
 
     def __len__(self) -> int:
-        return len(self.kinds)
+        return len(self.awaits)  # which is there, if any column is
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -23,13 +24,16 @@ _PACKAGES = ("simpy", "networkx", "numpy", "pydantic", "PyYAML", "click", "rich"
 _GIB = 2**30
 
 
+_version = cache(version)  # what is installed is read once: it takes as long as a small run
+
+
 def provenance_of(scenario: Scenario, trace: Trace, constraints: list[str], started_s: float) -> dict[str, Any]:
     """Return what a reader needs in order to get the same result again."""
     origin = scenario.loaded_from
     return {
-        "clustersim": version("clustersim"),
+        "clustersim": _version("clustersim"),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": {name: _version(name) for name in _PACKAGES},
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "scenario": {"path": origin.path if origin else None, "sha256": origin.sha256 if origin else None},

@@ -166,13 +166,16 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
     """Return everything that is reported of the run of `job`, begun at `started_s` of the performance counter."""
     account = account_of(trace)
     followed = trace.of_replicas(account.replicas_to_follow(trace))
-    waits = find_waits(followed)
+    waits, times = account.waits, account.times
+    if followed is not trace or waits is None:
+        waits = find_waits(followed)
+        times = rank_times(followed, waits)
     memory = _memory_summary(trace, cluster, account.memory)
     communication = _communication_summary(trace, account.traffic)
     step_time_s = trace.makespan_ps / (PS_PER_S * trace.num_steps)
     steady_step_time_s = _steady_step_time_s(trace, account.step_end_ps)
     num_stages = len(job.pipelines[0].schedule.chains[0])
-    busiest = busiest_rank(followed, waits, rank_times(followed, waits))
+    busiest = busiest_rank(followed, waits, times)
     origins = cost_origins_of(scenario, cluster, num_stages, trace, busiest)
     return Result(
         provenance=provenance_of(scenario, trace, constraints_of(scenario, trace), started_s),

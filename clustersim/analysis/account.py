@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class Account:
     step_end_ps: Ints  # of each step: its last end
     end_ps: Ints  # of each rank: end of its last row
     barrier_ps: Ints  # ``barrier_ps[rank, step]``: when the rank came to the barrier; -1 where there is none
+    waits: Waits | None  # of a run that is one part
 
     def replicas_to_follow(self, trace: Trace) -> list[int]:
         """Return the replicas that the critical path can pass, and that of the busiest rank.
@@ -45,7 +46,7 @@ def account_of(trace: Trace) -> Account:
     """
     parts = [_account_of_part(part) for part in trace.parts()]
     if len(parts) == 1:
-        return parts[0]
+        return parts[0] if trace.split is None else replace(parts[0], waits=None)
     times = RankTimes(*_joined([part.times for part in parts], ("compute_ps", "exposed_ps", "bubble_ps")))
     memory = Memory(*_joined([part.memory for part in parts], [column.name for column in fields(Memory)]))
     compute_end_ps, end_ps, barrier_ps = _joined(parts, ("compute_end_ps", "end_ps", "barrier_ps"))
@@ -58,6 +59,7 @@ def account_of(trace: Trace) -> Account:
         np.maximum.reduce([part.step_end_ps for part in parts]),
         end_ps,
         barrier_ps,
+        None,
     )
 
 
@@ -80,6 +82,7 @@ def _account_of_part(trace: Trace) -> Account:
         step_end_ps,
         ops.end_ps[trace.ranks.first_op[1:] - 1],
         _barriers_ps(trace, waits),
+        waits,
     )
 
 

@@ -106,7 +106,7 @@ class _View:
     def __init__(self, costed: CostedSchedule) -> None:
         schedule, costs = costed.schedule, costed.costs
         self.costed, self.room = costed, costed.room
-        self.stages_by_rank: list[list[int]] = [[] for _ in schedule.orders]
+        self.stages_by_rank: list[list[int]] = [[] for _ in range(len(schedule.orders))]
         for stage, rank in enumerate(schedule.rank_by_stage):
             self.stages_by_rank[rank].append(stage)
         self.shortest = [

@@ -42,12 +42,26 @@ class Bubble:
 
 def rank_times(trace: Trace, waits: Waits) -> RankTimes:
     """Return where the time of each rank went."""
-    ops, num_ranks = trace.ops, len(trace.ranks)
-    compute_ps, exposed_ps, bubble_ps = (np.zeros(num_ranks, dtype=np.int64) for _ in range(3))
-    np.add.at(compute_ps, ops.rank_index, ops.end_ps - ops.start_ps)
-    np.add.at(exposed_ps, waits.rank_index, waits.exposed_ps)
-    np.add.at(bubble_ps, waits.rank_index, waits.bubble_ps)
-    return RankTimes(compute_ps, exposed_ps, bubble_ps)
+    ops, first, num_rows = trace.ops, trace.ranks.first_op, len(trace.ops)
+    exposed_ps, bubble_ps = (
+        by_rank(np.add, column[:num_rows], first) + column[num_rows:] for column in (waits.exposed_ps, waits.bubble_ps)
+    )
+    return RankTimes(by_rank(np.add, ops.end_ps - ops.start_ps, first), exposed_ps, bubble_ps)
+
+
+def by_rank(operation: np.ufunc, column: Ints, first: Ints) -> Ints:
+    """Return what `operation` makes of the rows of each rank, which begin at `first`; 0 for a rank that has none.
+
+    Examples
+    --------
+    >>> by_rank(np.add, np.array([1, 2, 3]), np.array([0, 2, 2, 3])).tolist()
+    [3, 0, 3]
+    """
+    made = np.zeros(len(first) - 1, dtype=np.int64)
+    filled = np.flatnonzero(np.diff(first))
+    if len(filled):
+        made[filled] = operation.reduceat(column, first[filled])
+    return made
 
 
 def measure_bubble(trace: Trace, waits: Waits, times: RankTimes) -> Bubble:
@@ -79,10 +93,13 @@ def _largest_span(trace: Trace) -> tuple[int, int]:
     ops = trace.ops
     num_groups = len(trace.ranks) * trace.num_steps
     rows = np.flatnonzero(is_one_of(ops.kind, COMPUTE))
-    group = (ops.rank_index * trace.num_steps + ops.step)[rows]
+    group = ops.rank_index[rows] * trace.num_steps + ops.step[rows]
     first, last = np.full(num_groups, len(ops)), np.full(num_groups, -1)
-    np.minimum.at(first, group, rows)
-    np.maximum.at(last, group, rows)
+    # Where the group changes; steps that are one stream overlap, so that a group may come again.
+    changes = np.flatnonzero(np.diff(group))
+    begins, ends = np.append(0, changes + 1)[: len(rows)], np.append(changes, len(rows) - 1)[: len(rows)]
+    np.minimum.at(first, group[begins], rows[begins])
+    np.maximum.at(last, group[ends], rows[ends])
     first, last = first[last >= 0], last[last >= 0]
     if not len(first):
         return 0, 0

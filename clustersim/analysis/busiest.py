@@ -10,7 +10,7 @@ import numpy as np
 from clustersim.analysis.bubble import RankTimes
 from clustersim.analysis.waits import Waits
 from clustersim.ops import Kind
-from clustersim.trace import AXES, Trace
+from clustersim.trace import AXES, Ints, Trace
 
 OpPlace = tuple[Kind, int, int]
 """Kind and stage of an op, and the backward's stage in an overlapped slot; -1 where there is none."""
@@ -32,27 +32,35 @@ def busiest_rank(trace: Trace, waits: Waits, times: RankTimes) -> BusyRank:
 
 
 def _compute_ps(trace: Trace, row: int) -> dict[OpPlace, int]:
-    ops, found = trace.ops, dict[OpPlace, int]()
+    ops = trace.ops
     mine = slice(int(trace.ranks.first_op[row]), int(trace.ranks.first_op[row + 1]))
-    duration_ps = (ops.end_ps[mine] - ops.start_ps[mine]).tolist()
-    columns = (ops.kind[mine].tolist(), ops.stage[mine].tolist(), ops.backward_stage[mine].tolist())
-    for kind, stage, backward_stage, time_ps in zip(*columns, duration_ps, strict=True):
-        if time_ps:
-            place = (Kind(kind), stage, backward_stage)
-            found[place] = found.get(place, 0) + time_ps
-    return found
+    places = np.stack([ops.kind[mine], ops.stage[mine], ops.backward_stage[mine]])
+    found = _summed(places, ops.end_ps[mine] - ops.start_ps[mine])
+    return {(Kind(kind), stage, backward_stage): time_ps for (kind, stage, backward_stage), time_ps in found}
 
 
 def _exposed_ps(trace: Trace, waits: Waits, row: int) -> dict[tuple[str, tuple[int, ...]], int]:
-    found: dict[tuple[str, tuple[int, ...]], int] = {}
-    gpu = trace.ranks.gpu
-    first, last = trace.ranks.first_op[row : row + 2].tolist()  # after its last row nothing is exposed
-    for number in (first + np.flatnonzero(waits.exposed_ps[first:last] > 0)).tolist():
-        collective = int(waits.collective[number])
-        if collective >= 0:
-            axis = AXES[int(trace.collectives.axis[collective])]
-            members = tuple(int(gpu[member]) for member in trace.groups[int(trace.collectives.group[collective])])
-        else:
-            axis, members = AXES[int(trace.transfers.axis[int(waits.transfer[number])])], ()
-        found[axis, members] = found.get((axis, members), 0) + int(waits.exposed_ps[number])
+    mine = slice(*trace.ranks.first_op[row : row + 2].tolist())  # after its last row nothing is exposed
+    collective, collectives = waits.collective[mine], trace.collectives
+    shared = np.flatnonzero(collective >= 0)
+    axis, group = np.append(trace.transfers.axis, -1)[waits.transfer[mine]], np.full(len(collective), -1)
+    axis[shared], group[shared] = collectives.axis[collective[shared]], collectives.group[collective[shared]]
+    gpu, found = trace.ranks.gpu, dict[tuple[str, tuple[int, ...]], int]()
+    for (on_axis, number), time_ps in _summed(np.stack([axis, group]), waits.exposed_ps[mine]):
+        members = tuple(int(gpu[member]) for member in trace.groups[number]) if number >= 0 else ()
+        found[AXES[on_axis], members] = found.get((AXES[on_axis], members), 0) + time_ps
     return found
+
+
+def _summed(keys: Ints, times_ps: Ints) -> list[tuple[tuple[int, ...], int]]:
+    """Return each column of `keys` with the sum of its times, in the order in which they first come; none of 0. [ps]"""
+    rows = np.flatnonzero(times_ps > 0)
+    keys, times_ps = keys[:, rows], times_ps[rows]
+    code = np.zeros(len(rows), dtype=np.int64)
+    for key in keys:
+        code = code * (int(key.max(initial=0)) + 2) + key + 1
+    codes, first, number = np.unique(code, return_index=True, return_inverse=True)
+    sums = np.zeros(len(codes), dtype=np.int64)
+    np.add.at(sums, number, times_ps)
+    order = np.argsort(first)
+    return list(zip(map(tuple, keys[:, first[order]].T.tolist()), sums[order].tolist(), strict=True))

@@ -38,11 +38,14 @@ def traffic_by_axis(trace: Trace, waits: Waits) -> dict[str, AxisTraffic]:
     transfers, collectives = trace.transfers, trace.collectives
     members = np.array([len(group) for group in trace.groups], dtype=np.int64)[collectives.group]
     sent_bytes = np.rint(bus_bytes(trace) * members).astype(np.int64)
-    waited_for, slowed_ps = axis_of_wait(trace, waits), slowed_by_axis_ps(trace)
+    exposed_ps, slowed_ps = _exposed_by_axis_ps(trace, waits), slowed_by_axis_ps(trace)
+    num_sent = np.bincount(transfers.axis, minlength=len(AXES))
     traffic = {}
     for number, axis in enumerate(AXES):
-        sent, shared = transfers.axis == number, collectives.axis == number
-        busy_ps = int((transfers.end_ps - transfers.queued_ps)[sent].sum())
+        shared = collectives.axis == number
+        # As a rule all messages are on one axis, and none on the others.
+        sent = transfers.axis == number if 0 < num_sent[number] < len(transfers) else slice(num_sent[number])
+        busy_ps = int((transfers.end_ps[sent] - transfers.queued_ps[sent]).sum())
         # From its start: while one waits for those before it, those are what the group is busy with.
         lasted_ps = collectives.end_ps - collectives.start_ps
         for size in np.unique(members[shared]).tolist():  # a product in Python: that of long runs is beyond an int64
@@ -50,10 +53,20 @@ def traffic_by_axis(trace: Trace, waits: Waits) -> dict[str, AxisTraffic]:
         traffic[axis] = AxisTraffic(
             int(transfers.size_bytes[sent].sum() + sent_bytes[shared].sum()),
             busy_ps,
-            int(waits.exposed_ps[waited_for == number].sum()),
+            exposed_ps[number],
             int(slowed_ps[number]),
         )
     return traffic
+
+
+def _exposed_by_axis_ps(trace: Trace, waits: Waits) -> list[int]:
+    """Return how long ranks waited for what was sent on each axis, summed. [ps]"""
+    rows = np.flatnonzero(waits.exposed_ps)
+    exposed_ps, transfer, collective = waits.exposed_ps[rows], waits.transfer[rows], waits.collective[rows]
+    axis = np.append(trace.transfers.axis, -1)[transfer]
+    shared = collective >= 0
+    axis[shared] = trace.collectives.axis[collective[shared]]
+    return [int(exposed_ps[axis == number].sum()) for number in range(len(AXES))]
 
 
 def bus_bytes(trace: Trace) -> Floats:

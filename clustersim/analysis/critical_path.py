@@ -16,28 +16,20 @@ links tells what it waited for at those after the first as one stretch, just bef
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
 
+from clustersim.analysis.path_stretch import Cause, Segment, segments_of, stretch_from
 from clustersim.analysis.trace_index import TraceIndex
 from clustersim.analysis.waits import Waits, find_waits
 from clustersim.ops import Kind
 from clustersim.trace import Ints, Trace
 
+__all__ = ["Cause", "CriticalPath", "critical_path"]
+
 _PS_PER_S = 10**12
-
-
-class Cause(IntEnum):
-    """What a moment of the critical path is spent on."""
-
-    COMPUTE = 0
-    MESSAGE = 1  # its bytes go over a link
-    COLLECTIVE = 2  # its streams drain
-    LATENCY = 3  # of a message or a collective
-    CONTENTION = 4  # behind another message on a FIFO link, or slowed by others on a fair one
-    SCHEDULER = 5  # all inputs were there, and the rank did nothing: its policy or its host let it wait
+_WORTH_ARRAYS = 10  # ops of a stretch, from which on a few array operations cost less
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +65,6 @@ class _Node(NamedTuple):
     rank_index: int
 
 
-class _Segment(NamedTuple):
-    start_ps: int
-    end_ps: int
-    cause: Cause
-    rank_index: int
-    op: int = -1
-    transfer: int = -1
-    collective: int = -1
-    link: int = -1
-
-
 def critical_path(trace: Trace, waits: Waits | None = None) -> CriticalPath:
     """Return the critical path of a run; `waits` are those of the trace, if they are known already.
 
@@ -102,9 +83,7 @@ def critical_path(trace: Trace, waits: Waits | None = None) -> CriticalPath:
         if node is None:
             break
         node = walk.before(node)
-    rows = walk.segments[::-1]
-    columns = np.array(rows, dtype=np.int64).reshape(len(rows), len(_Segment._fields)).T
-    return CriticalPath(*columns)
+    return CriticalPath(*np.ascontiguousarray(walk.all_segments()[::-1].T))
 
 
 class _Walk:
@@ -112,7 +91,15 @@ class _Walk:
 
     def __init__(self, trace: Trace, waits: Waits) -> None:
         self.trace, self.waits, self.index = trace, waits, TraceIndex(trace)
-        self.segments: list[_Segment] = []
+        self.segments: list[Segment] = []  # since the last of `passed`
+        self.passed: list[Ints] = []
+        self.num_ops_to_look_at = 0  # of a stretch that is too short for arrays
+
+    def all_segments(self) -> Ints:
+        """Return all that was passed so far, a row for each segment, the last first."""
+        self.passed.append(np.array(self.segments, dtype=np.int64).reshape(-1, len(Segment._fields)))
+        self.segments = []
+        return np.concatenate(self.passed)
 
     def last_op(self) -> _Node | None:
         """Return the last op to end; of several that of the lowest rank, and on it the last."""
@@ -127,45 +114,62 @@ class _Walk:
     def before(self, node: _Node) -> _Node | None:
         """Pass a node, and return what it waited for; None at the start of the run."""
         if node.table == "ops":
-            return self._before_op(node.row)
+            return self._before_op(self._pass_stretch(node.row))
         if node.table == "transfers":
             return self._before_transfer(node.row)
         return self._before_collective(node)
 
-    def _pass(self, segment: _Segment) -> None:
+    def _pass(self, segment: Segment) -> None:
         if segment.end_ps > segment.start_ps:
             self.segments.append(segment)
 
+    def _pass_stretch(self, row: int) -> int:
+        """Pass ops and messages from `row` back that need no second look; return the first op that does."""
+        if self.num_ops_to_look_at:
+            self.num_ops_to_look_at -= 1
+            return row
+        stretch = stretch_from(row, self.trace, self.waits, self.index)
+        if len(stretch.ops) < _WORTH_ARRAYS:
+            self.num_ops_to_look_at = len(stretch.ops)
+            return row
+        self.passed = [self.all_segments(), segments_of(stretch, self.trace, self.index)]
+        return stretch.next_op
+
     def _before_op(self, row: int) -> _Node | None:
-        ops, rank_index = self.trace.ops, int(self.trace.ops.rank_index[row])
-        start_ps = int(ops.start_ps[row])
-        self._pass(_Segment(start_ps, int(ops.end_ps[row]), Cause.COMPUTE, rank_index, op=row))
-        if ops.kind[row] == Kind.BARRIER:
+        ops = self.trace.ops
+        start_ps, end_ps = ops.start_ps.item(row), ops.end_ps.item(row)
+        if end_ps > start_ps:
+            self.segments.append(Segment(start_ps, end_ps, Cause.COMPUTE, ops.rank_index.item(row), row))
+        if ops.kind.item(row) == Kind.BARRIER:
             row = self._last_at_barrier(row)
-        return self._latest(start_ps, int(ops.rank_index[row]), self._inputs(row))
+        return self._latest(start_ps, ops.rank_index.item(row), self._inputs(row))
 
     def _inputs(self, row: int) -> list[tuple[int, _Node]]:
         """Return what an op waits for, with the time at which that was there, in the order of preference."""
-        trace, rank_index = self.trace, int(self.trace.ops.rank_index[row])
+        trace, rank_index = self.trace, self.trace.ops.rank_index.item(row)
         inputs = self._end_of_row_before(row)
-        if (transfer := int(self.waits.transfer[row])) >= 0:
-            inputs.append((int(trace.transfers.end_ps[transfer]), _Node("transfers", transfer, rank_index)))
-        if (collective := int(self.waits.collective[row])) >= 0:
-            inputs.append((int(trace.collectives.end_ps[collective]), _Node("collectives", collective, rank_index)))
+        if (transfer := self.waits.transfer.item(row)) >= 0:
+            inputs.append((trace.transfers.end_ps.item(transfer), _Node("transfers", transfer, rank_index)))
+        if (collective := self.waits.collective.item(row)) >= 0:
+            inputs.append((trace.collectives.end_ps.item(collective), _Node("collectives", collective, rank_index)))
         return inputs
 
     def _end_of_row_before(self, row: int) -> list[tuple[int, _Node]]:
         """Return the op before a row on its rank with its end, or nothing for the first."""
-        rank_index = int(self.trace.ops.rank_index[row])
-        if row == self.trace.ranks.first_op[rank_index]:
+        rank_index = self.trace.ops.rank_index.item(row)
+        if row == self.trace.ranks.first_op.item(rank_index):
             return []
-        return [(int(self.trace.ops.end_ps[row - 1]), _Node("ops", row - 1, rank_index))]
+        return [(self.trace.ops.end_ps.item(row - 1), _Node("ops", row - 1, rank_index))]
 
     def _latest(self, time_ps: int, rank_index: int, inputs: list[tuple[int, _Node]]) -> _Node | None:
         """Return which of `inputs` was there last, the first of equal ones; from then to `time_ps` the rank idled."""
-        latest_ps, node = max(inputs, key=lambda entry: entry[0], default=(0, None))
-        self._pass(_Segment(latest_ps, time_ps, Cause.SCHEDULER, rank_index))
-        return node if latest_ps else None
+        latest_ps, node = 0, None
+        for ready_ps, candidate in inputs:
+            if ready_ps > latest_ps:
+                latest_ps, node = ready_ps, candidate
+        if time_ps > latest_ps:
+            self.segments.append(Segment(latest_ps, time_ps, Cause.SCHEDULER, rank_index))
+        return node
 
     def _last_at_barrier(self, row: int) -> int:
         """Return the row with which the last rank came to the barrier of `row`, the lowest of several."""
@@ -175,37 +179,45 @@ class _Walk:
         return int(rows[int(np.argmax(arrived_ps))])
 
     def _before_transfer(self, row: int) -> _Node | None:
-        trace, transfers = self.trace, self.trace.transfers
-        source, queued_ps, start_ps = (
-            int(column[row]) for column in (transfers.source, transfers.queued_ps, transfers.start_ps)
-        )
-        if self.index.is_flow[transfers.route[row]]:
-            whole = _Segment(start_ps, int(transfers.end_ps[row]), Cause.MESSAGE, source, transfer=row)
+        transfers = self.trace.transfers
+        source, start_ps = transfers.source.item(row), transfers.start_ps.item(row)
+        if self.index.drains(transfers.route.item(row)):
+            queued_ps = transfers.queued_ps.item(row)
+            whole = Segment(start_ps, int(transfers.end_ps[row]), Cause.MESSAGE, source, transfer=row)
             self._pass_draining(whole, flow=row)
             self._pass(whole._replace(start_ps=queued_ps, end_ps=start_ps, cause=Cause.LATENCY))
             return self._sender(row)
         self._pass_later_hops(row)
         cause, holder = Cause.MESSAGE, row
         while True:
-            start_ps, until_ps = int(transfers.start_ps[holder]), int(transfers.start_ps[holder])
-            until_ps += int(transfers.first_hold_ps[holder])
-            link = (*self.index.route_links[transfers.route[holder]], -1)[0]
-            bytes_from_ps = min(until_ps, start_ps + int(trace.links.overhead_ps[link])) if link >= 0 else start_ps
-            held = _Segment(bytes_from_ps, until_ps, cause, source, transfer=holder, link=link)
-            self._pass(held)
-            self._pass(held._replace(start_ps=start_ps, end_ps=bytes_from_ps, cause=Cause.LATENCY, link=-1))
+            self._pass_first_hop(holder, cause, source)
             # Who was ahead is looked up only where a message waited: most runs have none that did.
-            ahead = int(self.index.ahead_on_link[holder]) if start_ps > transfers.queued_ps[holder] else -1
+            has_waited = transfers.start_ps.item(holder) > transfers.queued_ps.item(holder)
+            ahead = self.index.ahead_on_link.item(holder) if has_waited else -1
             if ahead < 0:
                 return self._sender(holder)
             cause, holder = Cause.CONTENTION, ahead
 
+    def _pass_first_hop(self, row: int, cause: Cause, source: int) -> None:
+        """Pass a message on the first link of its route: what it takes whatever its size, then its bytes."""
+        transfers = self.trace.transfers
+        start_ps, hold_ps = transfers.start_ps.item(row), transfers.first_hold_ps.item(row)
+        if hold_ps <= 0:
+            return
+        (link, *_) = self.index.links_of(transfers.route.item(row))
+        until_ps = start_ps + hold_ps
+        bytes_from_ps = min(until_ps, start_ps + self.trace.links.overhead_ps.item(link))
+        if until_ps > bytes_from_ps:
+            self.segments.append(Segment(bytes_from_ps, until_ps, cause, source, -1, row, -1, link))
+        if bytes_from_ps > start_ps:
+            self.segments.append(Segment(start_ps, bytes_from_ps, Cause.LATENCY, source, -1, row))
+
     def _pass_later_hops(self, row: int) -> None:
         """Pass all of a message over FIFO links that comes after it has left the first: latencies and further links."""
         transfers, links = self.trace.transfers, self.trace.links
-        route = self.index.route_links[transfers.route[row]]
-        time_ps = int(transfers.start_ps[row] + transfers.first_hold_ps[row])
-        whole = _Segment(time_ps, int(transfers.end_ps[row]), Cause.LATENCY, int(transfers.source[row]), transfer=row)
+        route = self.index.links_of(transfers.route.item(row))
+        time_ps = transfers.start_ps.item(row) + transfers.first_hold_ps.item(row)
+        whole = Segment(time_ps, transfers.end_ps.item(row), Cause.LATENCY, transfers.source.item(row), -1, row)
         if len(route) < 2:
             self._pass(whole)
             return
@@ -230,13 +242,13 @@ class _Walk:
     def _sender(self, row: int) -> _Node | None:
         """Return the op that let a message be queued: its producer, or which side of a rendezvous came last."""
         trace, transfers = self.trace, self.trace.transfers
-        producer, consumer, queued_ps = (
-            int(column[row]) for column in (transfers.producer, transfers.consumer, transfers.queued_ps)
+        producer, queued_ps, source = (
+            column.item(row) for column in (transfers.producer, transfers.queued_ps, transfers.source)
         )
-        source = int(transfers.source[row])
-        if trace.ops.kind[producer] != Kind.EXCHANGE:
-            produced = (int(trace.ops.end_ps[producer]), _Node("ops", producer, source))
+        if trace.ops.kind.item(producer) != Kind.EXCHANGE:
+            produced = (trace.ops.end_ps.item(producer), _Node("ops", producer, source))
             return self._latest(queued_ps, source, [produced])
+        consumer = transfers.consumer.item(row)
         posted = [*self._end_of_row_before(producer), *self._end_of_row_before(consumer)]
         return self._latest(queued_ps, source, [entry for entry in posted if entry[0] <= queued_ps])
 
@@ -244,7 +256,7 @@ class _Walk:
         trace, row = self.trace, node.row
         collectives, phases = trace.collectives, trace.phases
         queued_ps, start_ps = int(collectives.queued_ps[row]), int(collectives.start_ps[row])
-        whole = _Segment(0, int(collectives.end_ps[row]), Cause.COLLECTIVE, node.rank_index, collective=row)
+        whole = Segment(0, int(collectives.end_ps[row]), Cause.COLLECTIVE, node.rank_index, collective=row)
         mine = self.index.phases[self.index.first_phase[row] : self.index.first_phase[row + 1]].tolist()
         until_ps = int(collectives.end_ps[row])
         for position in reversed(range(len(mine))):
@@ -260,7 +272,7 @@ class _Walk:
         called = [(int(trace.ops.end_ps[row]), _Node("ops", row, int(trace.ops.rank_index[row]))) for row in callers]
         return self._latest(queued_ps, node.rank_index, called)
 
-    def _pass_draining(self, whole: _Segment, flow: int) -> None:
+    def _pass_draining(self, whole: Segment, flow: int) -> None:
         """Pass a flow rate by rate: the time that it would take alone, then what sharing cost."""
         rates = self.trace.rates
         until_ps = whole.end_ps

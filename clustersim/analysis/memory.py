@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from clustersim.analysis.bubble import by_rank
 from clustersim.analysis.waits import is_one_of
 from clustersim.ops import BACKWARDS, FORWARDS, Kind
 from clustersim.trace import Ints, Ops, Trace
@@ -153,30 +154,35 @@ def _peaks(trace: Trace, what: str, changes: Callable[[Trace], tuple[Ints, Ints]
     the times are. Where an op of no length takes something it is not: what it frees comes first.
     """
     num_ranks = len(trace.ranks)
-    peaks = trace.once(f"peaks of {what}", lambda part: _peaks_in_order(part, changes)[0])
-    if len(peaks) < num_ranks:
+    found = trace.once(f"peaks of {what}", lambda part: _peaks_in_order(part, changes))
+    if found.shape[1] < num_ranks:
         curve = _curve(trace, *changes(trace))
         return curve.peaks(num_ranks), _at(curve.time_ps, curve.peak_rows(num_ranks))
-    rows = trace.once(f"rows of peaks of {what}", lambda part: _peaks_in_order(part, changes)[1])
+    peaks, rows = found
     return peaks, _at(trace.ops.start_ps, rows)
 
 
-def _peaks_in_order(trace: Trace, changes: Callable[[Trace], tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
-    """Return each rank's peak and the op with which it is first reached, -1 for none; nothing if times matter."""
+def _peaks_in_order(trace: Trace, changes: Callable[[Trace], tuple[Ints, Ints]]) -> Ints:
+    """Return each rank's peak and the op with which it is first reached, -1 for none; no columns if times matter."""
     at_start, at_end = changes(trace)
-    is_instant = trace.ops.end_ps == trace.ops.start_ps
-    if ((at_start < 0) | (at_end > 0) | (is_instant & (at_start > 0))).any():
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-    change = at_start + at_end
-    before = np.cumsum(change) - change  # over all ranks so far
-    first, rank = trace.ranks.first_op[:-1], trace.ops.rank_index
-    value = before + at_start - np.append(before, 0)[first][rank]
-    peaks, rows = (np.full(len(trace.ranks), empty, dtype=np.int64) for empty in (0, -1))
-    np.maximum.at(peaks, rank, value)
-    at_peak = np.flatnonzero((value == peaks[rank]) & (value > 0))
-    ranks, index = np.unique(rank[at_peak], return_index=True)
-    rows[ranks] = at_peak[index]
-    return peaks, rows
+    takes = np.flatnonzero(at_start)
+    is_instant = trace.ops.end_ps[takes] == trace.ops.start_ps[takes]
+    if at_start.min(initial=0) < 0 or at_end.max(initial=0) > 0 or is_instant.any():
+        return np.empty((2, 0), dtype=np.int64)
+    first, peaks = trace.ranks.first_op, np.zeros(len(trace.ranks), dtype=np.int64)
+    rows = np.full(len(peaks), -1, dtype=np.int64)
+    if not len(takes):
+        return np.stack([peaks, rows])
+    total = np.cumsum(at_start + at_end)  # over all ranks so far
+    before = np.append(0, total)[first[:-1]]
+    # Only where something is taken can there be a peak: those rows, and where those of each rank begin.
+    value = total[takes] - at_end[takes]
+    bounds = np.searchsorted(takes, first)
+    peaks = np.maximum(by_rank(np.maximum, value, bounds) - before, 0) * (np.diff(bounds) > 0)
+    rank = np.repeat(np.arange(len(peaks)), np.diff(bounds))
+    at_peak = np.flatnonzero((value - before[rank] == peaks[rank]) & (peaks[rank] > 0))
+    rows[rank[at_peak[::-1]]] = takes[at_peak[::-1]]  # of equal ranks the last one is written
+    return np.stack([peaks, rows])
 
 
 def _curve(trace: Trace, at_start: Ints, at_end: Ints, counted: tuple[Ints, Ints] | None = None) -> MemoryCurve:

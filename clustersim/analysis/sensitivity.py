@@ -43,12 +43,13 @@ def blame(trace: Trace, waits: Waits, path: CriticalPath) -> list[Blame]:
     roles = list(dict.fromkeys(trace.links.role))
     role_of_link = np.array([roles.index(role) for role in trace.links.role], dtype=np.int64)
     detail[crosses] = role_of_link[path.link[crosses]]
-    parts = np.stack([path.cause, axis, detail])
-    kinds, number = np.unique(parts, axis=1, return_inverse=True)
-    time_ps = np.zeros(kinds.shape[1], dtype=np.int64)
-    np.add.at(time_ps, number.ravel(), path.duration_ps)
+    shape = (len(Cause), len(AXES) + 1, max(len(PHASES), len(roles)) + 1)
+    number = np.ravel_multi_index((path.cause, axis + 1, detail + 1), shape)
+    time_ps = np.zeros(shape, dtype=np.int64)
+    np.add.at(time_ps.reshape(-1), number, path.duration_ps)
     found = []
-    for (cause, on_axis, which), part_ps in zip(kinds.T.tolist(), time_ps.tolist(), strict=True):
+    for cause, on_axis, which in np.argwhere(time_ps) - (0, 1, 1):
+        part_ps = int(time_ps[cause, on_axis + 1, which + 1])
         names = PHASES if cause == Cause.COMPUTE else roles
         found.append(
             Blame(

@@ -19,6 +19,8 @@ class TraceIndex:
 
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
+        self._links_of_route: dict[int, tuple[int, ...]] = {}
+        self._is_simple_route: dict[int, bool] = {}
 
     @cached_property
     def barriers(self) -> dict[int, Ints]:
@@ -28,20 +30,42 @@ class TraceIndex:
         return {step: rows[ops.step[rows] == step] for step in range(self.trace.num_steps)}
 
     @cached_property
-    def route_links(self) -> list[tuple[int, ...]]:
-        """The links of each route, as rows of Links."""
-        return [way.links for way in self.trace.ways[: len(self.trace.routes)]]
+    def _row_of_link(self) -> dict[str, int]:
+        return {name: row for row, name in enumerate(self.trace.links.name)}
+
+    def links_of(self, route: int) -> tuple[int, ...]:
+        """Return the links of a route, as rows of Links; a path passes few of all routes."""
+        if route not in self._links_of_route:
+            row_of_link = self._row_of_link
+            self._links_of_route[route] = tuple([row_of_link[name] for name in self.trace.routes[route]])
+        return self._links_of_route[route]
+
+    def drains(self, route: int) -> bool:
+        """Return whether what goes over a route drains on all its links at once."""
+        return self._is_any_fair and any(self.trace.links.is_fair.item(link) for link in self.links_of(route))
 
     @cached_property
-    def is_flow(self) -> list[bool]:
-        """Whether what goes over a route drains on all its links at once."""
-        return [any(self.trace.links.is_fair[list(links)]) for links in self.route_links]
+    def _is_any_fair(self) -> bool:
+        return bool(self.trace.links.is_fair.any())
+
+    def is_simple(self, route: int) -> bool:
+        """Return whether a route has one FIFO link, or none."""
+        if route not in self._is_simple_route:
+            self._is_simple_route[route] = len(self.links_of(route)) < 2 and not self.drains(route)
+        return self._is_simple_route[route]
+
+    def first_links(self, routes: Ints) -> Ints:
+        """Return the first link of each route, -1 where it has none."""
+        first = np.full(int(routes.max(initial=0)) + 1, -1, dtype=np.int64)
+        for route in np.unique(routes).tolist():
+            first[route] = (*self.links_of(route), -1)[0]
+        return np.asarray(first[routes])
 
     @cached_property
     def ahead_on_link(self) -> Ints:
         """For each message the one that held the first link of its route until it started; -1 where there was none."""
         transfers = self.trace.transfers
-        first_link = np.array([(*links, -1)[0] for links in self.route_links], dtype=np.int64)[transfers.route]
+        first_link = self.first_links(transfers.route)
         until_ps = transfers.start_ps + transfers.first_hold_ps
         # Link and time as one key, so that one search finds who was done on the same link at the same time.
         times_ps = np.sort(np.concatenate([until_ps, transfers.start_ps]))

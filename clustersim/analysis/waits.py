@@ -22,6 +22,7 @@ PHASES = ("warmup", "steady", "cooldown")
 CAUSES = ("dependency", "group", "barrier", "end_of_run")
 _DEPENDENCY, _GROUP, _BARRIER, _END = range(len(CAUSES))
 _WARMUP, _STEADY, _COOLDOWN = range(3)
+_OWN = COMPUTE - {Kind.RECOMPUTE, Kind.PART, Kind.OPTIMIZER}  # forwards, backwards and weight gradients
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,9 @@ class Waits(Lazy):
 
     def bubble_by(self, column: Ints, num_values: int) -> list[int]:
         """Return the bubble summed by the values of a column. [ps]"""
-        return [int(self.bubble_ps[column == value].sum()) for value in range(num_values)]
+        rows = np.flatnonzero(self.bubble_ps)
+        bubble_ps, of_rows = self.bubble_ps[rows], column[rows]
+        return [int(bubble_ps[of_rows == value].sum()) for value in range(num_values)]
 
 
 def find_waits(trace: Trace) -> Waits:
@@ -154,28 +157,22 @@ def _phases(trace: Trace) -> Ints:
 
     An exchange, a collective, a recomputation or a part of a backward belongs to the op that follows it.
     """
-    ops = trace.ops
-    group = ops.rank_index * trace.num_steps + ops.step
-    num_groups, rows = len(trace.ranks) * trace.num_steps, np.arange(len(ops))
-    op_after = _next_own_op(trace, group)
-    kind = ops.kind[op_after]
-    first_backward = np.full(num_groups, len(ops), dtype=np.int64)
+    ops, num_rows, num_groups = trace.ops, len(trace.ops), len(trace.ranks) * trace.num_steps
+    group = ops.rank_index * trace.num_steps + ops.step if trace.num_steps > 1 else ops.rank_index
+    is_own = is_one_of(ops.kind, _OWN)
+    own = np.flatnonzero(is_own)
+    kind, group_of_own = ops.kind[own], group[own]
+    first_backward = np.full(num_groups, num_rows, dtype=np.int64)
     last_forward = np.full(num_groups, -1, dtype=np.int64)
-    backward, forward = is_one_of(kind, BACKWARDS), is_one_of(kind, FORWARDS)
-    np.minimum.at(first_backward, group[backward], op_after[backward])
-    np.maximum.at(last_forward, group[forward], rows[forward])
-    phase = np.full(len(ops), _STEADY, dtype=np.int64)
+    # Of equal places the last one is written: from the last backward on, the first is left.
+    backward, forward = np.flatnonzero(is_one_of(kind, BACKWARDS))[::-1], np.flatnonzero(is_one_of(kind, FORWARDS))
+    first_backward[group_of_own[backward]] = own[backward]
+    last_forward[group_of_own[forward]] = own[forward]
+    op_after, others = np.arange(num_rows), np.flatnonzero(~is_own)
+    following = np.append(own, -1)[np.searchsorted(own, others)]
+    belongs = (following >= 0) & (group[following] == group[others])
+    op_after[others[belongs]] = following[belongs]
+    phase = np.full(num_rows, _STEADY, dtype=np.int64)
     phase[op_after > last_forward[group]] = _COOLDOWN
     phase[op_after < first_backward[group]] = _WARMUP
     return phase
-
-
-def _next_own_op(trace: Trace, group: Ints) -> Ints:
-    """Return for each row the next forward, backward or weight gradient of its rank and step, itself included."""
-    ops = trace.ops
-    own = is_one_of(ops.kind, COMPUTE - {Kind.RECOMPUTE, Kind.PART, Kind.OPTIMIZER})
-    candidates = np.where(own, np.arange(len(ops)), len(ops))
-    following = np.minimum.accumulate(candidates[::-1])[::-1]
-    rows = np.arange(len(ops))
-    found = np.minimum(following, len(ops) - 1)
-    return np.where((following < len(ops)) & (group[found] == group), found, rows)

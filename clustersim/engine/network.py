@@ -58,6 +58,8 @@ class Network:
 
     def ports(self, mailboxes: Sequence[Mailbox]) -> dict[Place, Ports]:
         """Return where the ranks of the job make their calls; ``mailboxes[replica]`` is where calls are answered."""
+        if not self.job.groups:
+            return {}
         num_messages = sum(len(pipeline.messages) for pipeline in self.job.pipelines)
         communicators = [
             Communicator(

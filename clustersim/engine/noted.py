@@ -11,6 +11,7 @@ import numpy as np
 from clustersim.engine.gpu import Gpu
 from clustersim.engine.link import Mailbox
 from clustersim.engine.network import Network
+from clustersim.engine.record_programs import num_messages
 from clustersim.ops import Job
 from clustersim.trace import Ints
 
@@ -35,7 +36,7 @@ def noted_by_processes(
     job: Job, network: Network, gpus: Sequence[Gpu], mailboxes: Sequence[Mailbox], num_events: int
 ) -> Noted:
     """Return what the processes of a time-ordered run noted; ``gpus`` stand by replica, then by pp_rank."""
-    sizes = [len(pipeline.messages) for pipeline in job.pipelines]
+    sizes = [num_messages(pipeline) for pipeline in job.pipelines]
 
     def of_messages(columns: Iterable[Sequence[int]]) -> Ints:
         """Return what stands in the mailboxes for messages; calls follow them there."""

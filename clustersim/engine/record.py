@@ -67,7 +67,7 @@ def record(network: Network, noted: Noted) -> Trace:
         job.logits_shares,
         noted.engine,
     )
-    if not can_be_parted(trace.collectives, phases, rates):
+    if len(job.pipelines) == 1 or not can_be_parted(trace.collectives, phases, rates):
         return trace
     apart = Parts(stack, trace, noted.queued_ps)
     return replace(trace, split=Split(ops, transfers, apart.parts, apart.of_replicas))

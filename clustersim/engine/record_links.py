@@ -60,13 +60,17 @@ def first_holds_ps(
     route, size_bytes
         Of each message.
     """
-    sizes, size_number = np.unique(size_bytes, return_inverse=True)
-    kinds, kind_of_message = np.unique(route * max(1, len(sizes)) + size_number, return_inverse=True)
+    sizes = np.unique(size_bytes)
+    code = route * max(1, len(sizes)) + np.searchsorted(sizes, size_bytes)
+    # There are few codes: to count them is faster than to sort messages.
+    kinds = np.flatnonzero(np.bincount(code, minlength=1))
+    number = np.zeros(int(kinds.max(initial=0)) + 1, dtype=np.int64)
+    number[kinds] = np.arange(len(kinds))
     first = [(routes[kind // len(sizes)][:1], int(sizes[kind % len(sizes)])) for kind in kinds.tolist()]
     holds = _ints(
         network.link(links[0]).hold_ps(size) if links and links[0] not in drained else 0 for links, size in first
     )
-    return holds[kind_of_message]
+    return np.asarray(holds[number[code]])
 
 
 def link_columns(

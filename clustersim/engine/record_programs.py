@@ -64,6 +64,13 @@ def columns_by_replica(pipelines: Sequence[Pipeline]) -> list[PipelineColumns]:
     return [known[id(pipeline)] for pipeline in pipelines]
 
 
+def num_messages(pipeline: Pipeline) -> int:
+    """Return the messages of a pipeline, without making them one by one where arrays are there."""
+    made_from = pipeline.made_from
+    is_made = made_from is not None and made_from[1] is pipeline.messages
+    return made_from[2].num_messages if made_from is not None and is_made else len(pipeline.messages)
+
+
 class Stack:
     """Replicas one after the other: their columns joined, and numbered on from one to the next."""
 
@@ -83,11 +90,15 @@ class Stack:
     def joined(self, of: Callable[[PipelineColumns], Ints]) -> Ints:
         """Return a column whose values stand as they are."""
         known = {id(column): of(column) for column in self.columns}
+        if len(self.columns) == 1:
+            return known[id(self.columns[0])]  # one is its own join
         return np.concatenate([known[id(column)] for column in self.columns])
 
     def shifted(self, of: Callable[[PipelineColumns], Ints], first: Ints) -> Ints:
         """Return a column that counts ranks, rows or messages, of which those of each replica begin at `first`."""
         known = {id(column): of(column) for column in self.columns}
+        if len(self.columns) == 1:
+            return known[id(self.columns[0])]
         starts = zip(self.columns, first.tolist(), strict=False)
         return np.concatenate([known[id(column)] + start for column, start in starts])
 

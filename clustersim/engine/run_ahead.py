@@ -79,8 +79,11 @@ class RunAhead:
 
     def _noted(self, num_events: int) -> Noted:
         pipelines = self._job.pipelines
-        first_row = np.cumsum([0, *(sum(map(len, pipeline.programs)) for pipeline in pipelines)])
-        first_message = np.cumsum([0, *(len(pipeline.messages) for pipeline in pipelines)])
+        num_rows, num_messages = np.zeros((2, len(pipelines)), dtype=np.int64)
+        for group in self._groups:
+            replicas, columns = list(group.cohort.replicas), group.timing.columns
+            num_rows[replicas], num_messages[replicas] = columns.num_rows, columns.num_messages
+        first_row, first_message = (np.append(0, np.cumsum(sizes)) for sizes in (num_rows, num_messages))
         starts = np.empty(first_row[-1], dtype=np.int64)
         started, arrived = (np.empty(first_message[-1], dtype=np.int64) for _ in range(2))
         queued: dict[int, int] = {}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
+from functools import cached_property
 from itertools import chain, islice
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from clustersim.engine.clock import Hold
 from clustersim.engine.cohort import Timing
+from clustersim.engine.plain_rows import PlainRows, Unusual
 from clustersim.engine.waking import STRETCH, Meeting, Waking
 from clustersim.ops import Kind
 from clustersim.trace import Ints
@@ -21,15 +22,11 @@ class Single:
 
     def __init__(self, env: Waking, timing: Timing) -> None:
         self.env, self.timing, self.cohort = env, timing, timing.cohort
-        num_messages = timing.columns.num_messages
-        self.arrived = [-1] * num_messages
-        self.waiters: list[Hold | None] = [None] * num_messages
+        # Of each message its arrival; before that, who waits for it, if anyone does.
+        self.inbox: list[Any] = [None] * timing.columns.num_messages
         self.free_at = [0] * len(self.cohort.links)
         self.queued = [0] * len(self.cohort.links)
-        self.way_of_message: list[int] = timing.way_of_message.tolist()
-        self.needs, self.sends = timing.columns.needs.only(), timing.columns.sends.only()
-        self.unusual = _unusual_rows(timing)
-        self.unusual_rows = list(self.unusual)  # in rising order
+        self.rows = PlainRows(timing)
         self.started_on_long_ways: dict[int, int] = {}
         self.releases_ps: list[list[int]] = [[] for _ in range(self.num_ranks)]  # of the barrier, step by step
         self.num_done = 0
@@ -41,31 +38,34 @@ class Single:
 
     def gpu(self, pp_rank: int, hold: Hold, meeting: Meeting) -> Generator[Hold, Any, None]:
         """Run the program of a rank; the hottest path."""
-        arrived, waiters, woken, mine = self.arrived, self.waiters, self.env.woken, self.timing.rows(pp_rank)
-        free_at, queued, way_of, ways = self.free_at, self.queued, self.way_of_message, self._short_ways()
-        durations: Any = self.timing.durations_ps(pp_rank)  # numbers: there is one member
-        rows = zip(durations, self.needs[mine].tolist(), self.sends[mine].tolist(), strict=True)
-        clock = 0
-        for num_usual, unusual in self._stretches(mine):
-            for duration, need, message in islice(rows, num_usual):
+        inbox, woken, mine = self.inbox, self.env.woken, self.timing.rows(pp_rank)
+        free_at, queued = self.free_at, self.queued
+        ways: Any = self.timing.ways  # of numbers: there is one member
+        rows, clock = self.rows.usual(pp_rank), 0
+        for num_usual, unusual in self.rows.stretches(mine):
+            for duration, need, message, delay in islice(rows, num_usual):
                 if need >= 0:
-                    arrival = arrived[need]
-                    if arrival < 0:
-                        waiters[need] = hold
+                    arrival = inbox[need]
+                    if arrival is None:
+                        inbox[need] = hold
                         yield hold
-                        arrival = arrived[need]
+                        arrival = inbox[need]
                     if arrival > clock:
                         clock = arrival
                 clock += duration
                 if message >= 0:
-                    link, lasts, latency = ways[way_of[message]]
-                    start, free = clock, free_at[link]
-                    if free > start:
-                        queued[link] += free - start
-                        start = free
-                    free_at[link] = free = start + lasts
-                    arrived[message] = free + latency
-                    waiter = waiters[message]
+                    if delay >= 0:
+                        arrival = clock + delay
+                    else:
+                        ((link, lasts, latency),) = ways[-1 - delay]
+                        start, free = clock, free_at[link]
+                        if free > start:
+                            queued[link] += free - start
+                            start = free
+                        free_at[link] = free = start + lasts
+                        arrival = free + latency
+                    waiter = inbox[message]
+                    inbox[message] = arrival
                     if waiter is not None:
                         woken.append(waiter)
             if unusual is not None:
@@ -77,30 +77,16 @@ class Single:
         self.num_done += 1
         yield hold  # nobody resumes it again
 
-    def _stretches(self, rows: slice) -> Iterator[tuple[int, Unusual | None]]:
-        """Yield how many usual rows to run in one go, and the unusual one that follows them, if one does."""
-        numbers, here = self.unusual_rows, rows.start
-        for row in [*numbers[bisect_left(numbers, rows.start) : bisect_left(numbers, rows.stop)], rows.stop]:
-            while row - here > STRETCH:
-                yield STRETCH, None
-                here += STRETCH
-            yield row - here, self.unusual[row] if row < rows.stop else None
-            here = row + 1
-
-    def _short_ways(self) -> list[tuple[int, Any, Any]]:
-        """Return the link, hold and latency of each way; those of several links are taken in :meth:`_unusual`."""
-        return [way[0] if way else (-1, 0, 0) for way in self.timing.ways]
-
     def _unusual(
         self, row: Unusual, clock: int, duration_ps: int, hold: Hold, meeting: Meeting, releases_ps: list[int]
     ) -> Generator[Hold, Any, int]:
         """Run a row that waits for or sends several messages, sends over several links, or is a barrier."""
         needs, sends, is_barrier = row
         for need in needs:
-            if self.arrived[need] < 0:
-                self.waiters[need] = hold
+            if self.inbox[need] is None:
+                self.inbox[need] = hold
                 yield hold
-            clock = max(clock, self.arrived[need])
+            clock = max(clock, self.inbox[need])
         if is_barrier:
             meeting.arrive(hold, clock)
             yield hold
@@ -112,7 +98,7 @@ class Single:
         return clock
 
     def _send(self, message: int, time_ps: int) -> None:
-        way: Any = self.timing.ways[self.way_of_message[message]]
+        way: Any = self.timing.ways[self.timing.way_of_message.item(message)]
         for hop, (link, hold_ps, latency_ps) in enumerate(way):
             start = max(time_ps, self.free_at[link])
             self.queued[link] += start - time_ps
@@ -120,14 +106,18 @@ class Single:
             time_ps = start + hold_ps + latency_ps
             if hop == 0 and len(way) > 1:
                 self.started_on_long_ways[message] = start
-        self.arrived[message] = time_ps
-        waiter = self.waiters[message]
+        waiter = self.inbox[message]
+        self.inbox[message] = time_ps
         if waiter is not None:
             self.env.woken.append(waiter)
 
     def is_done(self) -> bool:
         """Return whether every rank has come to its end."""
         return self.num_done == self.num_ranks
+
+    @cached_property
+    def _arrived(self) -> Ints:
+        return np.fromiter(self.inbox, dtype=np.int64, count=len(self.inbox))
 
     def starts_by_member(self) -> list[Ints]:
         """Return the starts of all rows, rank after rank.
@@ -136,9 +126,13 @@ class Single:
         arrival and what is computed since.
         """
         columns = self.timing.columns
-        input_ps = np.zeros(columns.num_rows, dtype=np.int64)
-        waiting = np.repeat(np.arange(columns.num_rows), columns.needs.count)
-        np.maximum.at(input_ps, waiting, np.array(self.arrived, dtype=np.int64)[columns.needs.joined])
+        has_need = columns.needs.count > 0
+        input_ps = (
+            np.where(has_need, self._arrived[self.rows.needs], 0) if len(self._arrived) else np.zeros_like(columns.kind)
+        )
+        several = np.flatnonzero(columns.needs.count > 1)
+        for row, needs in zip(several.tolist(), columns.needs.of(several), strict=True):
+            input_ps[row] = self._arrived[list(needs)].max()
         at_barrier = np.flatnonzero(columns.kind == Kind.BARRIER)
         input_ps[at_barrier] = list(chain.from_iterable(self.releases_ps))
         starts = np.empty(columns.num_rows, dtype=np.int64)
@@ -151,31 +145,15 @@ class Single:
     def started_by_member(self) -> list[Ints]:
         """Return when the first link took each message."""
         held_ps = np.array([sum(hold + latency for _, hold, latency in way) for way in self.timing.ways])
-        arrived = np.array(self.arrived, dtype=np.int64)
-        started = arrived - held_ps[self.timing.way_of_message] if len(arrived) else arrived
+        started = self._arrived - held_ps[self.timing.way_of_message] if len(self._arrived) else self._arrived
         for message, start in self.started_on_long_ways.items():
             started[message] = start
         return [started]
 
-    def arrived_by_member(self) -> list[list[int]]:
+    def arrived_by_member(self) -> list[Ints]:
         """Return when each message arrived."""
-        return [self.arrived]
+        return [self._arrived]
 
     def queued_by_link(self) -> dict[int, int]:
         """Return how long messages waited for each link of the cluster."""
         return {number: queued for (number,), queued in zip(self.cohort.links, self.queued, strict=True)}
-
-
-Unusual = tuple[tuple[int, ...], tuple[int, ...], bool]  # what a row waits for, what it sends, whether it is a barrier
-
-
-def _unusual_rows(timing: Timing) -> dict[int, Unusual]:
-    """Return the few rows that are not at most one wait, an op, and at most one message over one link."""
-    columns = timing.columns
-    is_long = np.array([len(way) != 1 for way in timing.ways], dtype=np.bool_)
-    is_unusual = (columns.kind == Kind.BARRIER) | (columns.needs.count > 1) | (columns.sends.count > 1)
-    is_unusual[columns.producer[is_long[timing.way_of_message]]] = True
-    rows = np.flatnonzero(is_unusual)
-    needs, sends = columns.needs.of(rows), columns.sends.of(rows)
-    is_barrier = (columns.kind[rows] == Kind.BARRIER).tolist()
-    return dict(zip(rows.tolist(), zip(needs, sends, is_barrier, strict=True), strict=True))

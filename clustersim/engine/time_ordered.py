@@ -8,6 +8,7 @@ from typing import Any
 
 from clustersim.engine.budget import run_within
 from clustersim.engine.clock import Actor, Hold, Timeline
+from clustersim.engine.cohort import Timing, cohorts_of
 from clustersim.engine.crew import Crew, crews_of
 from clustersim.engine.deadlock import deadlock_error
 from clustersim.engine.dynamic import DynamicGpu, DynamicWork, Inbox, renumbered, renumbered_calls, reordered
@@ -15,7 +16,11 @@ from clustersim.engine.gpu import Barrier, Gpu, asynchronous_gpu, asynchronous_p
 from clustersim.engine.link import Mailbox
 from clustersim.engine.network import Network
 from clustersim.engine.noted import Noted, noted_by_processes
+from clustersim.engine.plain_gpu import PlainReplica
+from clustersim.engine.plain_rows import PlainRows
+from clustersim.engine.record_programs import num_messages
 from clustersim.engine.route import Route
+from clustersim.engine.run_ahead import what_needs_time_order
 from clustersim.limits import Limits
 from clustersim.ops import Job, Pipeline, Place, Policy
 
@@ -26,26 +31,30 @@ class TimeOrdered:
     def __init__(self, job: Job, network: Network) -> None:
         self._job, self._network = job, network
         self._env: Timeline = network.env
-        self._mailboxes = [Mailbox(len(pipeline.messages) + len(pipeline.calls)) for pipeline in job.pipelines]
+        self._mailboxes = [Mailbox(num_messages(pipeline) + len(pipeline.calls)) for pipeline in job.pipelines]
         self._ports = self._network.ports(self._mailboxes)
         self._gpus: list[Gpu] = []
         self._dynamic: list[DynamicGpu] = []
         self._crews = crews_of(job.groups)
+        self._plain_rows = _plain_rows(job, network)
         barrier = Barrier(sum(len(ranks) for ranks in job.ranks))
         first_transfer = 0
         for replica, pipeline in enumerate(job.pipelines):
             self._start_replica(replica, barrier, first_transfer)
-            first_transfer += len(pipeline.messages)
+            first_transfer += num_messages(pipeline)
 
     def _start_replica(self, replica: int, barrier: Barrier, first_transfer: int) -> None:
         env, mailbox, pipeline = self._env, self._mailboxes[replica], self._job.pipelines[replica]
         routes = self._network.routes(replica, mailbox, first_transfer)
+        plain = PlainReplica(env, self._plain_rows[replica], routes) if self._plain_rows else None
         for pp_rank, program in enumerate(pipeline.programs):
             place = Place(replica, pp_rank)
             ports = self._ports.get(place, {})
             gpu = Gpu(pp_rank, self._job.ranks[replica], program, Hold(env), mailbox, barrier, ports)
             self._gpus.append(gpu)
-            if self._job.policy is not None:
+            if plain is not None:
+                generator = plain.gpu(gpu)
+            elif self._job.policy is not None:
                 generator = self._dynamic_gpu(gpu, place, pipeline, routes, self._job.policy)
             elif self._job.blocking:
                 generator = blocking_gpu(env, gpu, pipeline.messages, pipeline.calls, routes)
@@ -92,3 +101,14 @@ class TimeOrdered:
         for gpu, program in zip(self._gpus, (p for pipeline in pipelines for p in pipeline.programs), strict=True):
             gpu.program = program
         return replace(self._job, pipelines=tuple(pipelines))
+
+
+def _plain_rows(job: Job, network: Network) -> dict[int, PlainRows]:
+    """Return the rows of each replica of a job that exchanges nothing but messages over private links; else nothing."""
+    if what_needs_time_order(job, network):
+        return {}
+    return {
+        replica: PlainRows(Timing(cohort.of_one(member), network))
+        for cohort in cohorts_of(job, network)
+        for member, replica in enumerate(cohort.replicas)
+    }

@@ -29,8 +29,7 @@ class Waking(Timeline):
         num_events = 0
         while woken or queue:
             check(num_events)
-            until = num_events + most_events_between_checks
-            while num_events < until:
+            for _ in range(most_events_between_checks):
                 if woken:
                     hold = woken.pop()
                     hold.callbacks[0](hold)

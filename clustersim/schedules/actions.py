@@ -1,21 +1,34 @@
-"""Runs of actions, made all at once."""
+"""Runs of actions, made all at once: arrays with a row (kind, stage, micro-batch) for each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import repeat
+import numpy as np
 
-from clustersim.ops import Action, Kind
+from clustersim.ops import Kind
+from clustersim.schedules.columns import Numbers
 
 
-def actions(kind: Kind, stage: int, microbatches: Iterable[int]) -> list[Action]:
-    """Return the same action for several micro-batches.
+def actions(kind: Kind, stage: int, num_microbatches: int) -> Numbers:
+    """Return the same action for micro-batches 0, 1, and so on.
 
     Examples
     --------
     >>> from clustersim.ops import Kind
-    >>> " ".join(map(str, actions(Kind.F, 2, range(3))))
-    '2F0 2F1 2F2'
+    >>> actions(Kind.F, 2, 3).tolist()
+    [[0, 2, 0], [0, 2, 1], [0, 2, 2]]
     """
-    # What Action(...) does, without a call in Python for each.
-    return list(map(tuple.__new__, repeat(Action), zip(repeat(kind), repeat(stage), microbatches, strict=False)))
+    run = np.empty((num_microbatches, 3), dtype=np.int64)
+    run[:, 0], run[:, 1], run[:, 2] = kind, stage, np.arange(num_microbatches)
+    return run
+
+
+def in_turn(first: Numbers, second: Numbers) -> Numbers:
+    """Return one of the first run and one of the second, again and again; both are as long.
+
+    Examples
+    --------
+    >>> from clustersim.ops import Kind
+    >>> in_turn(actions(Kind.F, 2, 2), actions(Kind.B, 2, 2)).tolist()
+    [[0, 2, 0], [1, 2, 0], [0, 2, 1], [1, 2, 1]]
+    """
+    return np.stack([first, second], axis=1).reshape(-1, 3)

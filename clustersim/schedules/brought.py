@@ -11,6 +11,7 @@ from traceback import extract_tb
 
 from clustersim.errors import ClustersimError, ScheduleError
 from clustersim.ops import Action, Overlap, Plugin, Schedule, Shape, StageCosts
+from clustersim.schedules.columns import ColumnOrders
 from clustersim.schedules.torch_csv import schedule_from_rows
 
 
@@ -92,7 +93,7 @@ def _returned_schedule(name: str, returned: object) -> Schedule:
 
 def _rows(name: str, orders: object) -> list[list[str]]:
     wanted = "wanted: a Schedule, or a list of actions for each rank, such as [['0F0', '0B0'], ['1F0', '1B0']]"
-    if not isinstance(orders, list | tuple):
+    if not isinstance(orders, list | tuple | ColumnOrders):
         raise ScheduleError(f"{name}: the plugin returned {_described(orders)}; {wanted}")
     rows = []
     for rank, order in enumerate(orders):

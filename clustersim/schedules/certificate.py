@@ -13,7 +13,10 @@ def can_be_run(schedule: Schedule, columns: ActionColumns) -> bool:
     """Return whether a schedule of one chain without overlapped slots is certainly right; False: it may be, too."""
     if len(schedule.chains) != 1 or columns.has_overlaps or not len(columns.kind):
         return False
-    return _is_complete(schedule, columns) and _runs_to_its_end(schedule, columns)
+    if not _is_complete(schedule, columns):
+        return False
+    needs, makes = _needs_and_makes(schedule, columns)
+    return _is_in_lockstep(columns, needs, makes) or _runs_to_its_end(schedule, columns, needs, makes)
 
 
 def _is_complete(schedule: Schedule, columns: ActionColumns) -> bool:
@@ -35,9 +38,22 @@ def _is_complete(schedule: Schedule, columns: ActionColumns) -> bool:
     return bool(((forward >= 0) & (is_fused | is_parted)).all()) and int((position >= 0).sum()) == len(kind)
 
 
-def _runs_to_its_end(schedule: Schedule, columns: ActionColumns) -> bool:
+def _is_in_lockstep(columns: ActionColumns, needs: Numbers, makes: Numbers) -> bool:
+    """Return whether no action waits for one that its own rank has at a later position.
+
+    Then no ranks wait in a circle. Along one, positions would never fall, and rise with each step from an action to
+    the next of its rank. So it would have to go over messages alone; but those of a micro-batch go down its chain, or
+    up, and never back. Most schedules are so; the others may be right as well.
+    """
+    position = np.arange(len(needs)) - columns.first[columns.rank]
+    made_at = np.zeros(int(makes.max(initial=0)) + 2, dtype=np.int64)  # the last one is for what waits for nothing
+    made_at[makes] = position
+    made_at[-1] = 0
+    return bool((made_at[needs] <= position).all())
+
+
+def _runs_to_its_end(schedule: Schedule, columns: ActionColumns, needs: Numbers, makes: Numbers) -> bool:
     """Return whether no ranks wait for one another in a circle."""
-    needs, makes = _needs_and_makes(schedule, columns)
     is_done = bytearray(2 * schedule.num_stages * schedule.shape.num_microbatches + 1)
     is_done[-1] = 1  # what waits for nothing
     waiting: dict[int, int] = {}  # ranks, by what they wait for

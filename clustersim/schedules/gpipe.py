@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from clustersim.ops import Action, Kind, Schedule, Shape, StageCosts
+import numpy as np
+
+from clustersim.ops import Kind, Schedule, Shape, StageCosts
+from clustersim.schedules.actions import actions
+from clustersim.schedules.columns import ColumnOrders
 from clustersim.schedules.placement import loop_schedule
 from clustersim.schedules.rules import require_one_chunk
 
@@ -25,12 +29,8 @@ def gpipe(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule: 
     ['0F0 0F1 0B0 0B1', '1F0 1F1 1B0 1B1']
     """
     require_one_chunk("gpipe", shape)
-    microbatches = range(shape.num_microbatches)
-    orders = tuple(
-        (
-            *(Action(Kind.F, rank, microbatch) for microbatch in microbatches),
-            *(Action(Kind.B, rank, microbatch) for microbatch in microbatches),
-        )
-        for rank in range(shape.num_ranks)
-    )
-    return loop_schedule("gpipe", shape, orders)
+    m = shape.num_microbatches
+    orders = [
+        np.concatenate([actions(Kind.F, rank, m), actions(Kind.B, rank, m)]) for rank in range(shape.num_ranks)
+    ]  # fmt: skip
+    return loop_schedule("gpipe", shape, ColumnOrders(orders))

@@ -9,10 +9,12 @@ flushing variant in "Memory-Efficient Pipeline-Parallel DNN Training", ICML 2021
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 
-from clustersim.ops import Kind, Order, Schedule, Shape, StageCosts
-from clustersim.schedules.actions import actions
+import numpy as np
+
+from clustersim.ops import Kind, Schedule, Shape, StageCosts
+from clustersim.schedules.actions import actions, in_turn
+from clustersim.schedules.columns import ColumnOrders, Numbers
 from clustersim.schedules.placement import loop_schedule
 from clustersim.schedules.rules import require_one_chunk
 
@@ -28,15 +30,15 @@ def one_f_one_b(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Sche
     ['0F0 0F1 0B0 0F2 0B1 0B2', '1F0 1B0 1F1 1B1 1F2 1B2']
     """
     require_one_chunk("1f1b", shape)
-    return loop_schedule("1f1b", shape, tuple(rank_order(shape, rank) for rank in range(shape.num_ranks)))
+    return loop_schedule("1f1b", shape, ColumnOrders([rank_order(shape, rank) for rank in range(shape.num_ranks)]))
 
 
-def rank_order(shape: Shape, rank: int) -> Order:
-    """Return the order of one rank."""
+def rank_order(shape: Shape, rank: int) -> Numbers:
+    """Return the order of one rank, a row for each action."""
     m = shape.num_microbatches
     num_warmup = min(shape.num_ranks - rank - 1, m)
-    forwards, backwards = actions(Kind.F, rank, range(m)), actions(Kind.B, rank, range(m))
+    forwards, backwards = actions(Kind.F, rank, m), actions(Kind.B, rank, m)
     warmup = forwards[:num_warmup]
-    steady = zip(forwards[num_warmup:], backwards, strict=False)  # as long as there are forwards
+    steady = in_turn(forwards[num_warmup:], backwards[: m - num_warmup])
     cooldown = backwards[m - num_warmup :]
-    return (*warmup, *chain.from_iterable(steady), *cooldown)
+    return np.concatenate([warmup, steady, cooldown])

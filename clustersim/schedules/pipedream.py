@@ -18,6 +18,7 @@ from dataclasses import replace
 
 from clustersim.errors import ScheduleError
 from clustersim.ops import Schedule, Shape, StageCosts
+from clustersim.schedules.columns import ColumnOrders
 from clustersim.schedules.one_f_one_b import rank_order
 from clustersim.schedules.placement import loop_schedule
 from clustersim.schedules.rules import require_one_chunk
@@ -63,5 +64,5 @@ def pipedream_2bw(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Sc
 
 def _stream(name: str, shape: Shape) -> Schedule:
     require_one_chunk(name, shape)
-    schedule = loop_schedule(name, shape, tuple(rank_order(shape, rank) for rank in range(shape.num_ranks)))
+    schedule = loop_schedule(name, shape, ColumnOrders([rank_order(shape, rank) for rank in range(shape.num_ranks)]))
     return replace(schedule, flush=False)

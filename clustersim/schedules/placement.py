@@ -5,10 +5,12 @@ In all of them a rank holds one stage of each chunk, and stage ``k`` belongs to 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from clustersim.ops import Order, Schedule, Shape
 
 
-def loop_schedule(name: str, shape: Shape, orders: tuple[Order, ...]) -> Schedule:
+def loop_schedule(name: str, shape: Shape, orders: Sequence[Order]) -> Schedule:
     """Return the schedule of `orders` with stage ``k`` on rank ``k % p``, as Megatron places model chunks."""
     num_stages = shape.num_ranks * shape.num_chunks
     rank_by_stage = tuple(stage % shape.num_ranks for stage in range(num_stages))
@@ -28,7 +30,7 @@ def zigzag_stage(num_ranks: int, chunk: int, rank: int) -> int:
     return chunk * num_ranks + (num_ranks - 1 - rank if chunk % 2 else rank)
 
 
-def zigzag_schedule(name: str, shape: Shape, orders: tuple[Order, ...]) -> Schedule:
+def zigzag_schedule(name: str, shape: Shape, orders: Sequence[Order]) -> Schedule:
     """Return the schedule of `orders` with one chain that zigzags over the ranks; two chunks make a V.
 
     The last stage of a chunk and the first of the next share a rank, and exchange nothing.
@@ -37,7 +39,7 @@ def zigzag_schedule(name: str, shape: Shape, orders: tuple[Order, ...]) -> Sched
     return Schedule(name, shape, orders, rank_by_stage, (tuple(range(len(rank_by_stage))),))
 
 
-def bidirectional_schedule(name: str, shape: Shape, orders: tuple[Order, ...]) -> Schedule:
+def bidirectional_schedule(name: str, shape: Shape, orders: Sequence[Order]) -> Schedule:
     """Return the schedule of `orders` for two replicas of p stages, which micro-batches pass in opposite directions.
 
     Stages p to 2p - 1 are the second replica, its first stage on rank p - 1; each direction numbers its own

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -77,15 +77,19 @@ class OpCosts:
             self._known[key] = OpCost(duration_ps + self._costs[stage].host_gap_ps, *self._memory_bytes(action))
         return self._known[key]
 
-    def table(self, of: Callable[[int, int], OpCost], stages: Numbers, microbatches: Numbers) -> Numbers:
-        """Return ``of(stage, microbatch)`` of many ops of one kind: a row for durations, one for each end's memory.
+    def table(self, kinds: Numbers, stages: Numbers, microbatches: Numbers) -> Numbers:
+        """Return the costs of many ops, recomputations among them: a row for durations, one for each end's memory.
 
-        It is asked once for the full micro-batches of a stage and once for its last.
+        Each is found once for the full micro-batches of a stage and once for its last.
         """
-        code = self._code(stages, microbatches)
-        values = np.zeros((3, 2 * len(self._costs)), dtype=np.int64)
+        code = self._code(stages, microbatches) + 2 * len(self._costs) * kinds
+        values = np.zeros((3, 2 * len(self._costs) * len(Kind)), dtype=np.int64)
         for place, index in _first_of_each(code, values.shape[1]):
-            values[:, place] = of(int(stages[index]), int(microbatches[index]))
+            kind, stage, microbatch = Kind(kinds[index]), int(stages[index]), int(microbatches[index])
+            is_again = kind is Kind.RECOMPUTE
+            values[:, place] = (
+                self.recompute(stage, microbatch) if is_again else self.action(Action(kind, stage, microbatch))
+            )
         return np.take(values, code, axis=1)
 
     def sizes_bytes(self, stages: Numbers, microbatches: Numbers) -> Numbers:
@@ -98,8 +102,9 @@ class OpCosts:
 
     def _code(self, stages: Numbers, microbatches: Numbers) -> Numbers:
         """Return a number for each stage and whether it is its last micro-batch."""
-        is_last = microbatches % self._microbatches_per_step == np.array(self._last_microbatch)[stages]
-        return np.asarray(2 * stages + is_last)
+        if microbatches.max(initial=0) >= self._microbatches_per_step:
+            microbatches = microbatches % self._microbatches_per_step
+        return np.asarray(2 * stages + (microbatches == np.array(self._last_microbatch)[stages]))
 
     def recomputes_exchanges(self, stage: int) -> bool:
         """Return whether a recomputation on a stage exchanges what a forward does, and not its own exchanges alone."""

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from clustersim.columns import Lists, Numbers, PipelineColumns
 from clustersim.later import later
-from clustersim.ops import Action, Kind, Messages, Pipeline, Program, Schedule, StageCosts
+from clustersim.ops import Kind, Messages, Pipeline, Program, Schedule, StageCosts
 from clustersim.schedules.columns import ActionColumns
 from clustersim.workload.opcost import OpCosts
-from clustersim.workload.rows import OpCost
 
 _LARGEST_SUM = 2**61
 _KINDS = tuple(Kind)
@@ -100,36 +98,38 @@ class _Step:
 
     def __init__(self, actions: ActionColumns, op_costs: OpCosts, sent: _Sent, closing: Closing) -> None:
         kind, stage, microbatch = actions[:3]
-        is_backward = (kind == Kind.B) | (kind == Kind.I)
-        again = np.flatnonzero(is_backward & np.array(op_costs.has_recompute, dtype=np.bool_)[stage])
+        again = np.empty(0, dtype=np.int64)
+        if any(op_costs.has_recompute):
+            is_backward = (kind == Kind.B) | (kind == Kind.I)
+            again = np.flatnonzero(is_backward & np.array(op_costs.has_recompute, dtype=np.bool_)[stage])
         num_closing = np.array([closing.has_barrier + (duration_ps > 0) for duration_ps in closing.optimizer_ps])
         first_again = np.searchsorted(again, actions.first)
         self.first_op = actions.first + first_again + np.append(0, np.cumsum(num_closing))
-        closed_before = np.append(0, np.cumsum(num_closing))[actions.rank]
         # Where each action's row stands: after those of the actions before it, and their recomputations.
-        self.row = np.arange(len(kind)) + np.searchsorted(again, np.arange(len(kind)), side="right") + closed_before
+        self.row = np.arange(len(kind)) + np.append(0, np.cumsum(num_closing))[actions.rank]
+        if len(again):
+            self.row += np.searchsorted(again, np.arange(len(kind)), side="right")
         num_rows = int(self.first_op[-1])
         self.kind, self.stage, self.microbatch = (np.full(num_rows, -1, dtype=np.int64) for _ in range(3))
         self.duration_ps, self.start_bytes, self.end_bytes = (np.zeros(num_rows, dtype=np.int64) for _ in range(3))
         self.needs, self.sends = (np.full(num_rows, -1, dtype=np.int64) for _ in range(2))
-        self.kind[self.row], self.stage[self.row], self.microbatch[self.row] = kind, stage, microbatch
-        for number in np.unique(kind).tolist():
-            of_kind = np.flatnonzero(kind == number)
-            self._set_costs(self.row[of_kind], op_costs, _KINDS[number])
-        before = self.row[again] - 1
-        self.kind[before], self.stage[before], self.microbatch[before] = Kind.RECOMPUTE, stage[again], microbatch[again]
-        self._set_costs(before, op_costs, Kind.RECOMPUTE)
+        self._set(self.row, op_costs, kind, stage, microbatch)
+        self._set(self.row[again] - 1, op_costs, np.full(len(again), Kind.RECOMPUTE), stage[again], microbatch[again])
         self._set_closing(closing)
-        waiting = self.row.copy()
-        waiting[again] -= 1  # recomputation is part of the backward: it starts when the gradient is there
+        waiting = self.row
+        if len(again):
+            waiting = waiting.copy()
+            waiting[again] -= 1  # recomputation is part of the backward: it starts when the gradient is there
         self.needs[waiting] = sent.awaited
         self.sends[self.row] = sent.by_action
 
-    def _set_costs(self, rows: Numbers, op_costs: OpCosts, kind: Kind) -> None:
-        """Fill in what ops of one kind cost; rows know their stage and micro-batch already."""
-        cost_of = op_costs.recompute if kind is Kind.RECOMPUTE else partial(_cost_of_action, op_costs, kind)
-        costs = op_costs.table(cost_of, self.stage[rows], self.microbatch[rows])
-        self.duration_ps[rows], self.start_bytes[rows], self.end_bytes[rows] = costs
+    def _set(self, rows: Numbers, op_costs: OpCosts, kind: Numbers, stage: Numbers, microbatch: Numbers) -> None:
+        """Fill in some rows: what they are, and what they cost."""
+        self.kind[rows], self.stage[rows], self.microbatch[rows] = kind, stage, microbatch
+        costs = op_costs.table(kind, stage, microbatch)
+        for column, cost in zip((self.duration_ps, self.start_bytes, self.end_bytes), costs, strict=True):
+            if cost.any():
+                column[rows] = cost
 
     def _set_closing(self, closing: Closing) -> None:
         for last, duration_ps in zip((self.first_op[1:] - 1).tolist(), closing.optimizer_ps, strict=True):
@@ -139,30 +139,33 @@ class _Step:
                 self.kind[last - (duration_ps > 0)] = Kind.BARRIER
 
 
-def _cost_of_action(op_costs: OpCosts, kind: Kind, stage: int, microbatch: int) -> OpCost:
-    return op_costs.action(Action(kind, stage, microbatch))
-
-
 def _repeated(step: _Step, sent: _Sent, num_steps: int) -> PipelineColumns:
     """Return the columns of all steps: each rank's, one after the other."""
     lengths, per_step = np.diff(step.first_op), len(sent.action)
-    first_op = step.first_op * num_steps
-    order = np.arange(len(step.kind))  # rows of a step, as they follow one another in all steps
+    first_op, num_rows = step.first_op * num_steps, len(step.kind) * num_steps
+    order: Numbers | slice = slice(None)  # rows of a step, as they follow one another in all steps
+    number = np.broadcast_to(np.int64(0), num_rows)
     if num_steps > 1:
         ranks = [np.arange(first, first + length) for first, length in zip(step.first_op, lengths, strict=False)]
         order = np.concatenate([np.tile(rows, num_steps) for rows in ranks])
-    number = np.concatenate([np.repeat(np.arange(num_steps), length) for length in lengths])
+        number = np.concatenate([np.repeat(np.arange(num_steps), length) for length in lengths])
 
     def lists(column: Numbers) -> Lists:
-        has_one = column[order] >= 0
-        return Lists(has_one.astype(np.int64), (column[order] + number * per_step)[has_one])
+        numbers = column[order]
+        return Lists.of_only(np.where(numbers >= 0, numbers + number * per_step, -1) if num_steps > 1 else numbers)
+
+    def tiled(column: Numbers) -> Numbers:
+        return np.tile(column, num_steps) if num_steps > 1 else column
 
     def row_in_all_steps(row: Numbers, rank: Numbers) -> Numbers:
+        if num_steps == 1:
+            return row
         within = row - step.first_op[rank]
         return np.concatenate([first_op[rank] + n * lengths[rank] + within for n in range(num_steps)])
 
-    waiting = np.empty(per_step, dtype=np.int64)
-    waiting[step.needs[step.needs >= 0]] = np.flatnonzero(step.needs >= 0)
+    waiting_rows, waiting = np.flatnonzero(step.needs >= 0), np.empty(per_step, dtype=np.int64)
+    waiting[step.needs[waiting_rows]] = waiting_rows
+    nothing = np.broadcast_to(np.int64(-1), num_rows)
     return PipelineColumns(
         first_op,
         kind=step.kind[order],
@@ -172,16 +175,16 @@ def _repeated(step: _Step, sent: _Sent, num_steps: int) -> PipelineColumns:
         duration_ps=step.duration_ps[order],
         start_bytes=step.start_bytes[order],
         end_bytes=step.end_bytes[order],
-        backward_stage=np.full(len(order), -1, dtype=np.int64),
-        backward_microbatch=np.full(len(order), -1, dtype=np.int64),
+        backward_stage=nothing,
+        backward_microbatch=nothing,
         needs=lists(step.needs),
         sends=lists(step.sends),
-        sent_kind=np.tile(sent.kind, num_steps),
-        sent_microbatch=np.tile(sent.microbatch, num_steps),
+        sent_kind=tiled(sent.kind),
+        sent_microbatch=tiled(sent.microbatch),
         sent_step=np.repeat(np.arange(num_steps), per_step),
-        source=np.tile(sent.source, num_steps),
-        destination=np.tile(sent.destination, num_steps),
-        size_bytes=np.tile(sent.size_bytes, num_steps),
+        source=tiled(sent.source),
+        destination=tiled(sent.destination),
+        size_bytes=tiled(sent.size_bytes),
         producer=row_in_all_steps(step.row[sent.action], sent.source),
         consumer=row_in_all_steps(waiting, sent.destination),
     )

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from clustersim.errors import Fault, OrderError, ScenarioError, ScheduleError, nearest
-from clustersim.ops import Kind, Plugin, Policy, Schedule, Shape, StageCosts, StaticBytes, actions_in
+from clustersim.ops import Kind, Plugin, Policy, Schedule, Shape, StageCosts, StaticBytes
 from clustersim.scenario.costs import RankCosts
 from clustersim.scenario.devices import Device
 from clustersim.scenario.order_file import OrderFile, read_order
 from clustersim.scenario.spec import Scenario
 from clustersim.schedules.brought import plugin_schedule, require_shape
+from clustersim.schedules.columns import action_columns
 from clustersim.schedules.policies import POLICIES
 from clustersim.schedules.table import build_schedule
 from clustersim.workload.explicit import both_replicas, listed_stage_costs, placed_stage_costs, uniform_stage_costs
@@ -79,15 +80,14 @@ def costs_of(scenario: Scenario, schedule: Schedule, device: Device | None = Non
 
 def _parts_backward(schedule: Schedule) -> bool:
     """Return whether any backward is run as I and W."""
-    return any(
-        action.kind in (Kind.I, Kind.W) for order in schedule.orders for slot in order for action in actions_in(slot)
-    )
+    columns = action_columns(schedule)
+    return columns.has(Kind.I) or columns.has(Kind.W)
 
 
 def runs_halves_only(schedule: Schedule) -> bool:
     """Return whether every backward is run as I and W."""
-    kinds = {action.kind for order in schedule.orders for slot in order for action in actions_in(slot)}
-    return Kind.B not in kinds and Kind.I in kinds
+    columns = action_columns(schedule)
+    return columns.has(Kind.I) and not columns.has(Kind.B)
 
 
 def schedule_of(
@@ -173,7 +173,8 @@ def static_bytes(
     a rank share buffers as large as the largest of them needs, or `buffers_bytes`.
     """
     num_copies = len(schedule.chains)
-    totals, buffers = [[0, 0, 0] for _ in schedule.orders], [0] * len(schedule.orders)
+    num_ranks = len(schedule.orders)
+    totals, buffers = [[0, 0, 0] for _ in range(num_ranks)], [0] * num_ranks
     for stage, rank in enumerate(schedule.rank_by_stage):
         totals[rank][0] += costs[stage].weights_bytes
         totals[rank][1] += costs[stage].gradients_bytes

@@ -22,6 +22,7 @@ SHAPES = {
     "zb-v": Shape(2, 6, 2),
     "looped-bfs": Shape(2, 4, 2),
     "v-half": Shape(2, 6, 2),
+    "v-min": Shape(8, 24, 2),  # right, though ranks can't go in lockstep
 }
 
 
