@@ -10,7 +10,8 @@ from clustersim.engine.compiled import COMPILED, noted_by_kernel
 from clustersim.engine.network import Network
 from clustersim.engine.noted import TIME_ORDERED, Noted
 from clustersim.engine.record import record
-from clustersim.engine.run_ahead import RunAhead, what_needs_time_order
+from clustersim.engine.run_ahead import RUN_AHEAD, RunAhead, what_needs_time_order
+from clustersim.engine.run_checked import checked
 from clustersim.engine.time_ordered import TimeOrdered
 from clustersim.limits import Limits
 from clustersim.ops import Job
@@ -62,4 +63,9 @@ def run_noting(job: Job, network: Network, limits: Limits, engine: str | None = 
             return noted
         # Stuck, or too long to count in 64 bits. Events in the order of their times tell who waits for whom.
         reason = "times do not fit into 64 bits"
+    elif limits == Limits() and job.policy is None and not job.blocking and engine != TIME_ORDERED:
+        run_checked = checked(job, network)
+        noted = run_checked.run_to_end(engine == RUN_AHEAD) if run_checked is not None else None
+        if noted is not None:
+            return noted
     return replace(TimeOrdered(job, network).run_to_end(limits), engine=f"{TIME_ORDERED}: {reason}")
