@@ -117,9 +117,11 @@ class OpenFlows:
         self._ways = [self._of_way(way) for way in lockstep.ways]
         self._way_of_message = np.array(lockstep.way_of_message, dtype=np.int64)
         self._plans: dict[int, _Template] = {}
+        self._since_ps = 0
 
     def forget_before(self, time_ps: int) -> None:
-        """Leave out flows that end before `time_ps`."""
+        """Leave out flows that end before `time_ps` from now on."""
+        self._since_ps = time_ps
         lockstep = self._lockstep
         messages = np.array(lockstep.flows, dtype=np.int64)
         if len(messages):
@@ -133,7 +135,7 @@ class OpenFlows:
         table = FlowTable(*map(np.concatenate, zip(*(table for table, _ in tables), strict=True)))
         parts = [part for _, part in tables]
         flow = np.concatenate([part.flow + first for part, first in zip(parts, sizes, strict=False)])
-        is_there = (table.begin_ps < time_ps) & (table.alone_end_ps > table.begin_ps)
+        is_there = (table.begin_ps < time_ps) & (table.end_ps >= self._since_ps) & (table.alone_end_ps > table.begin_ps)
         rows = np.flatnonzero(is_there[flow])
         row_of_flow = np.cumsum(is_there) - 1
         link, rate, is_late = (np.concatenate(column)[rows] for column in list(zip(*parts, strict=True))[1:])
