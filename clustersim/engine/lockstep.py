@@ -112,7 +112,9 @@ class Lockstep:
         """Run the program of a pp_rank in all replicas, row by row; the hottest path."""
         rows, starts_ps, clock = self.rows[pp_rank], self.starts_ps[pp_rank], self.clocks_ps[pp_rank]
         is_sent, arrived_ps, maximum = self.is_sent, self.arrived_ps, np.maximum
-        for number in range(self.reached[pp_rank], len(rows)):
+        first = self.reached[pp_rank]
+        last = len(rows) if first == len(rows) or clock.min() < horizon_ps else first
+        for number in range(first, last):
             duration_ps, needs, awaits, sends, joins, is_barrier = rows[number]
             for need in needs:
                 if not is_sent[need]:
@@ -135,9 +137,10 @@ class Lockstep:
             for group in joins:
                 self._call(group, pp_rank, clock)
             self.reached[pp_rank] = number + 1
-            if clock[0] >= horizon_ps and clock.min() >= horizon_ps and number + 1 < len(rows):
-                self.stopped.append(pp_rank)
+            if clock[0] >= horizon_ps and clock.min() >= horizon_ps:
                 break
+        if self.reached[pp_rank] < len(rows):
+            self.stopped.append(pp_rank)
         yield hold  # nobody resumes it again
 
     def _send(self, message: int, clock: Ints) -> None:

@@ -10,7 +10,7 @@ from clustersim.engine.fair import RateLog
 from clustersim.engine.group import CollectiveLog
 from clustersim.engine.group_vectors import GroupVector, PlanVector
 from clustersim.engine.lockstep import Lockstep
-from clustersim.engine.meetings import Rates
+from clustersim.engine.meetings import RateNote
 from clustersim.engine.network import Network
 from clustersim.engine.noted import Noted
 from clustersim.engine.open_flows import FlowKeys
@@ -25,7 +25,7 @@ def noted_in_lockstep(
     lockstep: Lockstep,
     groups: Sequence[GroupVector],
     keys: FlowKeys,
-    rates: Mapping[int, Rates],
+    rates: Mapping[int, Sequence[RateNote]],
     num_events: int,
 ) -> Noted:
     """Return what was noted; collectives and rates are noted where the network has them.
@@ -69,7 +69,7 @@ def _by_replica(table: Ints) -> Ints:
     return np.ascontiguousarray(table.T).reshape(-1)
 
 
-def _note_messages(lockstep: Lockstep, keys: FlowKeys, log: RateLog, met: Mapping[int, Rates]) -> int:
+def _note_messages(lockstep: Lockstep, keys: FlowKeys, log: RateLog, met: Mapping[int, Sequence[RateNote]]) -> int:
     """Note the rates of messages; return how many of them are flows."""
     num_messages, num_replicas = lockstep.arrived_ps.shape
     way_of_message, num_flows = np.array(lockstep.way_of_message, dtype=np.int64), 0
@@ -94,7 +94,7 @@ def _note_messages(lockstep: Lockstep, keys: FlowKeys, log: RateLog, met: Mappin
 
 
 def _note_groups(
-    vector: GroupVector, keys: FlowKeys, network: Network, met: Mapping[int, Rates], first_flow: int
+    vector: GroupVector, keys: FlowKeys, network: Network, met: Mapping[int, Sequence[RateNote]], first_flow: int
 ) -> int:
     """Note the collectives of groups, their phases and the rates of those; return how many phases are flows."""
     log, num_groups = network.collectives, len(vector.numbers)
@@ -118,7 +118,7 @@ def _note_phases(
     mine: Ints,
     keys: FlowKeys,
     network: Network,
-    met: Mapping[int, Rates],
+    met: Mapping[int, Sequence[RateNote]],
     first: int,
     first_flow: int,
 ) -> int:

@@ -19,10 +19,10 @@ from clustersim.engine.alone import AloneRates
 from clustersim.engine.encounters import Capacities, links_to_watch, meeting_flows, rates_of
 from clustersim.engine.group_vectors import GroupVector, group_vectors
 from clustersim.engine.lockstep import FAR_PS, Lockstep
-from clustersim.engine.meetings import Met, Rates, meet, still_busy
+from clustersim.engine.meetings import Met, RateNote, UnderWay, meet, new_rates
 from clustersim.engine.network import Network
 from clustersim.engine.noted import Noted
-from clustersim.engine.open_flows import FlowKeys, FlowTable, OpenFlows
+from clustersim.engine.open_flows import FlowKeys, FlowSpec, FlowTable, OpenFlows
 from clustersim.engine.record_checked import noted_in_lockstep
 from clustersim.engine.record_programs import columns_of
 from clustersim.engine.waking import Waking
@@ -32,7 +32,7 @@ from clustersim.trace import Flags, Ints
 
 _LARGEST_PS = 2**60  # of times together, before flows wait for one another
 _MOST_AT_ONE_TIME = 20  # rounds that get no further
-_FIRST_WINDOW = 4  # longest rows
+_FIRST_WINDOW = 2  # longest rows
 
 # What is worth a round: seconds, as measured on one core, of which only ratios matter.
 _IN_ORDER_S, _IN_LOCKSTEP_S, _MEETING_S = 12e-6, 10e-6, 40e-6  # a row of one rank, one of all, a flow that meets
@@ -50,55 +50,78 @@ class Checked:
         self._capacities, self._keys = capacities, FlowKeys(lockstep, groups)
         watched = links_to_watch(network, groups)
         self._open_flows = OpenFlows(lockstep, self._keys, watched, capacities)
-        self._met: dict[int, tuple[int, int]] = {}  # flows that met others and may still, with their times [ps]
-        self._rates: dict[int, Rates] = {}  # of flows that met others, for good
+        self._met: dict[int, tuple[FlowSpec, UnderWay]] = {}  # flows that met others and have not ended
+        self._rates: dict[int, list[RateNote]] = {}  # of flows that met others, up to what is settled
+        self._settled_ps = 0
+        self._found: dict[int, Met] = {}  # what becomes of flows that meet others, as it was looked at last
         self._num_looks = 0  # at a flow that meets others
 
     def run_to_end(self, at_any_cost: bool = False) -> Noted | None:
         """Run until nothing more happens; return what was noted, or None if ranks are stuck or flows meet too often."""
-        lockstep, num_events = self._lockstep, 0
+        lockstep, num_events, rounds_here = self._lockstep, 0, 0
         window_ps = first_window_ps = _FIRST_WINDOW * lockstep.longest_ps()
-        settled_ps, rounds_here = 0, 0
-        while settled_ps < FAR_PS:
-            num_events += lockstep.run_until(min(settled_ps + window_ps, FAR_PS), _run)
+        while self._settled_ps < FAR_PS:
+            num_events += lockstep.run_until(min(self._settled_ps + window_ps, FAR_PS), _run)
             if not lockstep.stopped and not lockstep.is_done():
                 return None
-            right_until_ps = self._look(lockstep.until_ps())
-            rounds_here = 0 if right_until_ps > settled_ps else rounds_here + 1
+            before_ps = self._settled_ps
+            is_right = self._look(lockstep.until_ps(), first_window_ps)
+            rounds_here = 0 if self._settled_ps > before_ps else rounds_here + 1
             if not at_any_cost and (rounds_here > _MOST_AT_ONE_TIME or self._is_too_dear()):
                 return None
-            window_ps = min(2 * window_ps, FAR_PS) if right_until_ps == lockstep.until_ps() else first_window_ps
-            settled_ps = right_until_ps
+            window_ps = min(2 * window_ps, FAR_PS) if is_right else 2 * (self._settled_ps - before_ps) + 1
         return noted_in_lockstep(self._job, self._network, lockstep, self._groups, self._keys, self._rates, num_events)
 
-    def _look(self, until_ps: int) -> int:
-        """Look at what happens before a time; return until when it is right, having taken back and corrected the rest."""
+    def _look(self, until_ps: int, window_ps: int) -> bool:
+        """Look at what happens before a time, or not long after flows first meet; settle what is right.
+
+        Return whether it all is; else the rest has been taken back, and drains as it does is taken into account.
+        """
         table, crossings = self._open_flows.until(until_ps)
         is_meeting = np.isin(table.key, list(self._met))
-        is_meeting[meeting_flows(crossings, self._capacities)] = True
-        ends_ps, found = self._meet(table, is_meeting)
+        meeting = meeting_flows(crossings, self._capacities)
+        is_meeting[meeting] = True
+        if len(meeting):
+            first_ps = max(self._settled_ps, int(table.begin_ps[meeting].min()))
+            until_ps = min(until_ps, first_ps + window_ps)
+            is_there = table.begin_ps < until_ps
+            table, is_meeting = FlowTable(*(column[is_there] for column in table)), is_meeting[is_there]
+        ends_ps = self._meet(table, is_meeting)
         wrong = np.flatnonzero(ends_ps != table.end_ps)
         right_until_ps = min(until_ps, int(np.minimum(ends_ps, table.end_ps)[wrong].min(initial=FAR_PS)))
         if len(wrong):
             self._lockstep.go_back(right_until_ps)
             self._correct(table.key[wrong], (ends_ps - table.begin_ps)[wrong])
-        self._rates |= {key: own.rates for key, own in found.items() if own.end_ps < right_until_ps}
-        self._met = {key: self._met[key] for key in still_busy(self._met, right_until_ps)}
-        self._open_flows.forget_before(right_until_ps)
-        return right_until_ps
+        self._settle(dict(zip(table.key[is_meeting].tolist(), table.begin_ps[is_meeting].tolist(), strict=True)), right_until_ps)
+        return not len(wrong)
 
-    def _meet(self, table: FlowTable, is_meeting: Flags) -> tuple[Ints, dict[int, Met]]:
-        """Return when each flow of a table ends, and what becomes of those that meet others."""
+    def _meet(self, table: FlowTable, is_meeting: Flags) -> Ints:
+        """Return when each flow of a table ends; what becomes of those that meet others is kept."""
         ends_ps = table.alone_end_ps.copy()
-        keys = table.key[is_meeting].tolist()
-        begins_ps = {key: begin_ps for key, (begin_ps, _) in self._met.items()}
-        begins_ps |= zip(keys, table.begin_ps[is_meeting].tolist(), strict=True)
-        self._num_looks += len(begins_ps)
-        flows = [(begin_ps, self._keys.spec(key)) for key, begin_ps in begins_ps.items()]
-        found = dict(zip(begins_ps, meet(flows, self._network.cluster), strict=True)) if flows else {}
-        self._met = {key: (begins_ps[key], own.end_ps) for key, own in found.items()}
-        ends_ps[is_meeting] = [found[key].end_ps for key in keys]
-        return ends_ps, found
+        keys, begins_ps = table.key[is_meeting].tolist(), table.begin_ps[is_meeting].tolist()
+        new = [
+            (key, begin_ps, self._keys.spec(key))
+            for key, begin_ps in zip(keys, begins_ps, strict=True)
+            if key not in self._met
+        ]
+        self._num_looks += len(keys)
+        self._found = meet(new, self._met, self._settled_ps, self._network.cluster) if keys else {}
+        ends_ps[is_meeting] = [self._found[key].end_ps for key in keys]
+        return ends_ps
+
+    def _settle(self, begins_ps: dict[int, int], time_ps: int) -> None:
+        """Let all stand that happens before a time, and note how flows that met others have drained until then."""
+        met = {}
+        for key, own in self._found.items():
+            if begins_ps[key] >= time_ps:
+                continue
+            before = self._met.get(key)
+            rates = new_rates(own, before[1] if before is not None else None)
+            self._rates.setdefault(key, []).extend(rate for rate in rates if rate[0] < time_ps)
+            if own.end_ps >= time_ps:
+                met[key] = (self._keys.spec(key), own.at(time_ps))
+        self._met, self._settled_ps = met, time_ps
+        self._open_flows.forget_before(time_ps)
 
     def _correct(self, keys: Ints, drains_ps: Ints) -> None:
         """Let flows drain for so long from now on."""
