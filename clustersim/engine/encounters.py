@@ -35,19 +35,23 @@ class Capacities:
     """Rates and capacities as whole numbers, in the largest unit in which all of them are."""
 
     def __init__(self, cluster: Cluster, links: Iterable[int], rates: Iterable[Fraction]) -> None:
-        numbers = sorted(links)
-        bandwidths = [cluster.link(number).bandwidth_bytes_per_s or Fraction(0) for number in numbers]
-        rates = list({id(rate): rate for rate in rates}.values())
-        self._scale = lcm(*{rate.denominator for rate in bandwidths}, *{rate.denominator for rate in rates})
-        self._numbers = np.array(numbers, dtype=np.int64)
-        whole = {id(rate): int(rate * self._scale) for rate in bandwidths}
-        largest = max([*whole.values(), 1])
-        self.fits_64_bits = largest < 2**40
-        self._capacity = np.array([whole[id(rate)] for rate in bandwidths] if self.fits_64_bits else [], dtype=np.int64)
+        self._numbers = np.array(sorted(links), dtype=np.int64)
+        bandwidths = [cluster.link(number).bandwidth_bytes_per_s or Fraction(0) for number in self._numbers.tolist()]
+        known = {id(rate): rate for rate in (*bandwidths, *rates)}
+        scale = lcm(*{rate.denominator for rate in known.values()})
+        self._known = known  # whose objects are told apart: to convert a fraction takes long
+        self._whole = {key: int(rate * scale) for key, rate in known.items()}
+        self.fits_64_bits = max(self._whole.values(), default=0) < 2**40
+        capacities = [self._whole[id(rate)] for rate in bandwidths]
+        self._capacity = np.array(capacities if self.fits_64_bits else [], dtype=np.int64)
 
     def rate(self, rate: Fraction) -> int:
-        """Return a rate in the unit."""
-        return int(rate * self._scale)
+        """Return one of the rates that were given, as the same object, in the unit."""
+        return self._whole[id(rate)]
+
+    def of_link(self, number: int) -> int:
+        """Return the capacity of a link in the unit."""
+        return int(self._capacity[np.searchsorted(self._numbers, number)])
 
     def of(self, links: Ints) -> Ints:
         """Return the capacity of links in the unit."""
@@ -113,26 +117,22 @@ def _crowded(crossings: Crossings) -> tuple[Ints, Crossings]:
 _FAR = 2**62
 
 
-def links_to_watch(network: Network, groups: Iterable[GroupVector]) -> frozenset[int]:
+def links_to_watch(network: Network, groups: Iterable[GroupVector], capacities: Capacities) -> frozenset[int]:
     """Return the fair links that could ever be full with more than one flow.
 
     What crosses a link has come over the links before it, and goes on over those after it. If those have no more room
     together than it, or on the other side less, it holds nobody.
     """
-    before, after, by_groups = _around(network), _around(network, step=1), _most_by_groups(groups)
+    before, after, by_groups = _around(network), _around(network, step=1), _most_by_groups(groups, capacities)
     watched = []
     for number in sorted(before.keys() | by_groups.keys()):
-        capacity = network.link(number).bandwidth_bytes_per_s
-        of_groups = by_groups.get(number, Fraction(0))
-        coming = _room(network, before.get(number, set()))
-        going = _room(network, after.get(number, set()))
-        if capacity is None:
-            continue
+        capacity, of_groups = capacities.of_link(number), by_groups.get(number, 0)
+        coming = _room(network, before.get(number, set()), capacities)
+        going = _room(network, after.get(number, set()), capacities)
         if coming is not None and (coming + of_groups < capacity or (coming == capacity and not of_groups)):
             continue
-        if going is not None and going + of_groups < capacity:
-            continue
-        watched.append(number)
+        if going is None or going + of_groups >= capacity:
+            watched.append(number)
     return frozenset(watched)
 
 
@@ -147,29 +147,26 @@ def _around(network: Network, step: int = -1) -> dict[int, set[int]]:
     return found
 
 
-def _room(network: Network, links: Iterable[int]) -> Fraction | None:
-    """Return the bandwidth of some links together; None if it is not limited. [bytes/s]"""
-    total = Fraction(0)
-    for number in links:
-        bandwidth = None if number < 0 else network.link(number).bandwidth_bytes_per_s
-        if bandwidth is None:
-            return None
-        total += bandwidth
-    return total
+def _room(network: Network, links: Iterable[int], capacities: Capacities) -> int | None:
+    """Return the capacity of some links together; None if that of one is not known."""
+    if any(number not in network.fair_links for number in links):
+        return None
+    return sum(map(capacities.of_link, links))
 
 
-def _most_by_groups(groups: Iterable[GroupVector]) -> dict[int, Fraction]:
-    """Return the most that groups together could send over each link, each what it can alone. [bytes/s]"""
-    most: dict[int, Fraction] = {}
+def _most_by_groups(groups: Iterable[GroupVector], capacities: Capacities) -> dict[int, int]:
+    """Return the most that groups together could send over each link, each what it can alone."""
+    most: dict[int, int] = {}
     for vector in groups:
         for group in np.flatnonzero(~vector.has_own_links).tolist():
-            own: dict[int, Fraction] = {}
+            own: dict[int, int] = {}
             for plan in vector.plans.values():
                 for phase, alone in zip(plan.plans[group].phases, plan.alone[group], strict=True):
+                    rate = capacities.rate(alone.rate)
                     for number, streams in zip(phase.links, phase.streams, strict=True):
-                        own[number] = max(own.get(number, Fraction(0)), alone.rate * streams)
+                        own[number] = max(own.get(number, 0), rate * streams)
             for number, rate in own.items():
-                most[number] = most.get(number, Fraction(0)) + rate
+                most[number] = most.get(number, 0) + rate
     return most
 
 

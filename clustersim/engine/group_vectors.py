@@ -92,6 +92,10 @@ class GroupVector:
         ends_ps: Ints = self.end_ps[number][self._members[pp_rank].group_of_replica]
         return ends_ps
 
+    def first_ps(self, number: int) -> int:
+        """Return when the first group starts a collective. [ps]"""
+        return int(self.start_ps[number].min())
+
     def take_back(self, pp_rank: int) -> None:
         """Take back the last call of the members on a pp_rank."""
         self.num_called[pp_rank] -= 1

@@ -130,7 +130,8 @@ class OpenFlows:
 
     def until(self, time_ps: int) -> tuple[FlowTable, Crossings]:
         """Return the flows that begin before `time_ps`, and what they cross, told apart by their rows."""
-        tables = [self._messages(), *(self._phases(*call) for call in self._lockstep.calls)]
+        begun = [(vector, number) for vector, number in self._lockstep.calls if vector.first_ps(number) < time_ps]
+        tables = [self._messages(), *(self._phases(*call) for call in begun)]
         sizes = np.cumsum([0, *(len(table.key) for table, _ in tables)]).tolist()
         table = FlowTable(*map(np.concatenate, zip(*(table for table, _ in tables), strict=True)))
         parts = [part for _, part in tables]

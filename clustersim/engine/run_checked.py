@@ -36,7 +36,15 @@ _FIRST_WINDOW = 2  # longest rows
 
 # What is worth a round: seconds, as measured on one core, of which only ratios matter.
 _IN_ORDER_S, _IN_LOCKSTEP_S, _MEETING_S = 12e-6, 10e-6, 40e-6  # a row of one rank, one of all, a flow that meets
-_WORTH = 0.5
+_WORTH = 0.5  # share of what events in order would take that a run in lockstep may take and be gone on with
+_FEWEST_REPLICAS, _FEWEST_ROWS = 4, 20_000  # fewer are as fast in order
+
+
+def is_worth_a_look(job: Job) -> bool:
+    """Return whether there are enough replicas, and rows of all ranks, to run them in lockstep."""
+    num_rows = sum(map(len, job.pipelines[0].programs)) * len(job.pipelines)
+    return len(job.pipelines) >= _FEWEST_REPLICAS and num_rows >= _FEWEST_ROWS
+
 
 
 
@@ -48,7 +56,7 @@ class Checked:
     ) -> None:
         self._job, self._network, self._lockstep, self._groups = job, network, lockstep, groups
         self._capacities, self._keys = capacities, FlowKeys(lockstep, groups)
-        watched = links_to_watch(network, groups)
+        watched = links_to_watch(network, groups, capacities)
         self._open_flows = OpenFlows(lockstep, self._keys, watched, capacities)
         self._met: dict[int, tuple[FlowSpec, UnderWay]] = {}  # flows that met others and have not ended
         self._rates: dict[int, list[RateNote]] = {}  # of flows that met others, up to what is settled
@@ -157,7 +165,12 @@ class Checked:
 
 
 def checked(job: Job, network: Network) -> Checked | None:
-    """Return the run of a job in this form, or None if it cannot have it: its replicas differ in more than times."""
+    """Return the run of a job in this form, or None if it cannot have it.
+
+    A policy and blocking messages need the order of times; and replicas have to differ in times alone.
+    """
+    if job.policy is not None or job.blocking:
+        return None
     first, num_replicas = job.pipelines[0], len(job.pipelines)
     if any(one.messages is not first.messages or one.calls is not first.calls for one in job.pipelines):
         return None
