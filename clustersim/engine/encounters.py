@@ -30,6 +30,11 @@ class Crossings(NamedTuple):
     rate: Ints  # of all its streams there, were it alone; in units that make capacities and rates whole
     is_late: Flags  # whether the link that holds it, were it alone, does not stand before this one
 
+    def of(self, rows: Ints) -> Crossings:
+        """Return some rows."""
+        columns = (self.flow, self.link, self.begin_ps, self.end_ps, self.rate)
+        return Crossings(*(column[rows] for column in columns), self.is_late[rows])
+
 
 class Capacities:
     """Rates and capacities as whole numbers, in the largest unit in which all of them are."""
@@ -97,21 +102,19 @@ def _crowded(crossings: Crossings) -> tuple[Ints, Crossings]:
     order = np.lexsort((crossings.begin_ps, crossings.link))
     link, begin_ps, end_ps = crossings.link[order], crossings.begin_ps[order], crossings.end_ps[order]
     first_of_link = np.flatnonzero(np.append(True, link[1:] != link[:-1]) if len(link) else np.empty(0, dtype=np.bool_))
-    # The latest end so far on the same link: times count from the first begin, links in places that lie far apart.
-    origin_ps = int(begin_ps.min(initial=0))
-    span_ps = int(end_ps.max(initial=0)) - origin_ps + 1
+    # The latest end so far on the same link: to tell links apart, the times of each lie beyond those of the one before.
+    span_ps = int(end_ps.max(initial=0)) + 1
     place = np.repeat(np.arange(len(first_of_link)), np.diff(np.append(first_of_link, len(link))))
     meets = np.zeros(len(link), dtype=np.bool_)
     at_once = max(1, _FAR // span_ps)
     for low in range(0, len(first_of_link), at_once):
         rows = slice(*np.searchsorted(place, [low, low + at_once]).tolist())
-        shift = (place[rows] - low) * span_ps - origin_ps
+        shift = (place[rows] - low) * span_ps
         latest = np.maximum.accumulate(end_ps[rows] + shift)
         meets[rows][1:] = begin_ps[rows][1:] + shift[1:] < latest[:-1]
     crowded = np.unique(link[meets])
     is_there = np.isin(link, crowded)
-    rows = order[is_there]
-    return crowded, Crossings(*(column[rows] for column in crossings))
+    return crowded, crossings.of(order[is_there])
 
 
 _FAR = 2**62

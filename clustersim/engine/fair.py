@@ -54,8 +54,9 @@ class RateLog:
 
     def note_all(self, flow: Ints, time_ps: Ints, bytes_per_s: Floats, bottleneck: Ints) -> None:
         """Add many rates at once."""
-        columns = (self.flow, self.start_ps, self.bytes_per_s, self.bottleneck)
-        for column, values in zip(columns, (flow, time_ps, bytes_per_s, bottleneck), strict=True):
+        self.bytes_per_s.frombytes(np.ascontiguousarray(bytes_per_s).tobytes())
+        columns = (self.flow, self.start_ps, self.bottleneck)
+        for column, values in zip(columns, (flow, time_ps, bottleneck), strict=True):
             column.frombytes(np.ascontiguousarray(values).tobytes())
 
 

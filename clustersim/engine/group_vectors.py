@@ -16,7 +16,7 @@ Kind = tuple[str, int, int]  # operation, size [bytes], repeats
 
 
 class PlanVector(NamedTuple):
-    """The plans of all groups for one kind of collective; ``x[phase, group]``, nothing where a group has fewer phases."""
+    """The plans of all groups for one kind of collective; ``x[phase, group]``, 0 where a group has fewer phases."""
 
     plans: tuple[CollectivePlan, ...]  # of each group
     has_phase: Flags

@@ -187,7 +187,7 @@ class Lockstep:
         return max(1, *(int(np.max(row.duration_ps)) for rows in self.rows for row in rows))
 
     def sum_ps(self) -> int:
-        """Return how long everything takes one after the other, the slowest replica each time, and no flow meets others.
+        """Return how long everything takes in a row, the slowest replica each time, if no flow meets others. [ps]
 
         No clock gets past it: what waits for what is the same in all replicas, and goes round in no circle.
         """

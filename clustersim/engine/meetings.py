@@ -1,4 +1,4 @@
-"""What becomes of flows that meet others: their ends and rates under max-min fair sharing, by the network of fair links."""
+"""What becomes of flows that meet others: ends and rates under max-min fair sharing, by the network of fair links."""
 
 from __future__ import annotations
 

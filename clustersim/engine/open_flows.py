@@ -59,7 +59,8 @@ class FlowKeys:
 
     def of_message(self, messages: Ints) -> Ints:
         """Return the numbers of messages, ``[message, replica]``."""
-        return messages[:, None] * self.num_replicas + np.arange(self.num_replicas)
+        keys: Ints = messages[:, None] * self.num_replicas + np.arange(self.num_replicas)
+        return keys
 
     def of_collective(self, vector: GroupVector, number: int) -> Ints:
         """Return the numbers of the phases of a collective, ``[phase, group]``."""
@@ -110,9 +111,7 @@ class OpenFlows:
         Of those links.
     """
 
-    def __init__(
-        self, lockstep: Lockstep, keys: FlowKeys, watched: frozenset[int], capacities: Capacities
-    ) -> None:
+    def __init__(self, lockstep: Lockstep, keys: FlowKeys, watched: frozenset[int], capacities: Capacities) -> None:
         self._lockstep, self._keys, self._watched, self._capacities = lockstep, keys, watched, capacities
         self._ways = [self._of_way(way) for way in lockstep.ways]
         self._way_of_message = np.array(lockstep.way_of_message, dtype=np.int64)
@@ -191,7 +190,8 @@ class OpenFlows:
 def _repeated(template: _Template, rows: Ints, num_replicas: int) -> _Template:
     """Return what several messages of one way cross, which are the `rows` of a table of messages and replicas."""
     flow = (rows[:, None] * num_replicas + template.flow).reshape(-1)
-    return _Template(flow, *(np.tile(column, len(rows)) for column in template[1:]))
+    link, rate, is_late = (np.tile(column, len(rows)) for column in (template.link, template.rate, template.is_late))
+    return _Template(flow, link, rate, is_late.astype(np.bool_))
 
 
 _NONE = np.empty(0, dtype=np.int64)

@@ -136,7 +136,9 @@ def _links(
     phase_rows: Ints,
     queued_ps: dict[int, int],
 ) -> tuple[Links, Rates]:
-    rates = rate_columns(network.rates, loads, np.append(np.arange(len(transfers.end_ps)), phase_rows + len(transfers.end_ps)))
+    rates = rate_columns(
+        network.rates, loads, np.append(np.arange(len(transfers.end_ps)), phase_rows + len(transfers.end_ps))
+    )
     slowed_ps = np.zeros(len(loads.used), dtype=np.int64)
     if len(rates):
         end_ps = np.concatenate([transfers.end_ps, phases.end_ps])

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from clustersim.engine.fair import RateLog
-from clustersim.engine.group import CollectiveLog
 from clustersim.engine.group_vectors import GroupVector, PlanVector
 from clustersim.engine.lockstep import Lockstep
 from clustersim.engine.meetings import RateNote
@@ -87,9 +86,9 @@ def _note_messages(lockstep: Lockstep, keys: FlowKeys, log: RateLog, met: Mappin
         bottleneck = np.array([alone.bottleneck for alone in way.alone], dtype=np.int64)[replica]
         log.note_all(replica * num_messages + messages[row], lockstep.started_ps[messages][is_alone], rate, bottleneck)
     for key in of_messages:
-        message, replica = divmod(key, num_replicas)
-        for rate in met[key]:
-            log.note(replica * num_messages + message, *rate)
+        place = divmod(key, num_replicas)
+        for note in met[key]:
+            log.note(place[1] * num_messages + place[0], *note)
     return num_flows
 
 
@@ -125,19 +124,22 @@ def _note_phases(
     """Note the phases of some collectives of one kind, `mine`, and their rates; return how many are flows."""
     log, num_groups = network.collectives, len(vector.numbers)
     drains_ps = np.repeat(plan.drain_ps[None], len(mine), axis=0)
-    for place, number in enumerate(mine.tolist()):
+    for row, number in enumerate(mine.tolist()):
         if number in vector.drains_ps:
-            drains_ps[place] = vector.drains_ps[number]
+            drains_ps[row] = vector.drains_ps[number]
     ends_ps = vector.start_ps[mine][:, None] + np.cumsum(plan.latency_ps + drains_ps, axis=1)
     place, phase, group = np.nonzero(np.broadcast_to(plan.has_phase, drains_ps.shape))
     begins_ps = (ends_ps - drains_ps)[place, phase, group]
-    own = [plan.plans[g].phases[p] for p, g in zip(*(axis.tolist() for axis in np.nonzero(plan.has_phase)), strict=True)]
+    own = [
+        plan.plans[g].phases[p] for p, g in zip(*(axis.tolist() for axis in np.nonzero(plan.has_phase)), strict=True)
+    ]
     first_row, collective = len(log.phases), first + mine[place] * num_groups + group
     log.note_phases(collective, own * len(mine), begins_ps, ends_ps[place, phase, group])
     key = np.stack([keys.of_collective(vector, int(number)) for number in mine])[place, phase, group]
     is_met = np.isin(key, list(met))
     is_alone = ~is_met & (plan.drain_ps[phase, group] > 0)
-    alone_rate, alone_link = (np.zeros(plan.drain_ps.shape, dtype=kind) for kind in (np.float64, np.int64))
+    alone_rate = np.zeros(plan.drain_ps.shape, dtype=np.float64)
+    alone_link = np.zeros(plan.drain_ps.shape, dtype=np.int64)
     for g, rates in enumerate(plan.alone):
         for p, alone in enumerate(rates):
             alone_rate[p, g], alone_link[p, g] = float(alone.rate), alone.bottleneck

@@ -132,7 +132,7 @@ class GroupRecord:
 
 
 def _calls_by_rank(calls: Calls) -> dict[tuple[str, int], Ints]:
-    """Return axis, kind, stage, micro-batch, step and repeats of the calls of each rank on each axis, in their order."""
+    """Return axis, kind, stage, micro-batch, step and repeats of the calls of each rank on each axis, in order."""
     columns = (calls.kinds, calls.stages, calls.microbatches, calls.steps, calls.num_repeats)
     found: dict[tuple[str, int], list[tuple[int, ...]]] = {}
     for axis, pp_rank, order, *call in zip(calls.axes, calls.pp_ranks, calls.orders, *columns, strict=True):

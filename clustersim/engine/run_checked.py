@@ -2,9 +2,9 @@
 
 All replicas go in lockstep, and every flow is taken to be alone. Then one looks which flows are on a link together with
 more than it has room for; what becomes of those is worked out, and where some flow so ends at another time than was
-taken, everything from the earlier of the two times on is done anew. Nothing that happens before it depends on that
-flow's end: so what stands for good grows until it is all. Rates are then max-min fair at every moment, and the events of
-a run follow from one another in one way only: so these are the times that the time-ordered form comes to.
+taken, everything from the earlier of the two times on is done anew. Nothing that happens before then depends on that
+flow's end: so what stands for good grows until it is all. Rates are max-min fair at every moment in the end, and the
+events of a run follow from one another in one way only: so these are the times that the time-ordered form comes to.
 
 References
 ----------
@@ -44,8 +44,6 @@ def is_worth_a_look(job: Job) -> bool:
     """Return whether there are enough replicas, and rows of all ranks, to run them in lockstep."""
     num_rows = sum(map(len, job.pipelines[0].programs)) * len(job.pipelines)
     return len(job.pipelines) >= _FEWEST_REPLICAS and num_rows >= _FEWEST_ROWS
-
-
 
 
 class Checked:
@@ -100,7 +98,9 @@ class Checked:
         if len(wrong):
             self._lockstep.go_back(right_until_ps)
             self._correct(table.key[wrong], (ends_ps - table.begin_ps)[wrong])
-        self._settle(dict(zip(table.key[is_meeting].tolist(), table.begin_ps[is_meeting].tolist(), strict=True)), right_until_ps)
+        self._settle(
+            dict(zip(table.key[is_meeting].tolist(), table.begin_ps[is_meeting].tolist(), strict=True)), right_until_ps
+        )
         return not len(wrong)
 
     def _meet(self, table: FlowTable, is_meeting: Flags) -> Ints:
