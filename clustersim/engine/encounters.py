@@ -48,6 +48,7 @@ class Capacities:
         self._whole = {key: int(rate * scale) for key, rate in known.items()}
         self.fits_64_bits = max(self._whole.values(), default=0) < 2**40
         capacities = [self._whole[id(rate)] for rate in bandwidths]
+        self._of_link = dict(zip(self._numbers.tolist(), capacities, strict=True))
         self._capacity = np.array(capacities if self.fits_64_bits else [], dtype=np.int64)
 
     def rate(self, rate: Fraction) -> int:
@@ -56,7 +57,7 @@ class Capacities:
 
     def of_link(self, number: int) -> int:
         """Return the capacity of a link in the unit."""
-        return int(self._capacity[np.searchsorted(self._numbers, number)])
+        return self._of_link[number]
 
     def of(self, links: Ints) -> Ints:
         """Return the capacity of links in the unit."""
