@@ -138,7 +138,7 @@ class Collectives(_Columns):
 
 @dataclass(frozen=True, slots=True)
 class Phases(_Columns):
-    """The parts of collectives that went over links, in the order in which they began."""
+    """The parts of collectives that went over links, collective by collective, in the order in which they began."""
 
     collective: Ints  # row of Collectives
     way: Ints  # index into Trace.ways

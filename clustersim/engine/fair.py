@@ -20,6 +20,8 @@ from heapq import heappop, heappush
 from itertools import repeat
 from typing import Any, Protocol
 
+import numpy as np
+
 from clustersim.engine.clock import Actor, Hold, Timeline
 from clustersim.engine.link import Mailbox
 from clustersim.engine.rate import Rate, refined
@@ -27,6 +29,7 @@ from clustersim.engine.shared_link import Flow
 from clustersim.engine.sharing import MaxMin
 from clustersim.scenario.units import PS_PER_S
 from clustersim.topology.cluster import Link
+from clustersim.trace import Floats, Ints
 
 _PRIORITY = 2  # after the ends of ops, which have SimPy's normal priority, 1
 
@@ -48,6 +51,13 @@ class RateLog:
         self.start_ps.append(time_ps)
         self.bytes_per_s.append(bytes_per_s)
         self.bottleneck.append(bottleneck)
+
+    def note_all(self, flow: Ints, time_ps: Ints, bytes_per_s: Floats, bottleneck: Ints) -> None:
+        """Add many rates at once."""
+        self.bytes_per_s.frombytes(np.ascontiguousarray(bytes_per_s).tobytes())
+        columns = (self.flow, self.start_ps, self.bottleneck)
+        for column, values in zip(columns, (flow, time_ps, bottleneck), strict=True):
+            column.frombytes(np.ascontiguousarray(values).tobytes())
 
 
 class Carrier(Protocol):

@@ -13,11 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+import numpy as np
+
 from clustersim.engine.clock import Timeline
 from clustersim.engine.fair import Draining, FairNetwork, RateLog
 from clustersim.engine.link import Mailbox
 from clustersim.ops import CollectivePlan, Group, Phase, Pipeline, Place
 from clustersim.topology.cluster import Cluster
+from clustersim.trace import Ints
 
 
 class CollectiveLog:
@@ -49,6 +52,22 @@ class CollectiveLog:
         ):
             column.append(value)
         return len(self.group) - 1
+
+    def note_collectives(
+        self, group: Ints, order: Ints, plans: list[CollectivePlan], queued_ps: Ints, start_ps: Ints, end_ps: Ints
+    ) -> None:
+        """Add many collectives at once."""
+        self.plans += plans
+        columns = (self.group, self.order, self.queued_ps, self.start_ps, self.end_ps)
+        for column, values in zip(columns, (group, order, queued_ps, start_ps, end_ps), strict=True):
+            column.frombytes(np.ascontiguousarray(values).tobytes())
+
+    def note_phases(self, collective: Ints, phases: list[Phase], start_ps: Ints, end_ps: Ints) -> None:
+        """Add many phases at once; `collective` counts rows from the first one of the log."""
+        self.phases += phases
+        columns = (self.phase_collective, self.phase_start_ps, self.phase_end_ps)
+        for column, values in zip(columns, (collective, start_ps, end_ps), strict=True):
+            column.frombytes(np.ascontiguousarray(values).tobytes())
 
 
 @dataclass(slots=True)

@@ -82,6 +82,10 @@ class Network:
         """Return whether messages reach a link in the order in which its one sender sends them."""
         return number in self._private
 
+    def has_own_links(self, group: int) -> bool:
+        """Return whether nothing but a group ever uses the links that it crosses."""
+        return self._has_own_links[group]
+
     def link(self, number: int) -> Link:
         """Return a link of the cluster."""
         return self.cluster.link(number)

@@ -33,7 +33,7 @@ def record(network: Network, noted: Noted) -> Trace:
     groups = GroupRecord(job, network.collectives)
     ops = ops_table(stack, noted.starts_ps, groups if job.groups else None)
     routes = _Routes(network, job)
-    loads = Loads(routes.links, routes.loads(stack), network.collectives.phases)
+    loads = Loads(routes.links, routes.loads(stack), groups.phases_in_order())
     transfers = transfers_table(
         stack,
         ops,
@@ -48,7 +48,7 @@ def record(network: Network, noted: Noted) -> Trace:
         return transfers.size_bytes
 
     phases = groups.phases(loads)
-    links, rates = _links(network, loads, transfers, phases, noted.link_queued_ps)
+    links, rates = _links(network, loads, transfers, phases, groups.phase_rows(), noted.link_queued_ps)
     trace = Trace(
         _ranks(job, stack.first_op),
         ops,
@@ -129,9 +129,16 @@ class _Routes:
 
 
 def _links(
-    network: Network, loads: Loads, transfers: Transfers, phases: Phases, queued_ps: dict[int, int]
+    network: Network,
+    loads: Loads,
+    transfers: Transfers,
+    phases: Phases,
+    phase_rows: Ints,
+    queued_ps: dict[int, int],
 ) -> tuple[Links, Rates]:
-    rates = rate_columns(network.rates, loads)
+    rates = rate_columns(
+        network.rates, loads, np.append(np.arange(len(transfers.end_ps)), phase_rows + len(transfers.end_ps))
+    )
     slowed_ps = np.zeros(len(loads.used), dtype=np.int64)
     if len(rates):
         end_ps = np.concatenate([transfers.end_ps, phases.end_ps])

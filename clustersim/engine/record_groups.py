@@ -10,55 +10,78 @@ import numpy as np
 
 from clustersim.engine.group import CollectiveLog
 from clustersim.engine.record_links import Loads
-from clustersim.ops import Calls, Job
+from clustersim.ops import Calls, Job, Phase
 from clustersim.trace import AXES, Collectives, Ints, Phases
 
 
 class GroupRecord:
-    """The collectives of a finished run; they stand by group, then by their order in it."""
+    """The collectives of a finished run; they stand by group, then by their order in it, and so do their phases."""
 
     def __init__(self, job: Job, log: CollectiveLog) -> None:
         self.job, self.log = job, log
         self.by_group_and_order = np.lexsort((_column(log.order), _column(log.group)))
-        self._numbers: dict[int, dict[tuple[str, int, int], int]] = {}  # of calls, once for replicas that share them
+        place = np.empty(len(self.by_group_and_order), dtype=np.int64)
+        place[self.by_group_and_order] = np.arange(len(place))
+        self._collective_of_phase = place[_column(log.phase_collective)]
+        self._phase_order = np.argsort(self._collective_of_phase, kind="stable")  # those of one are noted in order
 
     def collectives(self) -> Collectives:
         """Return a row for each collective, told apart by the call of the group's first member."""
-        log, rows = self.log, self.by_group_and_order.tolist()
-        calls = [self._call(log.group[row], log.order[row]) for row in rows]
-
-        def of_call(name: str) -> Ints:
-            return _ints(getattr(columns, name)[call] for columns, call in calls)
-
-        plans = [log.plans[row] for row in rows]
-        order = self.by_group_and_order
+        log, order = self.log, self.by_group_and_order
+        group = _column(log.group)[order]
+        calls = self._first_calls(group, _column(log.order)[order])
+        plans = [log.plans[row] for row in order.tolist()]
         return Collectives(
-            axis=_ints(AXES.index(columns.axes[call]) for columns, call in calls),
-            operation=tuple(plan.operation for plan in plans),
-            algorithm=tuple(plan.algorithm for plan in plans),
-            kind=of_call("kinds"),
-            stage=of_call("stages"),
-            microbatch=of_call("microbatches"),
-            step=of_call("steps"),
-            group=_column(log.group)[order],
+            axis=calls[:, 0],
+            operation=tuple([plan.operation for plan in plans]),
+            algorithm=tuple([plan.algorithm for plan in plans]),
+            kind=calls[:, 1],
+            stage=calls[:, 2],
+            microbatch=calls[:, 3],
+            step=calls[:, 4],
+            group=group,
             size_bytes=_ints(plan.size_bytes for plan in plans),
-            num_repeats=of_call("num_repeats"),
+            num_repeats=calls[:, 5],
             queued_ps=_column(log.queued_ps)[order],
             start_ps=_column(log.start_ps)[order],
             end_ps=_column(log.end_ps)[order],
         )
 
+    def _first_calls(self, group: Ints, order: Ints) -> Ints:
+        """Return the call with which each group's first member took part in each of its collectives: a row for each.
+
+        Columns are axis, kind, stage, micro-batch, step and repeats.
+        """
+        tables: dict[int, dict[tuple[str, int], Ints]] = {}  # of calls, once for replicas that share them
+        found = np.empty((len(group), 6), dtype=np.int64)
+        bounds = np.searchsorted(group, np.arange(len(self.job.groups) + 1)).tolist()
+        for own, first, last in zip(self.job.groups, bounds, bounds[1:], strict=False):
+            calls = self.job.pipelines[own.places[0].replica].calls
+            if id(calls) not in tables:
+                tables[id(calls)] = _calls_by_rank(calls)
+            found[first:last] = tables[id(calls)][own.axis, own.places[0].pp_rank][order[first:last]]
+        return found
+
+    def phases_in_order(self) -> list[Phase]:
+        """Return what each phase was."""
+        return [self.log.phases[row] for row in self._phase_order.tolist()]
+
+    def phase_rows(self) -> Ints:
+        """Return the row of each phase, in the order in which they were noted."""
+        rows = np.empty(len(self._phase_order), dtype=np.int64)
+        rows[self._phase_order] = np.arange(len(rows))
+        return rows
+
     def phases(self, loads: Loads) -> Phases:
-        """Return a row for each phase, in the order in which they were noted."""
-        log = self.log
-        place = np.empty(len(self.by_group_and_order), dtype=np.int64)
-        place[self.by_group_and_order] = np.arange(len(place))
+        """Return a row for each phase."""
+        log, order = self.log, self._phase_order
+        volumes = np.array([float(phase.volume_bytes) for phase in loads.kinds_of_phases], dtype=np.float64)
         return Phases(
-            collective=place[_column(log.phase_collective)],
+            collective=self._collective_of_phase[order],
             way=loads.kind_of_phase,
-            volume_bytes=np.array([float(phase.volume_bytes) for phase in log.phases], dtype=np.float64),
-            start_ps=_column(log.phase_start_ps),
-            end_ps=_column(log.phase_end_ps),
+            volume_bytes=volumes[loads.kind_of_phase],
+            start_ps=_column(log.phase_start_ps)[order],
+            end_ps=_column(log.phase_end_ps)[order],
         )
 
     def groups(self, first_rank: Ints) -> tuple[tuple[int, ...], ...]:
@@ -107,15 +130,14 @@ class GroupRecord:
             rows.append(first_row[group_of[replica][axis, pp_ranks]] + orders)
         return rows
 
-    def _call(self, group: int, order: int) -> tuple[Calls, int]:
-        """Return the call with which the first member of a group took part in its collective number `order`."""
-        place = self.job.groups[group].places[0]
-        calls = self.job.pipelines[place.replica].calls
-        key = (self.job.groups[group].axis, place.pp_rank, order)
-        numbers = self._numbers.setdefault(id(calls), {})
-        if not numbers:
-            numbers.update((k, n) for n, k in enumerate(zip(calls.axes, calls.pp_ranks, calls.orders, strict=True)))
-        return calls, numbers[key]
+
+def _calls_by_rank(calls: Calls) -> dict[tuple[str, int], Ints]:
+    """Return axis, kind, stage, micro-batch, step and repeats of the calls of each rank on each axis, in order."""
+    columns = (calls.kinds, calls.stages, calls.microbatches, calls.steps, calls.num_repeats)
+    found: dict[tuple[str, int], list[tuple[int, ...]]] = {}
+    for axis, pp_rank, order, *call in zip(calls.axes, calls.pp_ranks, calls.orders, *columns, strict=True):
+        found.setdefault((axis, pp_rank), []).append((order, AXES.index(axis), *call))
+    return {place: np.array(sorted(own), dtype=np.int64)[:, 1:] for place, own in found.items()}
 
 
 def _column(values: Iterable[int]) -> Ints:

@@ -129,13 +129,17 @@ def link_columns(
     )
 
 
-def rate_columns(log: RateLog, loads: Loads) -> Rates:
-    """Return the rates that were noted."""
+def rate_columns(log: RateLog, loads: Loads, rows: Ints | None = None) -> Rates:
+    """Return the rates that were noted, in order of time and then of flows; `rows` has the row of each flow."""
+    flow, start_ps = np.array(log.flow, dtype=np.int64), np.array(log.start_ps, dtype=np.int64)
+    if rows is not None:
+        flow = rows[flow]
+    order = np.lexsort((flow, start_ps))
     return Rates(
-        flow=np.array(log.flow, dtype=np.int64),
-        start_ps=np.array(log.start_ps, dtype=np.int64),
-        bytes_per_s=np.array(log.bytes_per_s, dtype=np.float64),
-        bottleneck=np.searchsorted(loads.used, np.array(log.bottleneck, dtype=np.int64)),
+        flow=flow[order],
+        start_ps=start_ps[order],
+        bytes_per_s=np.array(log.bytes_per_s, dtype=np.float64)[order],
+        bottleneck=np.searchsorted(loads.used, np.array(log.bottleneck, dtype=np.int64)[order]),
     )
 
 

@@ -10,7 +10,8 @@ from clustersim.engine.compiled import COMPILED, noted_by_kernel
 from clustersim.engine.network import Network
 from clustersim.engine.noted import TIME_ORDERED, Noted
 from clustersim.engine.record import record
-from clustersim.engine.run_ahead import RunAhead, what_needs_time_order
+from clustersim.engine.run_ahead import RUN_AHEAD, RunAhead, what_needs_time_order
+from clustersim.engine.run_checked import checked, is_worth_a_look
 from clustersim.engine.time_ordered import TimeOrdered
 from clustersim.limits import Limits
 from clustersim.ops import Job
@@ -29,7 +30,8 @@ def run(job: Job, cluster: Cluster, limits: Limits | None = None, engine: str | 
         Budgets of the run.
     engine
         "time-ordered" to have all events in the order of their times, also where that changes nothing, or "compiled" to
-        have none at all, where that is possible and no budget is set; by default the form is the fastest in SimPy.
+        have none at all, where that is possible and no budget is set, or "run-ahead" to have GPUs run ahead wherever
+        they can, even where that takes longer; by default the form is the fastest in SimPy.
 
     Raises
     ------
@@ -62,4 +64,9 @@ def run_noting(job: Job, network: Network, limits: Limits, engine: str | None = 
             return noted
         # Stuck, or too long to count in 64 bits. Events in the order of their times tell who waits for whom.
         reason = "times do not fit into 64 bits"
+    elif limits == Limits() and engine != TIME_ORDERED and (engine == RUN_AHEAD or is_worth_a_look(job)):
+        in_lockstep = checked(job, network)
+        noted = in_lockstep.run_to_end(engine == RUN_AHEAD) if in_lockstep is not None else None
+        if noted is not None:
+            return noted
     return replace(TimeOrdered(job, network).run_to_end(limits), engine=f"{TIME_ORDERED}: {reason}")

@@ -1,0 +1,176 @@
+"""Groups as vectors: what the groups of one axis, on the same places of all pipelines, do, each at times of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from clustersim.engine.alone import Alone, AloneRates
+from clustersim.engine.network import Network
+from clustersim.ops import Calls, CollectivePlan, Group, Job
+from clustersim.trace import Flags, Ints
+
+Kind = tuple[str, int, int]  # operation, size [bytes], repeats
+
+
+class PlanVector(NamedTuple):
+    """The plans of all groups for one kind of collective; ``x[phase, group]``, 0 where a group has fewer phases."""
+
+    plans: tuple[CollectivePlan, ...]  # of each group
+    has_phase: Flags
+    latency_ps: Ints
+    drain_ps: Ints  # of phases that meet no other flow
+    total_ps: Ints  # of each group
+    alone: tuple[tuple[Alone, ...], ...]  # ``alone[group][phase]``
+
+
+class _Members(NamedTuple):
+    """The members of groups on one pp_rank: replicas in the order of their groups, and where each group begins."""
+
+    in_order: Ints | None  # None: they stand so already
+    first: Ints
+    group_of_replica: Ints
+
+
+class GroupVector:
+    """Groups of one axis whose members are on the same pp_ranks; together they hold every replica once on each.
+
+    All do the same collectives, numbered in the order of their calls. Ends are known as soon as the last member has
+    called, as it is assumed how long phases drain: as long as alone, unless `drains_ps` says otherwise.
+    """
+
+    def __init__(self, numbers: Sequence[int], pp_ranks: tuple[int, ...], members: dict[int, _Members]) -> None:
+        self.numbers, self.pp_ranks, self._members = numbers, pp_ranks, members
+        self.kinds: list[Kind] = []  # of each collective
+        self.plans: dict[Kind, PlanVector] = {}
+        self.drains_ps: dict[int, Ints] = {}  # by collective; of its phases [phase, group]
+        self.has_own_links: Flags = np.empty(0, dtype=np.bool_)  # of each group
+        self.are_links_own = True  # of all groups
+        self.num_called = dict.fromkeys(pp_ranks, 0)
+        self.num_known = 0  # collectives whose end is known
+
+    def prepare(self, kinds: list[Kind], groups: Sequence[Group], network: Network, rates: AloneRates) -> None:
+        """Take in what the groups will do."""
+        self.kinds = kinds
+        self.has_own_links = np.array([network.has_own_links(number) for number in self.numbers])
+        self.are_links_own = bool(self.has_own_links.all())
+        for kind in dict.fromkeys(kinds):
+            self.plans[kind] = _plan_vector([groups[number].plans[kind] for number in self.numbers], rates)
+        shape = (len(kinds), len(self.numbers))
+        self.queued_ps, self.start_ps, self.end_ps = (np.empty(shape, dtype=np.int64) for _ in range(3))
+        several = self.pp_ranks if len(self.pp_ranks) > 1 else ()
+        self._called_ps = {pp_rank: np.empty(shape, dtype=np.int64) for pp_rank in several}
+
+    def call(self, pp_rank: int, clock_ps: Ints) -> None:
+        """Let the members on a pp_rank make their next call, each at a time of its own."""
+        number, (in_order, first, _) = self.num_called[pp_rank], self._members[pp_rank]
+        self.num_called[pp_rank] += 1
+        last = np.maximum.reduceat(clock_ps if in_order is None else clock_ps[in_order], first)
+        self._called_ps.get(pp_rank, self.queued_ps)[number] = last
+        num_complete = min(self.num_called.values()) if self._called_ps else number + 1
+        while self.num_known < num_complete:
+            number = self.num_known
+            if self._called_ps:
+                self.queued_ps[number] = np.max([called_ps[number] for called_ps in self._called_ps.values()], axis=0)
+            self._set_times(number)
+            self.num_known += 1
+
+    def _set_times(self, number: int) -> None:
+        start = self.start_ps[number]
+        if number:
+            np.maximum(self.queued_ps[number], self.end_ps[number - 1], out=start)
+        else:
+            start[:] = self.queued_ps[number]
+        plan, drains_ps = self.plans[self.kinds[number]], self.drains_ps.get(number)
+        total_ps = plan.total_ps if drains_ps is None else (plan.latency_ps + drains_ps).sum(axis=0)
+        np.add(start, total_ps, out=self.end_ps[number])
+
+    def end_by_replica(self, number: int, pp_rank: int) -> Ints:
+        """Return when the collective of each replica on a pp_rank ends. [ps]"""
+        ends_ps: Ints = self.end_ps[number][self._members[pp_rank].group_of_replica]
+        return ends_ps
+
+    def first_ps(self, number: int) -> int:
+        """Return when the first group starts a collective. [ps]"""
+        return int(self.start_ps[number].min())
+
+    def take_back(self, pp_rank: int) -> None:
+        """Take back the last call of the members on a pp_rank."""
+        self.num_called[pp_rank] -= 1
+        self.num_known = min(self.num_known, self.num_called[pp_rank])
+
+    def assume(self, number: int, drains_ps: Ints) -> None:
+        """Let the phases of a collective drain for so long from now on; ends that follow move."""
+        self.drains_ps[number] = drains_ps
+        for later in range(number, self.num_known):
+            self._set_times(later)
+
+    def phases_ps(self, number: int) -> tuple[Ints, Ints]:
+        """Return when each phase of a collective begins to drain, and how long it does. [ps]"""
+        plan = self.plans[self.kinds[number]]
+        drains_ps = self.drains_ps.get(number, plan.drain_ps)
+        ends_ps = self.start_ps[number] + np.cumsum(plan.latency_ps + drains_ps, axis=0)
+        return ends_ps - drains_ps, drains_ps
+
+
+def group_vectors(job: Job, network: Network, rates: AloneRates) -> dict[tuple[str, int], GroupVector] | None:
+    """Return the groups by axis and pp_rank; None if they do not hold every replica once wherever they are."""
+    alike: dict[tuple[str, tuple[int, ...]], list[int]] = {}
+    for number, group in enumerate(job.groups):
+        pp_ranks = tuple(dict.fromkeys(place.pp_rank for place in group.places))
+        alike.setdefault((group.axis, pp_ranks), []).append(number)
+    orders = _kinds_by_rank(job.pipelines[0].calls)
+    vectors: dict[tuple[str, int], GroupVector] = {}
+    for (axis, pp_ranks), numbers in alike.items():
+        members = {pp_rank: _members(job, numbers, pp_rank) for pp_rank in pp_ranks}
+        kinds = [orders.get((axis, pp_rank)) for pp_rank in pp_ranks]
+        known = {pp_rank: one for pp_rank, one in members.items() if one is not None}
+        if len(known) < len(members) or kinds[0] is None or any(own != kinds[0] for own in kinds):
+            return None
+        vector = GroupVector(numbers, pp_ranks, known)
+        vector.prepare(kinds[0], job.groups, network, rates)
+        for pp_rank in pp_ranks:
+            if vectors.setdefault((axis, pp_rank), vector) is not vector:
+                return None
+    return vectors if vectors.keys() == orders.keys() else None
+
+
+def _kinds_by_rank(calls: Calls) -> dict[tuple[str, int], list[Kind]]:
+    """Return what each pp_rank calls for on each axis, in order."""
+    found: dict[tuple[str, int], list[tuple[int, Kind]]] = {}
+    columns = (calls.axes, calls.pp_ranks, calls.orders, calls.operations, calls.sizes_bytes, calls.num_repeats)
+    for axis, pp_rank, order, operation, size_bytes, repeats in zip(*columns, strict=True):
+        found.setdefault((axis, pp_rank), []).append((order, (operation, size_bytes, repeats)))
+    return {rank: [kind for _, kind in sorted(own)] for rank, own in found.items()}
+
+
+def _members(job: Job, numbers: Sequence[int], pp_rank: int) -> _Members | None:
+    """Return the members of groups on a pp_rank; None if they are not all replicas, each once."""
+    own = [[place.replica for place in job.groups[number].places if place.pp_rank == pp_rank] for number in numbers]
+    replicas = [replica for replicas in own for replica in replicas]
+    if sorted(replicas) != list(range(len(job.pipelines))) or not all(own):
+        return None
+    in_order = np.array(replicas, dtype=np.int64)
+    sizes = np.array(list(map(len, own)), dtype=np.int64)
+    group_of_replica = np.empty(len(in_order), dtype=np.int64)
+    group_of_replica[in_order] = np.repeat(np.arange(len(own)), sizes)
+    is_in_order = replicas == list(range(len(replicas)))
+    return _Members(None if is_in_order else in_order, np.cumsum(sizes) - sizes, group_of_replica)
+
+
+def _plan_vector(plans: Sequence[CollectivePlan], rates: AloneRates) -> PlanVector:
+    shape = (max(len(plan.phases) for plan in plans), len(plans))
+    has_phase = np.zeros(shape, dtype=np.bool_)
+    latency_ps, drain_ps = (np.zeros(shape, dtype=np.int64) for _ in range(2))
+    alone = []
+    for group, plan in enumerate(plans):
+        own = tuple([rates.of(phase.links, phase.streams) for phase in plan.phases])
+        for number, (phase, one) in enumerate(zip(plan.phases, own, strict=True)):
+            has_phase[number, group] = True
+            latency_ps[number, group] = phase.latency_ps
+            drain_ps[number, group] = rates.drain_ps(one, phase.volume_bytes)
+        alone.append(own)
+    total_ps = (latency_ps + drain_ps).sum(axis=0)
+    return PlanVector(tuple(plans), has_phase, latency_ps, drain_ps, total_ps, tuple(alone))

@@ -1,0 +1,234 @@
+"""All replicas of a job row by row: a process a pp_rank, with a clock for each replica, that runs ahead and goes back.
+
+Until somebody has looked, every flow is taken to drain as long as is assumed of it, so that messages and collectives
+have an end as soon as they begin. Where that proves wrong, processes go back to the time until which it was right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from clustersim.engine.clock import Actor, Hold
+from clustersim.engine.group_vectors import GroupVector
+from clustersim.engine.waking import Meeting, Waking
+from clustersim.engine.way_vectors import Time, WayVector, agreed
+from clustersim.ops import Job, Kind, Pipeline
+from clustersim.trace import Ints
+
+FAR_PS = 2**62  # later than anything that happens
+
+
+class Row(NamedTuple):
+    """A row of a program, in all replicas."""
+
+    duration_ps: Time
+    needs: tuple[int, ...]
+    awaits: tuple[tuple[GroupVector, int], ...]
+    sends: tuple[int, ...]
+    joins: tuple[GroupVector, ...]
+    is_barrier: bool
+
+
+class Lockstep:
+    """The replicas of a job and how far they have come.
+
+    Parameters
+    ----------
+    job
+        Pipelines that have all in common but how long ops last.
+    groups
+        Its groups, by axis and pp_rank.
+    ways, way_of_message
+        The ways that messages take, and which one each takes.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        groups: dict[tuple[str, int], GroupVector],
+        ways: Sequence[WayVector],
+        way_of_message: Sequence[int],
+    ) -> None:
+        self.env = Waking()
+        self.ways, self.way_of_message, self.groups = ways, way_of_message, groups
+        num_replicas, num_messages = len(job.pipelines), len(way_of_message)
+        self.rows = _rows(job.pipelines, groups)
+        self.starts_ps = [np.empty((len(rows), num_replicas), dtype=np.int64) for rows in self.rows]
+        self.clocks_ps = [np.zeros(num_replicas, dtype=np.int64) for _ in self.rows]
+        self.reached = [0] * len(self.rows)  # the row that is next
+        self.started_ps, self.arrived_ps = (np.empty((num_messages, num_replicas), dtype=np.int64) for _ in range(2))
+        self.is_sent = bytearray(num_messages)
+        self.drains_ps: dict[int, Ints] = {}  # of flows that do not drain as long as alone, by message
+        self.served: dict[tuple[int, ...], list[tuple[Ints, Ints]]] = {}  # by FIFO link: free from, waits so far
+        self.flows: list[int] = []  # messages that are flows and may yet be found to meet others, as they were sent
+        self.calls: list[tuple[GroupVector, int]] = []  # collectives of which the same is true
+        self.stopped: list[int] = []  # pp_ranks that have come to the horizon
+        self.num_rows_run = 0
+        self._waiters: dict[int, Hold] = {}
+        self._callers: dict[tuple[int, int], list[Hold]] = {}
+
+    def run_until(self, horizon_ps: int, run: Callable[[Waking], int]) -> int:
+        """Let every process run until its clock has come to the horizon, or it waits; return the number of events."""
+        self._waiters, self._callers, self.stopped = {}, {}, []
+        meeting, first = Meeting(self.env, len(self.rows)), sum(self.reached)
+        for pp_rank in range(len(self.rows)):
+            hold = Hold(self.env)
+            Actor(self.env, self._gpu(pp_rank, hold, meeting, horizon_ps), hold)
+        num_events = run(self.env)
+        self.num_rows_run += sum(self.reached) - first
+        return num_events
+
+    def go_back(self, time_ps: int) -> None:
+        """Take back every row that has begun at `time_ps` or later in some replica, and what it sent and called for."""
+        for pp_rank, (rows, starts_ps) in enumerate(zip(self.rows, self.starts_ps, strict=True)):
+            reached = self.reached[pp_rank]
+            while reached and starts_ps[reached - 1].max() >= time_ps:
+                reached -= 1
+                for message in rows[reached].sends:
+                    self._take_back(message)
+                for group in rows[reached].joins:
+                    group.take_back(pp_rank)
+            self.reached[pp_rank] = reached
+            # Whoever waits has taken over what arrived so far, which may move now.
+            self.clocks_ps[pp_rank][:] = starts_ps[reached - 1] + rows[reached - 1].duration_ps if reached else 0
+        self.flows = [message for message in self.flows if self.is_sent[message]]
+        self.calls = [(group, number) for group, number in self.calls if number < group.num_known]
+
+    def _take_back(self, message: int) -> None:
+        self.is_sent[message] = 0
+        for links, _, _ in self.ways[self.way_of_message[message]].hops:
+            self.served[links].pop()
+
+    def assume(self, message: int, drains_ps: Ints) -> None:
+        """Let a flow drain for so long from now on."""
+        self.drains_ps[message] = drains_ps
+        if self.is_sent[message]:
+            np.add(self.started_ps[message], drains_ps, out=self.arrived_ps[message])
+
+    def _gpu(self, pp_rank: int, hold: Hold, meeting: Meeting, horizon_ps: int) -> Generator[Hold, Any, None]:
+        """Run the program of a pp_rank in all replicas, row by row; the hottest path."""
+        rows, starts_ps, clock = self.rows[pp_rank], self.starts_ps[pp_rank], self.clocks_ps[pp_rank]
+        is_sent, arrived_ps, maximum = self.is_sent, self.arrived_ps, np.maximum
+        first = self.reached[pp_rank]
+        last = len(rows) if first == len(rows) or clock.min() < horizon_ps else first
+        for number in range(first, last):
+            duration_ps, needs, awaits, sends, joins, is_barrier = rows[number]
+            for need in needs:
+                if not is_sent[need]:
+                    self._waiters[need] = hold
+                    yield hold
+                maximum(clock, arrived_ps[need], out=clock)
+            for group, call in awaits:
+                if group.num_known <= call:
+                    self._callers.setdefault((id(group), call), []).append(hold)
+                    yield hold
+                maximum(clock, group.end_by_replica(call, pp_rank), out=clock)
+            if is_barrier:
+                meeting.arrive(hold, clock)
+                yield hold
+                clock[:] = meeting.released_ps
+            starts_ps[number] = clock
+            clock += duration_ps
+            for message in sends:
+                self._send(message, clock)
+            for group in joins:
+                self._call(group, pp_rank, clock)
+            self.reached[pp_rank] = number + 1
+            if clock[0] >= horizon_ps and clock.min() >= horizon_ps:
+                break
+        if self.reached[pp_rank] < len(rows):
+            self.stopped.append(pp_rank)
+        yield hold  # nobody resumes it again
+
+    def _send(self, message: int, clock: Ints) -> None:
+        way, arrived_ps = self.ways[self.way_of_message[message]], self.arrived_ps[message]
+        if way.links:
+            started_ps = self.started_ps[message]
+            np.add(clock, way.latency_ps, out=started_ps)
+            np.add(started_ps, self.drains_ps.get(message, way.drain_ps), out=arrived_ps)
+            self.flows.append(message)
+        else:
+            self._pass_links(message, way, clock)
+        self.is_sent[message] = 1
+        waiter = self._waiters.pop(message, None)
+        if waiter is not None:
+            self.env.woken.append(waiter)
+
+    def _pass_links(self, message: int, way: WayVector, clock: Ints) -> None:
+        arrived_ps = self.arrived_ps[message]
+        arrived_ps[:], self.started_ps[message] = clock, -1
+        for hop, (links, hold_ps, latency_ps) in enumerate(way.hops):
+            served = self.served.setdefault(links, [(np.zeros_like(clock), np.zeros_like(clock))])
+            free_ps, waited_ps = served[-1]
+            start_ps = np.maximum(arrived_ps, free_ps)
+            served.append((start_ps + hold_ps, waited_ps + (start_ps - arrived_ps)))
+            if hop == 0:
+                self.started_ps[message] = start_ps
+            np.add(served[-1][0], latency_ps, out=arrived_ps)
+
+    def _call(self, group: GroupVector, pp_rank: int, clock: Ints) -> None:
+        first = group.num_known
+        group.call(pp_rank, clock)
+        for number in range(first, group.num_known):
+            if not group.are_links_own:
+                self.calls.append((group, number))
+            for hold in self._callers.pop((id(group), number), ()):
+                self.env.woken.append(hold)
+
+    def is_done(self) -> bool:
+        """Return whether every process has come to its end."""
+        return all(reached == len(rows) for reached, rows in zip(self.reached, self.rows, strict=True))
+
+    def longest_ps(self) -> int:
+        """Return how long the longest row lasts, a picosecond at least. [ps]"""
+        return max(1, *(int(np.max(row.duration_ps)) for rows in self.rows for row in rows))
+
+    def sum_ps(self) -> int:
+        """Return how long everything takes in a row, the slowest replica each time, if no flow meets others. [ps]
+
+        No clock gets past it: what waits for what is the same in all replicas, and goes round in no circle.
+        """
+        computed_ps = sum(int(np.max(row.duration_ps)) for rows in self.rows for row in rows)
+        way_ps = [
+            int(np.max(way.latency_ps) + np.max(way.drain_ps))
+            + sum(int(np.max(hold_ps) + np.max(latency_ps)) for _, hold_ps, latency_ps in way.hops)
+            for way in self.ways
+        ]
+        vectors = {id(vector): vector for vector in self.groups.values()}.values()
+        totals_ps = [int(vector.plans[kind].total_ps.max()) for vector in vectors for kind in vector.kinds]
+        return computed_ps + sum(way_ps[way] for way in self.way_of_message) + sum(totals_ps)
+
+    def until_ps(self) -> int:
+        """Return the time before which nothing more will begin: whoever waits, waits for who stopped at the horizon."""
+        return min((int(self.clocks_ps[pp_rank].min()) for pp_rank in self.stopped), default=FAR_PS)
+
+
+def _rows(pipelines: Sequence[Pipeline], groups: dict[tuple[str, int], GroupVector]) -> list[list[Row]]:
+    """Return the rows of each pp_rank; collectives are numbered by the order in which a rank calls for them."""
+    calls = pipelines[0].calls
+    groups_of_calls = [groups[place] for place in zip(calls.axes, calls.pp_ranks, strict=True)]
+    rows: list[list[Row]] = []
+    for pp_rank, program in enumerate(pipelines[0].programs):
+        durations_ps = _durations_ps([pipeline.programs[pp_rank].durations_ps for pipeline in pipelines])
+        columns = (durations_ps, program.waits_for, program.awaits, program.sends, program.joins, program.kinds)
+        own = []
+        for duration_ps, needs, awaits, sends, joins, kind in zip(*columns, strict=True):
+            awaited = tuple([(groups_of_calls[call], calls.orders[call]) for call in awaits]) if awaits else ()
+            joined = tuple([groups_of_calls[call] for call in joins]) if joins else ()
+            own.append(Row(duration_ps, needs, awaited, sends, joined, kind is Kind.BARRIER))
+        rows.append(own)
+    return rows
+
+
+def _durations_ps(columns: Sequence[tuple[int, ...]]) -> Sequence[Time]:
+    """Return how long each row lasts, given its length in each replica. [ps]"""
+    different = list({id(column): column for column in columns}.values())
+    if len(different) == 1:
+        return different[0]
+    position = {id(column): number for number, column in enumerate(different)}
+    of_replica = [position[id(column)] for column in columns]
+    time_of = {row: agreed([row[number] for number in of_replica]) for row in set(zip(*different, strict=True))}
+    return [time_of[row] for row in zip(*different, strict=True)]

@@ -1,0 +1,126 @@
+"""What becomes of flows that meet others: ends and rates under max-min fair sharing, by the network of fair links."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from clustersim.engine.clock import Timeline
+from clustersim.engine.fair import Carrier, Draining, FairNetwork, RateLog
+from clustersim.engine.open_flows import FlowSpec
+from clustersim.engine.rate import Rate
+from clustersim.topology.cluster import Cluster
+
+RateNote = tuple[int, float, int]  # since when [ps], how fast [bytes/s], and the link that set it
+
+
+class UnderWay(NamedTuple):
+    """A flow of which a part has drained: what is left, as `Draining` keeps it, and how it has drained last."""
+
+    left: int
+    scale: int
+    rate: Rate
+    bottleneck: int
+
+
+class Met(NamedTuple):
+    """What becomes of a flow: when it ends, at which rates it drains, and what was left of it each time it changed."""
+
+    end_ps: int
+    rates: list[RateNote]
+    states: list[tuple[int, UnderWay]]
+
+    def at(self, time_ps: int) -> UnderWay:
+        """Return what is left at a time after it began and not after its end, and how it drained just before."""
+        since_ps, state = next(entry for entry in reversed(self.states) if entry[0] < time_ps)
+        drained = state.rate.numerator * (state.scale // state.rate.denominator) * (time_ps - since_ps)
+        bottleneck = next(entry[2] for entry in reversed(self.rates) if entry[0] < time_ps)
+        return state._replace(left=max(0, state.left - drained), bottleneck=bottleneck)
+
+
+class _Recorded(Draining):
+    """A flow that keeps what was left of it each time its rate changed."""
+
+    __slots__ = ("states",)
+
+    def __init__(self, carrier: Carrier, number: int, flow: FlowSpec) -> None:
+        super().__init__(carrier, number, flow.links, flow.streams, flow.volume_bytes, 0, number, logged_as=number)
+        self.states: list[tuple[int, UnderWay]] = []
+
+    def drain_at(self, rate: Rate) -> int:
+        """Go on at another rate; return how long the rest takes, rounded up. [ps]"""
+        lasts_ps = super().drain_at(rate)
+        self.states.append((self.since_ps, UnderWay(self.left, self.scale, rate, self.bottleneck)))
+        return lasts_ps
+
+
+class _Ends:
+    """Notes when flows end, and tells nobody."""
+
+    def __init__(self) -> None:
+        self.end_ps: dict[int, int] = {}
+
+    def begins(self, cargo: int, now_ps: int) -> None:
+        """Take note of nothing: flows begin when it was said."""
+
+    def ends(self, cargo: int, now_ps: int) -> None:
+        """Note when a flow ends."""
+        self.end_ps[cargo] = now_ps
+
+
+def meet(
+    flows: Iterable[tuple[int, int, FlowSpec]],
+    under_way: Mapping[int, tuple[FlowSpec, UnderWay]],
+    since_ps: int,
+    cluster: Cluster,
+) -> dict[int, Met]:
+    """Return what becomes of flows where there are no others.
+
+    Parameters
+    ----------
+    flows
+        The number of each, when it begins to drain [ps], and what it is.
+    under_way, since_ps
+        Flows that have begun earlier, by their numbers, as they are at that time. [ps]
+    cluster
+        Where they are.
+
+    Examples
+    --------
+    >>> from clustersim.scenario.fabrics import SingleNode
+    >>> from clustersim.topology.table import build_cluster
+    >>> node = build_cluster(SingleNode(fabric="single-node", gpus=3, scaleup={"bandwidth": "1 GB/s"}))
+    >>> specs = [FlowSpec(node.route(gpu, 2), (1, 1), 10**9) for gpu in (0, 1)]
+    >>> met = meet([(0, 0, specs[0]), (1, 5 * 10**11, specs[1])], {}, 0, node)
+    >>> [own.end_ps for own in met.values()]
+    [1500000000000, 2000000000000]
+    >>> halfway = {number: (specs[number], own.at(10**12)) for number, own in met.items()}
+    >>> [own.end_ps for own in meet([], halfway, 10**12, node).values()]
+    [1500000000000, 2000000000000]
+    """
+    ends = _Ends()
+    coming = [(begin_ps, _Recorded(ends, number, flow)) for number, begin_ps, flow in flows]
+    for number, (flow, state) in under_way.items():
+        draining = _Recorded(ends, number, flow)
+        draining.left, draining.scale = state.left, state.scale
+        coming.append((since_ps, draining))
+    env, log = Timeline(), RateLog()
+    numbers = sorted({link for _, draining in coming for link in draining.links})
+    network = FairNetwork(env, {number: cluster.link(number) for number in numbers}, log)
+    for begin_ps, draining in coming:
+        network.join_at(begin_ps, draining)
+    env.run_to_end(lambda _num_events: None)
+    rates: dict[int, list[RateNote]] = {draining.cargo: [] for _, draining in coming}
+    for number, time_ps, bytes_per_s, bottleneck in zip(
+        log.flow, log.start_ps, log.bytes_per_s, log.bottleneck, strict=True
+    ):
+        rates[number].append((time_ps, bytes_per_s, bottleneck))
+    return {own.cargo: Met(ends.end_ps[own.cargo], rates[own.cargo], own.states) for _, own in coming}
+
+
+def new_rates(met: Met, before: UnderWay | None) -> list[RateNote]:
+    """Return the rates of a flow but for the first, if it goes on as before."""
+    if before is None or not met.rates:
+        return met.rates
+    goes_on = met.states[0][1].rate == before.rate and met.rates[0][2] == before.bottleneck
+    return met.rates[1:] if goes_on else met.rates

@@ -1,0 +1,198 @@
+"""The flows of a job in lockstep that may yet meet others, as one table, whatever they are: messages or phases."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+from clustersim.engine.alone import Alone
+from clustersim.engine.encounters import Capacities, Crossings
+from clustersim.engine.group_vectors import GroupVector
+from clustersim.engine.lockstep import Lockstep
+from clustersim.engine.way_vectors import WayVector
+from clustersim.trace import Flags, Ints
+
+
+class FlowTable(NamedTuple):
+    """Flows, their times as assumed, and when they end if they meet nobody. [ps]"""
+
+    key: Ints  # as `FlowKeys` has it
+    begin_ps: Ints
+    end_ps: Ints
+    alone_end_ps: Ints
+
+
+class FlowSpec(NamedTuple):
+    """What a flow is."""
+
+    links: Sequence[int]
+    streams: Sequence[int]
+    volume_bytes: int | Fraction
+
+
+class FlowKeys:
+    """Numbers of all flows of a run: messages by number and replica, then phases by group vector, collective and group.
+
+    Parameters
+    ----------
+    lockstep
+        The replicas.
+    vectors
+        The groups.
+    """
+
+    def __init__(self, lockstep: Lockstep, vectors: Sequence[GroupVector]) -> None:
+        self._lockstep, self._vectors = lockstep, vectors
+        self.num_replicas = len(lockstep.clocks_ps[0])
+        self.num_phases = [max(plan.latency_ps.shape[0] for plan in vector.plans.values()) for vector in vectors]
+        sizes = [
+            len(vector.kinds) * num_phases * len(vector.numbers)
+            for vector, num_phases in zip(vectors, self.num_phases, strict=True)
+        ]
+        first = len(lockstep.way_of_message) * self.num_replicas
+        self.first = np.cumsum([first, *sizes]).tolist()
+        self._position = {id(vector): number for number, vector in enumerate(vectors)}
+
+    def of_message(self, messages: Ints) -> Ints:
+        """Return the numbers of messages, ``[message, replica]``."""
+        keys: Ints = messages[:, None] * self.num_replicas + np.arange(self.num_replicas)
+        return keys
+
+    def of_collective(self, vector: GroupVector, number: int) -> Ints:
+        """Return the numbers of the phases of a collective, ``[phase, group]``."""
+        position, num_groups = self._position[id(vector)], len(vector.numbers)
+        num_phases = self.num_phases[position]
+        first = self.first[position] + number * num_phases * num_groups
+        own = vector.plans[vector.kinds[number]].latency_ps.shape[0]
+        return first + np.arange(own * num_groups).reshape(own, num_groups)
+
+    def phase(self, key: int) -> tuple[GroupVector, int, int, int]:
+        """Return the group vector, collective, phase and group that a number stands for."""
+        position = bisect_right(self.first, key) - 1
+        vector = self._vectors[position]
+        rest, group = divmod(key - self.first[position], len(vector.numbers))
+        number, phase = divmod(rest, self.num_phases[position])
+        return vector, number, phase, group
+
+    def spec(self, key: int) -> FlowSpec:
+        """Return what a number stands for."""
+        if key < self.first[0]:
+            message, replica = divmod(key, self.num_replicas)
+            way = self._lockstep.ways[self._lockstep.way_of_message[message]]
+            return FlowSpec(way.links[replica], (1,) * len(way.links[replica]), way.size_bytes)
+        vector, number, phase, group = self.phase(key)
+        own = vector.plans[vector.kinds[number]].plans[group].phases[phase]
+        return FlowSpec(own.links, own.streams, own.volume_bytes)
+
+
+class _Template(NamedTuple):
+    """What flows of one kind cross of the links to watch; a row for each flow and link."""
+
+    flow: Ints  # replica, or phase and group
+    link: Ints
+    rate: Ints
+    is_late: Flags
+
+
+class OpenFlows:
+    """The flows that may yet meet others.
+
+    Parameters
+    ----------
+    lockstep, keys
+        The replicas, and numbers of their flows.
+    watched
+        Links on which flows can meet at all.
+    capacities
+        Of those links.
+    """
+
+    def __init__(self, lockstep: Lockstep, keys: FlowKeys, watched: frozenset[int], capacities: Capacities) -> None:
+        self._lockstep, self._keys, self._watched, self._capacities = lockstep, keys, watched, capacities
+        self._ways = [self._of_way(way) for way in lockstep.ways]
+        self._way_of_message = np.array(lockstep.way_of_message, dtype=np.int64)
+        self._plans: dict[int, _Template] = {}
+        self._since_ps = 0
+
+    def forget_before(self, time_ps: int) -> None:
+        """Leave out flows that end before `time_ps` from now on."""
+        self._since_ps = time_ps
+        lockstep = self._lockstep
+        messages = np.array(lockstep.flows, dtype=np.int64)
+        if len(messages):
+            lockstep.flows = messages[lockstep.arrived_ps[messages].max(axis=1) >= time_ps].tolist()
+        lockstep.calls = [(group, number) for group, number in lockstep.calls if group.end_ps[number].max() >= time_ps]
+
+    def until(self, time_ps: int) -> tuple[FlowTable, Crossings]:
+        """Return the flows that begin before `time_ps`, and what they cross, told apart by their rows."""
+        begun = [(vector, number) for vector, number in self._lockstep.calls if vector.first_ps(number) < time_ps]
+        tables = [self._messages(), *(self._phases(*call) for call in begun)]
+        sizes = np.cumsum([0, *(len(table.key) for table, _ in tables)]).tolist()
+        table = FlowTable(*map(np.concatenate, zip(*(table for table, _ in tables), strict=True)))
+        parts = [part for _, part in tables]
+        flow = np.concatenate([part.flow + first for part, first in zip(parts, sizes, strict=False)])
+        is_there = (table.begin_ps < time_ps) & (table.end_ps >= self._since_ps) & (table.alone_end_ps > table.begin_ps)
+        rows = np.flatnonzero(is_there[flow])
+        row_of_flow = np.cumsum(is_there) - 1
+        link, rate, is_late = (np.concatenate(column)[rows] for column in list(zip(*parts, strict=True))[1:])
+        flow = flow[rows]
+        crossings = Crossings(row_of_flow[flow], link, table.begin_ps[flow], table.end_ps[flow], rate, is_late)
+        return FlowTable(*(column[is_there] for column in table)), crossings
+
+    def _messages(self) -> tuple[FlowTable, _Template]:
+        lockstep = self._lockstep
+        messages = np.array(lockstep.flows, dtype=np.int64)
+        begin_ps, end_ps = lockstep.started_ps[messages], lockstep.arrived_ps[messages]
+        alone_end_ps, ways = begin_ps.copy(), self._way_of_message[messages]
+        parts = [_NOTHING]
+        for way in np.unique(ways).tolist():
+            rows = np.flatnonzero(ways == way)
+            alone_end_ps[rows] += lockstep.ways[way].drain_ps
+            parts.append(_repeated(self._ways[way], rows, self._keys.num_replicas))
+        key = self._keys.of_message(messages)
+        table = FlowTable(*(column.reshape(-1) for column in (key, begin_ps, end_ps, alone_end_ps)))
+        return table, _Template(*map(np.concatenate, zip(*parts, strict=True)))
+
+    def _phases(self, vector: GroupVector, number: int) -> tuple[FlowTable, _Template]:
+        plan = vector.plans[vector.kinds[number]]
+        begin_ps, drains_ps = vector.phases_ps(number)
+        alone_ps = np.where(plan.has_phase & ~vector.has_own_links, plan.drain_ps, 0)
+        columns = (self._keys.of_collective(vector, number), begin_ps, begin_ps + drains_ps, begin_ps + alone_ps)
+        if id(plan) not in self._plans:
+            self._plans[id(plan)] = self._template(
+                (phase * len(plan.plans) + group, one.links, one.streams, alone)
+                for group, (own, rates) in enumerate(zip(plan.plans, plan.alone, strict=True))
+                for phase, (one, alone) in enumerate(zip(own.phases, rates, strict=True))
+                if not vector.has_own_links[group]
+            )
+        return FlowTable(*(column.reshape(-1) for column in columns)), self._plans[id(plan)]
+
+    def _of_way(self, way: WayVector) -> _Template:
+        flows = zip(range(len(way.links)), way.links, way.alone, strict=True)
+        return self._template((replica, links, (1,) * len(links), alone) for replica, links, alone in flows)
+
+    def _template(self, flows: Iterable[tuple[int, Sequence[int], Sequence[int], Alone]]) -> _Template:
+        rows = []
+        for flow, links, streams, alone in flows:
+            is_late = True  # before the link that holds it, and there
+            for link, count in zip(links, streams, strict=True):
+                if link in self._watched:
+                    rows.append((flow, link, count * self._capacities.rate(alone.rate), is_late))
+                is_late = is_late and link != alone.bottleneck
+        table = np.array(rows, dtype=np.int64).reshape(-1, 4).T
+        return _Template(table[0], table[1], table[2], table[3].astype(np.bool_))
+
+
+def _repeated(template: _Template, rows: Ints, num_replicas: int) -> _Template:
+    """Return what several messages of one way cross, which are the `rows` of a table of messages and replicas."""
+    flow = (rows[:, None] * num_replicas + template.flow).reshape(-1)
+    link, rate, is_late = (np.tile(column, len(rows)) for column in (template.link, template.rate, template.is_late))
+    return _Template(flow, link, rate, is_late.astype(np.bool_))
+
+
+_NONE = np.empty(0, dtype=np.int64)
+_NOTHING = _Template(_NONE, _NONE, _NONE, np.empty(0, dtype=np.bool_))
