@@ -55,6 +55,12 @@ def emit_document_or_report(
         emit_report(report_of(document), output)
 
 
+def tell(text: str) -> None:
+    """Say something that is no result, unless only results are wanted."""
+    if not click.get_current_context().ensure_object(Settings).quiet:
+        click.echo(text, err=True)
+
+
 @contextmanager
 def progress(text: str) -> Iterator[Callable[[str], None]]:
     """Show on a terminal that something goes on, once it has taken a second; yield how to say more."""

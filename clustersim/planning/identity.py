@@ -100,7 +100,8 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _leaves(value: Any, parent: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
+    is_axis = parent.startswith("sweep.axes.")  # told as a whole, as it is written
+    if isinstance(value, dict) and value and not is_axis:
         for key, item in value.items():
             yield from _leaves(item, f"{parent}.{key}" if parent else key)
     else:
