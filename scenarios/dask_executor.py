@@ -2,10 +2,10 @@
 
     clustersim sweep bubble-by-batch -o results.db --executor dask_executor:local_cluster --jobs 4
 
-Any function without parameters will do that returns a `concurrent.futures.Executor`, as will such a class itself. Workers
-need clustersim installed, and nothing else: a task brings its points along and gives back their rows, and only the
-process that began the sweep writes the store. `--jobs` says how many tasks run at once, usually as many as there are
-workers; each gets one more, so that it never waits for the next.
+Any function without parameters will do that returns a `concurrent.futures.Executor` or a context that yields one, as
+will such a class. Workers need clustersim installed, and nothing else: a task brings its points along and gives back
+their rows, and only the process that began the sweep writes the store. `--jobs` says how many tasks run at once, usually
+as many as there are workers; each gets one more, so that it never waits for the next.
 
 MPI needs no function of its own (https://mpi4py.readthedocs.io/en/stable/mpi4py.futures.html):
 
@@ -19,22 +19,28 @@ Where machines don't reach one another, give each a part, and merge the stores (
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 
 NUM_WORKERS = 4
 
 
-def local_cluster() -> Executor:
-    """Return the executor of a dask cluster on this machine, for trying out: it has the same store as any other."""
+@contextmanager
+def local_cluster() -> Iterator[Executor]:
+    """Yield the executor of a dask cluster on this machine, for trying out: the store is the same as any other's."""
     from dask.distributed import Client, LocalCluster
 
     # no dashboard, and one thread a worker: a simulation keeps a processor busy by itself
-    cluster = LocalCluster(n_workers=NUM_WORKERS, threads_per_worker=1, dashboard_address=None)
-    return Client(cluster).get_executor()
+    with LocalCluster(n_workers=NUM_WORKERS, threads_per_worker=1, dashboard_address=None) as cluster:
+        with Client(cluster) as client:
+            yield client.get_executor()
 
 
-def running_cluster() -> Executor:
-    """Return the executor of the dask cluster whose scheduler is at DASK_SCHEDULER_ADDRESS (tcp://host:8786)."""
+@contextmanager
+def running_cluster() -> Iterator[Executor]:
+    """Yield the executor of the dask cluster whose scheduler is at DASK_SCHEDULER_ADDRESS (tcp://host:8786)."""
     from dask.distributed import Client
 
-    return Client(os.environ["DASK_SCHEDULER_ADDRESS"]).get_executor()
+    with Client(os.environ["DASK_SCHEDULER_ADDRESS"]) as client:
+        yield client.get_executor()

@@ -7,13 +7,13 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.context import BaseContext
 
 from clustersim.planning.work import begin_worker
 
-Factory = Callable[[], Executor]
-"""Makes an executor: a class such as ThreadPoolExecutor, or a function without parameters."""
+Factory = Callable[[], Executor | AbstractContextManager[Executor]]
+"""Makes an executor, or a context that opens and closes one: a class such as ThreadPoolExecutor, or any function."""
 
 
 def num_processors() -> int:
@@ -40,14 +40,18 @@ def processes(jobs: int) -> Iterator[Executor]:
 
 @contextmanager
 def brought(factory: Factory) -> Iterator[Executor]:
-    """Yield the executor that a user's function makes; after an error nothing waits for its tasks."""
-    executor = factory()
+    """Yield the executor that a user's function makes; after an error it does not wait for its tasks."""
+    made = factory()
+    if not isinstance(made, Executor):
+        with made as executor:
+            yield executor
+        return
     try:
-        yield executor
+        yield made
     except BaseException:
-        executor.shutdown(wait=False)
+        made.shutdown(wait=False)
         raise
-    executor.shutdown()
+    made.shutdown()
 
 
 def _context() -> BaseContext:
