@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -27,9 +28,9 @@ def provenance_of(scenario: Scenario, trace: Trace, constraints: list[str], star
     """Return what a reader needs in order to get the same result again."""
     origin = scenario.loaded_from
     return {
-        "clustersim": version("clustersim"),
+        "clustersim": _own_version(),
         "python": platform.python_version(),
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": dict(_package_versions()),
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "scenario": {"path": origin.path if origin else None, "sha256": origin.sha256 if origin else None},
@@ -48,6 +49,17 @@ def provenance_of(scenario: Scenario, trace: Trace, constraints: list[str], star
         "engine": trace.engine,
         "constraints": constraints,
     }
+
+
+@cache
+def _own_version() -> str:
+    return version("clustersim")
+
+
+@cache
+def _package_versions() -> dict[str, str]:
+    """Return the versions of packages, read once: a sweep asks at every point."""
+    return {name: version(name) for name in _PACKAGES}
 
 
 def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:

@@ -4,7 +4,7 @@
 
 Any function without parameters will do that returns a `concurrent.futures.Executor` or a context that yields one, as
 will such a class. Workers need clustersim installed, and nothing else: a task brings its points along and gives back
-their rows, and only the process that began the sweep writes the store. `--jobs` says how many tasks run at once, usually
+their rows, and only the process that began the sweep writes the store. `--jobs` says how many tasks run at once, mostly
 as many as there are workers; each gets one more, so that it never waits for the next.
 
 MPI needs no function of its own (https://mpi4py.readthedocs.io/en/stable/mpi4py.futures.html):
@@ -32,9 +32,9 @@ def local_cluster() -> Iterator[Executor]:
     from dask.distributed import Client, LocalCluster
 
     # no dashboard, and one thread a worker: a simulation keeps a processor busy by itself
-    with LocalCluster(n_workers=NUM_WORKERS, threads_per_worker=1, dashboard_address=None) as cluster:
-        with Client(cluster) as client:
-            yield client.get_executor()
+    local = LocalCluster(n_workers=NUM_WORKERS, threads_per_worker=1, dashboard_address=None)
+    with local as cluster, Client(cluster) as client:
+        yield client.get_executor()
 
 
 @contextmanager
