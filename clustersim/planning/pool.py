@@ -27,15 +27,16 @@ def num_processors() -> int:
 def processes(jobs: int) -> Iterator[Executor]:
     """Yield a pool of processes; on the way out after an error they end at once, whatever they do."""
     context = _context()
-    stop = context.Event()
-    pool = ProcessPoolExecutor(jobs, context, begin_worker, (stop,))
-    try:
-        yield pool
-    except BaseException:
-        stop.set()
-        pool.shutdown(cancel_futures=True)
-        raise
-    pool.shutdown()
+    theirs, ours = context.Pipe(duplex=False)
+    with theirs, ours:
+        pool = ProcessPoolExecutor(jobs, context, begin_worker, (theirs,))
+        try:
+            yield pool
+        except BaseException:
+            ours.close()
+            pool.shutdown(cancel_futures=True)
+            raise
+        pool.shutdown()
 
 
 @contextmanager

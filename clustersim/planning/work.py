@@ -15,8 +15,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from multiprocessing import parent_process
-from multiprocessing.synchronize import Event
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from clustersim.limits import Limits
@@ -25,7 +24,6 @@ from clustersim.planning.variant import Outcome, run_variant
 from clustersim.scenario.spec import Scenario
 
 _OBJECTS_BETWEEN_COLLECTIONS = 100_000
-_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,19 +99,17 @@ def _unpacked(base: PackedBase) -> Base:
     return found
 
 
-def begin_worker(stop: Event) -> None:
-    """Prepare a process of our own pool: it ends when it is told to, or when the process that began it is gone.
+def begin_worker(lifeline: Connection) -> None:
+    """Prepare a process of our own pool: it ends when nobody holds the other end of its lifeline any more.
 
-    Interrupts are for the sweep's process, which then stops the others.
+    So it does when the process that began the sweep closes that end, or is gone however it went; an event or a queue
+    would wait for workers that were killed. Interrupts are for the sweep's process, which then stops the others.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
-    threading.Thread(target=_end_with, args=(stop,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
 
 
-def _end_with(stop: Event) -> None:
-    parent = parent_process()
-    while not stop.wait(_SECONDS_BETWEEN_LOOKS):
-        if parent is not None and not parent.is_alive():
-            break
+def _end_with(lifeline: Connection) -> None:
+    wait([lifeline])  # nothing is ever sent: what comes is its end
     os._exit(1)

@@ -94,7 +94,8 @@ in, and, or, not
             warnings.simplefilter("ignore")  # Python's advice on how to write programs
             tree = ast.parse(line, mode="eval").body
     except SyntaxError as error:
-        raise ConditionError(max(0, (error.offset or 1) - 1), f"no expression: {error.msg}") from None
+        offset = error.offset - 1 if error.offset else len(line)  # none at the end
+        raise ConditionError(offset, f"no expression: {error.msg}") from None
     except (RecursionError, MemoryError, ValueError):
         raise ConditionError(0, "no expression that can be read") from None
     _check(tree, line, 0)
