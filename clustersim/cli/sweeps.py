@@ -90,10 +90,11 @@ def sweep(
 
 def _check_paths(output: str | None, plot: str | None) -> None:
     """Refuse files that can't be written before the sweep is run, not after it."""
+    from clustersim.planning.store import SUFFIXES
     from clustersim.report.sweep_files import check_sweep_path
 
     if output is not None:
-        check_sweep_path(Path(output))
+        check_sweep_path(Path(output), SUFFIXES)
     if plot is not None:
         from clustersim.report.plots import check_plot_name
 

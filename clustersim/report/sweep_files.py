@@ -10,17 +10,19 @@ from typing import Any
 from clustersim.errors import Fault, InputError
 from clustersim.report.tables import csv_text
 
-SUFFIXES = (".csv", ".parquet", ".jsonl", ".json")
+SUFFIXES = (".csv", ".jsonl", ".json", ".parquet")
 PARQUET = ".parquet"
 
 Row = Mapping[str, Any]
 """A flat row: axes under their dotted keys, status, reason, result columns."""
 
 
-def check_sweep_path(path: Path) -> None:
-    """Raise InputError for a file of a kind that no sweep is written to, before the sweep is run."""
+def check_sweep_path(path: Path, others: Sequence[str] = ()) -> None:
+    """Raise InputError for a file of a kind that no sweep is written to, nor is one of `others`, before it is run."""
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(Fault(str(path), f"no kind of table that this version writes; allowed: {', '.join(SUFFIXES)}"))
+        raise InputError(
+            Fault(str(path), f"no kind of table that this version writes; allowed: {', '.join((*SUFFIXES, *others))}")
+        )
     if path.suffix.lower() == PARQUET:
         _pyarrow()
 
