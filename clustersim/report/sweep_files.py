@@ -20,9 +20,8 @@ Row = Mapping[str, Any]
 def check_sweep_path(path: Path, others: Sequence[str] = ()) -> None:
     """Raise InputError for a file of a kind that no sweep is written to, nor is one of `others`, before it is run."""
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(
-            Fault(str(path), f"no kind of table that this version writes; allowed: {', '.join((*SUFFIXES, *others))}")
-        )
+        allowed = ", ".join((*SUFFIXES, *others))
+        raise InputError(Fault(str(path), f"no kind of table that this version writes; allowed: {allowed}"))
     if path.suffix.lower() == PARQUET:
         _pyarrow()
 
