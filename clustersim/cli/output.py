@@ -55,8 +55,8 @@ def emit_document_or_report(
         emit_report(report_of(document), output)
 
 
-def note(text: str) -> None:
-    """Say something beside the result, on standard error."""
+def tell(text: str) -> None:
+    """Say something that is no result, unless only results are wanted."""
     if not click.get_current_context().ensure_object(Settings).quiet:
         click.echo(text, err=True)
 

@@ -1,4 +1,4 @@
-"""Schedules of the user's own: the only place that imports their code, and only what the command line binds."""
+"""Functions of the user's own: the only place that imports their code, and only what the command line binds."""
 
 from __future__ import annotations
 
@@ -32,8 +32,19 @@ def load_plugins(bindings: tuple[str, ...]) -> dict[str, Plugin]:
             raise ScheduleError(f"--plugin {binding}: not a binding; write --plugin name=module:function")
         name, module, function = match.groups()
         _check_name(name, binding, plugins)
-        plugins[name] = _function(_module(module, binding), function, binding)
+        plugins[name] = imported(module, function, f"--plugin {binding}")
     return plugins
+
+
+def imported(module: str, function: str, option: str) -> Any:
+    """Return a function of a module in the current folder, or installed, that an option names.
+
+    Raises
+    ------
+    ScheduleError
+        The module or the function is not there, or can't be imported.
+    """
+    return _function(_module(module, option), function, option)
 
 
 def _check_name(name: str, binding: str, plugins: dict[str, Plugin]) -> None:
@@ -45,7 +56,7 @@ def _check_name(name: str, binding: str, plugins: dict[str, Plugin]) -> None:
         raise ScheduleError(f"--plugin {binding}: '{name}' is bound twice; take another name")
 
 
-def _module(name: str, binding: str) -> ModuleType:
+def _module(name: str, option: str) -> ModuleType:
     folder = os.getcwd()
     if folder not in sys.path:
         sys.path.append(folder)  # last, so that a file of the user's can't stand in for a library
@@ -54,20 +65,20 @@ def _module(name: str, binding: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             what = f"there is no module '{error.name}', neither in {folder} nor installed"
-            raise ScheduleError(f"--plugin {binding}: {what}") from error
-        raise _import_error(binding, error) from error
+            raise ScheduleError(f"{option}: {what}") from error
+        raise _import_error(option, error) from error
     except (Exception, SystemExit) as error:
-        raise _import_error(binding, error) from error
+        raise _import_error(option, error) from error
 
 
-def _import_error(binding: str, error: BaseException) -> ScheduleError:
-    return ScheduleError(f"--plugin {binding}: the module can't be imported: {type(error).__name__}: {error}")
+def _import_error(option: str, error: BaseException) -> ScheduleError:
+    return ScheduleError(f"{option}: the module can't be imported: {type(error).__name__}: {error}")
 
 
-def _function(module: ModuleType, name: str, binding: str) -> Any:
+def _function(module: ModuleType, name: str, option: str) -> Any:
     found = getattr(module, name, None)
     if not callable(found):
         functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         what = f"'{name}' in {module.__name__} is not a function" if hasattr(module, name) else f"there is no '{name}'"
-        raise ScheduleError(f"--plugin {binding}: {what}; {nearest(name, functions) or 'write module:function'}")
+        raise ScheduleError(f"{option}: {what}; {nearest(name, functions) or 'write module:function'}")
     return found

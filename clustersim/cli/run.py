@@ -11,7 +11,7 @@ import click
 from clustersim.cli.excerpts import excerpt_of, excerpt_options
 from clustersim.cli.limits import limit_options, limits_of
 from clustersim.cli.options import common_options, json_option, output_option, plugin_option, report_option, set_option
-from clustersim.cli.output import emit_report, emit_text, note, progress
+from clustersim.cli.output import emit_report, emit_text, progress, tell
 from clustersim.cli.what_if import what_if_option
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _say_what_is_left_out(result: Result, excerpt: Excerpt, *written: str | None
 
     said = left_out(keep(result.trace, excerpt))
     if said:
-        note(f"{', '.join(filter(None, written))}: {said}")
+        tell(f"{', '.join(filter(None, written))}: {said}")
 
 
 def _draw(result: Result, plot: str | None, report: str | None) -> None:

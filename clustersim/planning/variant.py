@@ -14,8 +14,9 @@ from clustersim.scenario.load import vary
 from clustersim.scenario.spec import Scenario
 from clustersim.simulation import simulate
 
-Status = Literal["ok", "unfit", "refused"]
-"""It ran and fits in memory (or nobody knows); it ran and does not fit; it can't be run."""
+Status = Literal["ok", "unfit", "refused", "failed"]
+"""It ran and fits in memory (or nobody knows); it ran and does not fit; it can't be run; something went wrong, a defect
+or the end of its process (in sweeps only)."""
 
 
 @dataclass(frozen=True, slots=True)

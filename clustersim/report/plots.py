@@ -61,6 +61,9 @@ def plot_run(result: Result, path: Path) -> None:
     _save(figure, path)
 
 
+_NOT_RUN = {"step_time_s": None, "bubble_fraction": None}
+
+
 def plot_sweep(name: str, document: Mapping[str, Any], path: Path) -> None:
     """Draw the step time and the bubble of a sweep over one axis, or over the last of two, a line a value of the first.
 
@@ -81,7 +84,7 @@ def plot_sweep(name: str, document: Mapping[str, Any], path: Path) -> None:
     for line in axes[varied[0]] if len(varied) == 2 else [None]:
         rows = [row for row in document["rows"] if line is None or row[varied[0]] == line]
         by_value = {axis_text(row[varied[-1]]): row for row in rows}
-        own = [by_value[axis_text(value)] for value in values]
+        own = [by_value.get(axis_text(value), _NOT_RUN) for value in values]  # not every combination has to be there
         label = "" if line is None else f"{varied[0]} = {axis_text(line)}"
         for axes_of, column in ((time, "step_time_s"), (bubble, "bubble_fraction")):
             heights = [np.nan if row[column] is None else row[column] for row in own]

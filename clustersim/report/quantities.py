@@ -33,6 +33,22 @@ def seconds(value: float | None) -> str:
     return _in_unit(value, _time_units(value or 0.0), "0 s")
 
 
+def duration(value_s: float) -> str:
+    """Return how long something may take, as people say it.
+
+    Examples
+    --------
+    >>> duration(0.4), duration(75), duration(7384)
+    ('1 s', '1 min 15 s', '2 h 3 min')
+    """
+    whole_s = max(1, round(value_s))
+    if whole_s < 60:
+        return f"{whole_s} s"
+    if whole_s < 3600:
+        return f"{whole_s // 60} min {whole_s % 60} s"
+    return f"{whole_s // 3600} h {whole_s % 3600 // 60} min"
+
+
 def picoseconds(value_ps: int) -> str:
     """Return a time given in picoseconds.
 

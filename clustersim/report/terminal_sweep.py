@@ -11,7 +11,7 @@ from rich.text import Text
 
 from clustersim.analysis.learning_rate import LEARNING_RATE_NOTE, learning_rate_factors
 from clustersim.report.quantities import UNKNOWN, count, number, percent, seconds, size
-from clustersim.report.sweep_files import axis_text
+from clustersim.report.sweep_files import axis_text, has_run
 from clustersim.report.terminal import Bar, Column, Paragraph, Table, characters_of, left_out, shown_rows, title
 
 _MAX_ROWS = 40
@@ -30,9 +30,10 @@ def sweep_report(name: str, document: Mapping[str, Any]) -> RenderableType:
     parts += [_table(list(axes), rows), *left_out(len(rows), _MAX_ROWS, "points")]
     if len(varied) == 1:
         parts += _bars(varied[0], rows)
-    elif len(varied) == 2:
+    elif len(varied) == 2 and len(rows) == len(axes[varied[0]]) * len(axes[varied[1]]):
         parts += [title(f"Step time: {varied[0]} down, {varied[1]} across"), Heat(varied[0], varied[1], axes, rows)]
-    return Group(*parts, *_learning_rates(rows), *_reasons(list(axes), rows))
+    reasons = [*_reasons(list(axes), rows, "refused"), *_reasons(list(axes), rows, "failed")]
+    return Group(*parts, *_learning_rates(rows), *reasons)
 
 
 def _table(axes: Sequence[str], rows: Sequence[Row]) -> Table:
@@ -44,13 +45,13 @@ def _table(axes: Sequence[str], rows: Sequence[Row]) -> Table:
         [
             *columns,
             Column("status", [row["status"] for row in shown], left=True),
-            Column("step time", [_unless_refused(seconds, row, "step_time_s") for row in shown]),
-            Column("fraction", [_unless_refused(percent, row, "bubble_fraction") for row in shown], rank=1),
-            Column("overhead", [_unless_refused(percent, row, "bubble_overhead") for row in shown], rank=2),
-            Column("peak", [_unless_refused(size, row, "peak_bytes") for row in shown], rank=3),
-            Column("exposed", [_unless_refused(seconds, row, "exposed_communication_s") for row in shown], rank=4),
+            Column("step time", [_if_run(seconds, row, "step_time_s") for row in shown]),
+            Column("fraction", [_if_run(percent, row, "bubble_fraction") for row in shown], rank=1),
+            Column("overhead", [_if_run(percent, row, "bubble_overhead") for row in shown], rank=2),
+            Column("peak", [_if_run(size, row, "peak_bytes") for row in shown], rank=3),
+            Column("exposed", [_if_run(seconds, row, "exposed_communication_s") for row in shown], rank=4),
         ],
-        [{"ok": "", "unfit": "red", "refused": "dim"}[row["status"]] for row in shown],
+        [{"ok": "", "unfit": "red", "refused": "dim", "failed": "red"}[row["status"]] for row in shown],
     )
 
 
@@ -64,13 +65,13 @@ def _text(value: Any) -> str:
     return str(axis_text(value))
 
 
-def _unless_refused(shown: Any, row: Row, column: str) -> str:
-    return "" if row["status"] == "refused" else str(shown(row[column]))
+def _if_run(shown: Any, row: Row, column: str) -> str:
+    return str(shown(row[column])) if has_run(row) else ""
 
 
 def _bars(axis: str, rows: Sequence[Row]) -> Iterator[RenderableType]:
     """Yield two bars a value: the ratio that papers quote, and the one that they mean."""
-    ran = [row for row in rows if row["status"] != "refused" and row["bubble_overhead"] is not None]
+    ran = [row for row in rows if has_run(row) and row["bubble_overhead"] is not None]
     if not ran:
         return
     shown = [ran[index] for index in shown_rows(len(ran), _MAX_BARS)]
@@ -124,7 +125,7 @@ class Heat:
 def _heat_cell(row: Row, least: float, most: float, shades: str) -> str:
     time_s = row["step_time_s"]
     if time_s is None:
-        return "refused" if row["status"] == "refused" else UNKNOWN
+        return UNKNOWN if has_run(row) else str(row["status"])
     share = (time_s - least) / (most - least) if most > least else 0.0
     shade = shades[round(share * (len(shades) - 1))]
     return f"{seconds(time_s)} {shade * 2}"
@@ -146,14 +147,14 @@ def _learning_rates(rows: Sequence[Row]) -> Iterator[RenderableType]:
     yield Paragraph(LEARNING_RATE_NOTE, "dim")
 
 
-def _reasons(axes: Sequence[str], rows: Sequence[Row]) -> Iterator[RenderableType]:
+def _reasons(axes: Sequence[str], rows: Sequence[Row], status: str) -> Iterator[RenderableType]:
     points_by_reason: dict[str, list[Row]] = {}
     for row in rows:
-        if row["status"] == "refused":
+        if row["status"] == status:
             points_by_reason.setdefault(row["reason"], []).append(row)
     if not points_by_reason:
         return
-    yield title("Refused")
+    yield title(status.capitalize())
     for reason, points in list(points_by_reason.items())[:_MAX_REASONS]:
         where = ", ".join(f"{_short(axis, axes)} {_text(points[0][axis])}" for axis in axes)
         more = f" and {len(points) - 1} more" if len(points) > 1 else ""

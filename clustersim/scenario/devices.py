@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path as FilePath
 from typing import Annotated, Literal
 
@@ -143,6 +144,13 @@ def load_device(name: str) -> Device:
     path = FilePath(name) if is_device_file(name) else gallery_file("devices", name)
     if path is None:
         raise ScenarioError(unknown_device(name, Place("device", None, None, False)))
+    status = path.stat() if path.is_file() else None
+    return _read_device(path, (status.st_mtime_ns, status.st_size) if status else None)
+
+
+@lru_cache(64)  # a sweep asks at every point
+def _read_device(path: FilePath, _written: tuple[int, int] | None) -> Device:
+    """Return the device in a file, which is read once for each time and size that it was written with."""
     root = read_document(path).root
     try:
         return Device.model_validate(plain(root))

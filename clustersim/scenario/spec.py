@@ -17,7 +17,6 @@ from clustersim.scenario.batch import Batch
 from clustersim.scenario.costs import CostsByStage, RankCosts, StageCosts
 from clustersim.scenario.fabrics import Topology
 from clustersim.scenario.findings import Finding, raise_if_any
-from clustersim.scenario.keys import axis_findings
 from clustersim.scenario.memory import MemoryOptions
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.node import Node
@@ -28,6 +27,7 @@ from clustersim.scenario.profile import PartName, Profile, ProfileRow, chosen_ro
 from clustersim.scenario.rules import Parts, costs_findings, scenario_findings
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES, ScheduleChoice
 from clustersim.scenario.shorthand import OrText
+from clustersim.scenario.sweep import Sweep, sweep_findings
 from clustersim.scenario.topology_file import TopologySource
 from clustersim.scenario.training import Training
 from clustersim.scenario.units import SizeBytes, TimePs
@@ -109,16 +109,6 @@ class Runtime(BaseModel):
     )
     memory: MemoryOptions = Field(
         default_factory=MemoryOptions, description="What a GPU holds beside the model's tensors."
-    )
-
-
-class Sweep(BaseModel):
-    """Values that are varied, every combination a simulation."""
-
-    model_config = _STRICT
-
-    axes: dict[str, Annotated[tuple[Any, ...], Field(min_length=1, max_length=100_000, strict=False)]] = Field(
-        description="Values of each dotted key."
     )
 
 
@@ -230,7 +220,7 @@ def cross_findings(sections: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield what is wrong between `sections`, each validated, or None if it has mistakes of its own."""
     yield from scenario_findings(Parts(**{name: sections[name] for name in SECTIONS if name != "sweep"}))
     if sections["sweep"]:
-        yield from axis_findings(Scenario, sections["sweep"].axes)
+        yield from sweep_findings(Scenario, sections["sweep"])
 
 
-__all__ = ["ClusterSpec", "CostsByStage", "Overlap", "RankCosts", "Runtime", "Scenario", "Training"]
+__all__ = ["ClusterSpec", "CostsByStage", "Overlap", "RankCosts", "Runtime", "Scenario", "Sweep", "Training"]

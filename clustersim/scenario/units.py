@@ -52,6 +52,14 @@ _TOKENS = {"tokens": Fraction(1)} | {
     for blank in (" ", "")
 }
 _WATT = {"mW": Fraction(1, 1000), "W": Fraction(1), "kW": Fraction(1000), "MW": Fraction(10**6)}
+_KINDS = {
+    "time": _TIME_S,
+    "size": _SIZE_BYTES,
+    "bandwidth": _BYTES_PER_S,
+    "rate of arithmetic": _FLOP_PER_S,
+    "number of tokens": _TOKENS,
+    "power": _WATT,
+}
 # An int64 of picoseconds or bytes must hold sums over a whole run; a single quantity stays far below that.
 _LARGEST_TIME_S = Fraction(30 * 86_400)
 _LARGEST_SIZE_BYTES = Fraction(2**55)
@@ -82,6 +90,31 @@ def _quantity(value: object, units: dict[str, Fraction], kind: str, example: str
     if number < 0:
         raise ValueError(f"got {value!r}; a {kind} can't be negative")
     return number * units[unit]
+
+
+def split_quantity(text: str) -> tuple[Fraction, str] | None:
+    """Return the number and the unit in a text that is a quantity, whatever of; None for any other text.
+
+    Examples
+    --------
+    >>> split_quantity("2.5 GiB"), split_quantity("1f1b"), split_quantity("8")
+    ((Fraction(5, 2), 'GiB'), None, None)
+    """
+    match = _QUANTITY.fullmatch(text)
+    if not match or kind_of_unit(match["unit"]) is None:
+        return None
+    return Fraction(match["number"]), match["unit"]
+
+
+def kind_of_unit(unit: str | None) -> tuple[str, Fraction] | None:
+    """Return what a unit is of, and its size in the base unit of that kind; None for what is no unit.
+
+    Examples
+    --------
+    >>> kind_of_unit("ms"), kind_of_unit("parsec")
+    (('time', Fraction(1, 1000)), None)
+    """
+    return next(((kind, units[unit]) for kind, units in _KINDS.items() if unit in units), None)
 
 
 def parse_time_ps(value: object) -> int:

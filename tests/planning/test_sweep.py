@@ -98,7 +98,7 @@ def test_too_many_points_are_refused_before_any_runs() -> None:
     [
         ({}, "nothing to vary"),
         ({"parallelism.p": [2]}, "parallelism.p"),
-        ({"seed": []}, "no values"),
+        ({"seed": []}, "must not be empty"),
         ({"sweep.axes": [1]}, "no key of a scenario that can be varied"),
     ],
 )

@@ -12,6 +12,7 @@ from drawing import JOB, drawn, result_of
 from rich.cells import cell_len
 
 from clustersim.report.difference import difference
+from clustersim.report.html.sweep_page import sweep_page
 from clustersim.report.terminal_catalogue import names_report
 from clustersim.report.terminal_compare import comparison_report
 from clustersim.report.terminal_difference import difference_report
@@ -122,3 +123,18 @@ def test_refused_points_are_told_with_their_reason() -> None:
 
 def test_a_difference_begins_with_why() -> None:
     assert drawn(REPORTS["difference"], 200).startswith("step time ")
+
+
+def test_a_sweep_that_has_not_every_combination_is_drawn_without_a_map_of_them() -> None:
+    document = swept({"x": [1, 2, 3], "y": [1, 2]})
+    del document["rows"][2]
+    for row in document["rows"]:
+        row |= {"compute_s": 0.5, "bubble_s": 0.5}
+    document["rows"][0] |= {"status": "failed", "reason": "it ended its worker twice"}
+    text = drawn(sweep_report("", document), 80)
+    assert "x down" not in text
+    assert "Failed\n" in text
+    assert "it ended its worker twice" in text
+    page = sweep_page("", document)
+    assert "Could not be run" in page
+    assert "<h1>A sweep</h1>" in sweep_page("", {"axes": {"x": [1]}, "rows": []})

@@ -10,7 +10,7 @@ from clustersim.report.html.markup import Markup, Numbers, element, joined, name
 from clustersim.report.html.page import page
 from clustersim.report.html.parts import Section, facts, one_of, section, table
 from clustersim.report.quantities import counted, number, percent, seconds, size
-from clustersim.report.sweep_files import axis_text
+from clustersim.report.sweep_files import axis_text, has_run
 
 MAX_ROWS = 1_000
 """Most points in the table; the chart has all of them."""
@@ -32,7 +32,7 @@ def sweep_page(name: str, document: Mapping[str, Any]) -> str:
     heading = element("h1", name_of(name) if name else "A sweep")
     varied = [f"{axis}: {len(values)} values" for axis, values in axes.items()]
     said = facts(counted(len(rows), "point"), *(name_of(text) for text in varied))
-    measures = [key for key in rows[0] if key not in axes and key not in ("status", "reason")]
+    measures = [key for key in (rows[0] if rows else ()) if key not in axes and key not in ("status", "reason")]
     sections = [_chart(document, measures), _points(document, measures), _refusals(document)]
     texts = {axis: [str(axis_text(value)) for value in values] for axis, values in axes.items()}
     return page(
@@ -90,7 +90,7 @@ def _chart(document: Mapping[str, Any], measures: Sequence[str]) -> Section:
 
 def _points(document: Mapping[str, Any], measures: Sequence[str]) -> Section:
     numbers, axes = Numbers(document), list(document["axes"])
-    ran = [index for index, row in enumerate(document["rows"]) if row["status"] != "refused"]
+    ran = [index for index, row in enumerate(document["rows"]) if has_run(row)]
     whole_s = max((document["rows"][index]["step_time_s"] for index in ran), default=0.0) or 1.0
     body = [_row(numbers, axes, measures, index, whole_s) for index in ran[:MAX_ROWS]]
     header = [*axes, "", *map(measure_name, measures), ""]
@@ -111,7 +111,7 @@ def _row(numbers: Numbers, axes: Sequence[str], measures: Sequence[str], index: 
 
 def _refusals(document: Mapping[str, Any]) -> Section | None:
     axes = list(document["axes"])
-    refused = [row for row in document["rows"] if row["status"] == "refused"][:MAX_ROWS]
+    refused = [row for row in document["rows"] if not has_run(row)][:MAX_ROWS]
     if not refused:
         return None
     rows = [[*(name_of(str(axis_text(row[axis]))) for axis in axes), name_of(row["reason"])] for row in refused]

@@ -2,6 +2,10 @@
 document.documentElement.classList.add("scripted");
 const CHART_HEIGHT = 340;
 const MOST_LINES = 8;  // that have colours of their own
+// Of each axis: the place of a value among its values.
+const PLACES = Object.fromEntries(
+  Object.entries(known.sweep.axes).map(([axis, values]) => [axis, new Map(values.map((value, place) => [JSON.stringify(value), place]))]),
+);
 const MARGIN = { left: 92, right: 20, top: 12, bottom: 30 };
 
 class SweepChart {
@@ -24,7 +28,7 @@ class SweepChart {
   #lines() {
     const { axes, rows } = known.sweep;
     const others = Object.keys(axes).filter((name) => name !== this.axis && axes[name].length > 1);
-    const placeOf = new Map(axes[this.axis].map((value, place) => [JSON.stringify(value), place]));
+    const placeOf = PLACES[this.axis];
     const lines = new Map();
     for (const row of rows) {
       const value = row[this.measure];
@@ -121,8 +125,7 @@ class SweepChart {
 }
 
 function textOf(axis, value) {
-  const place = known.sweep.axes[axis].findIndex((each) => JSON.stringify(each) === JSON.stringify(value));
-  return known.texts[axis][place];
+  return known.texts[axis][PLACES[axis].get(JSON.stringify(value))];
 }
 
 // As sweep_page.py writes the columns of a table.

@@ -1,0 +1,147 @@
+"""Hands the points of a sweep to an executor, and gives their rows back as they are done."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from contextlib import AbstractContextManager
+from itertools import count
+from typing import Any
+
+from clustersim.errors import ClustersimError
+from clustersim.planning.row import PlacedRow
+from clustersim.planning.work import Base, Done, Task, failed_row, packed, run_task
+
+Point = tuple[int, Mapping[str, Any]]
+"""The position of a point, and its value on each axis."""
+
+Open = Callable[[], AbstractContextManager[Executor]]
+"""Opens an executor; once more where one broke."""
+
+_TASK_S = 0.2  # what a task should take: long against handing it over, short against what a kill may lose
+_MAX_POINTS_IN_TASK = 100
+_MOST_VAIN = 3  # executors in a row that break without a row
+_TASKS_PER_JOB = 2  # one that runs, and one that waits for it
+
+
+class ExecutorError(ClustersimError):
+    """An executor that runs nothing."""
+
+
+def dispatched(base: Base, points: Iterable[Point], open_executor: Open, jobs: int) -> Iterator[list[PlacedRow]]:
+    """Yield rows of all points, in the order in which they are done.
+
+    A worker that dies takes its executor with it. Then points that were at work are run once more, each alone; the one
+    that ends another worker so is a failed row, and the others go on.
+
+    Parameters
+    ----------
+    base
+        What the points have in common.
+    points
+        What is to be run.
+    open_executor
+        Makes the executor.
+    jobs
+        How many tasks it runs at once.
+    """
+    dispatcher = _Dispatcher(base, points, jobs)
+    num_vain = 0
+    while dispatcher.num_left:
+        num_left = dispatcher.num_left
+        try:
+            with open_executor() as executor:
+                yield from dispatcher.rows(executor)
+        except BrokenExecutor as error:
+            dispatcher.suspect_all()
+            num_vain = num_vain + 1 if dispatcher.num_left == num_left else 0
+            if num_vain > _MOST_VAIN:
+                raise ExecutorError(f"the executor breaks before it has run a point: {error}") from error
+
+
+class _Dispatcher:
+    def __init__(self, base: Base, points: Iterable[Point], jobs: int) -> None:
+        self._base = packed(base)
+        self._waiting: deque[Point] = deque(points)
+        self._suspects: deque[Point] = deque()
+        self._at_work: dict[Future[Done], tuple[Point, ...]] = {}
+        self._jobs = jobs
+        self._numbers = count()
+        self._point_s = 0.0  # what a point takes, of late
+        self._has_rows = False
+
+    @property
+    def num_left(self) -> int:
+        return len(self._waiting) + len(self._suspects) + sum(map(len, self._at_work.values()))
+
+    def rows(self, executor: Executor) -> Iterator[list[PlacedRow]]:
+        """Yield rows until all points are done; BrokenExecutor says that the rest needs another executor."""
+        while self._suspects:
+            yield self._alone(executor, self._suspects[0])
+        while self._waiting or self._at_work:
+            while self._waiting and len(self._at_work) < _TASKS_PER_JOB * self._jobs:
+                self._submit(executor, self._next_points())
+            done, _ = wait(self._at_work, return_when=FIRST_COMPLETED)
+            found, broken = self._collected(done)
+            if found:
+                yield found
+            if broken is not None:
+                raise broken
+            while self._suspects:
+                yield self._alone(executor, self._suspects[0])
+
+    def suspect_all(self) -> None:
+        """Take note that what was at work may have ended a worker."""
+        for points in self._at_work.values():
+            self._suspects.extend(points)
+        self._at_work.clear()
+
+    def _next_points(self) -> tuple[Point, ...]:
+        """Return the points of the next task: as many as take its time, and few at the end, for all to have some."""
+        size = min(_MAX_POINTS_IN_TASK, int(_TASK_S / self._point_s)) if self._point_s else 1
+        fair = -(-len(self._waiting) // (_TASKS_PER_JOB * self._jobs))
+        return tuple(self._waiting.popleft() for _ in range(max(1, min(size, fair))))
+
+    def _submit(self, executor: Executor, points: tuple[Point, ...]) -> None:
+        try:
+            future = executor.submit(run_task, Task(next(self._numbers), self._base, points))
+        except BrokenExecutor:
+            self._waiting.extendleft(reversed(points))
+            raise
+        self._at_work[future] = points
+
+    def _collected(self, futures: Iterable[Future[Done]]) -> tuple[list[PlacedRow], BrokenExecutor | None]:
+        """Return the rows of tasks, and what broke the executor; a task that the executor lost has suspects."""
+        found: list[PlacedRow] = []
+        broken = None
+        for future in futures:
+            try:
+                done = future.result()
+            except BrokenExecutor as error:
+                broken = error
+                continue
+            except Exception:
+                self._suspects.extend(self._at_work.pop(future))
+                continue
+            del self._at_work[future]
+            self._point_s = done.time_s / len(done.rows)
+            found += done.rows
+        self._has_rows = self._has_rows or bool(found)
+        return found, broken
+
+    def _alone(self, executor: Executor, point: Point) -> list[PlacedRow]:
+        """Return the row of a suspect, run while no other point is begun; a failed row if it is lost once more."""
+        future = executor.submit(run_task, Task(next(self._numbers), self._base, (point,)))
+        try:
+            rows = list(future.result().rows)
+        except BrokenExecutor as error:
+            rows = [(point[0], failed_row(point[1], f"it ended its worker twice: {error}"))]
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}"
+            if not self._has_rows:
+                raise ExecutorError(f"the executor can't run a point: {said}") from error
+            rows = [(point[0], failed_row(point[1], f"the executor lost it twice: {said}"))]
+        self._has_rows = True
+        self._suspects.popleft()
+        return rows
