@@ -92,12 +92,13 @@ class Throughput(Record):
 
 @dataclass(frozen=True, slots=True)
 class Spent(Record):
-    """What so many tokens take. [s; GPU-hours; J]"""
+    """What so many tokens take. [s; GPU-hours; J; USD]"""
 
     tokens: int
     time_s: float
     gpu_hours: float
     energy_j: float | None  # None: the power is not known
+    cost_usd: float | None  # None: a price is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,32 @@ class TokenCost(Record):
     budget_steps: int | None  # whole steps that cover the budget
     budget: Spent | None
     power_w: float | None  # of the whole job
+    power_basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSummary(Record):
+    """What the job draws, by part. [W]"""
+
+    device_w: float | None  # None: not known by itself, and part of the hosts'
+    host_w: float
+    network_w: float
+    site_w: float  # cooling and losses: what the PUE adds
+    total_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepCost(Record):
+    """What a step costs and takes, and what all GPUs of the job cost and draw as long as it runs."""
+
+    step_time_s: float  # that of a steady step, where it is known
+    gpu_hours: float
+    cost_usd: float | None  # None: a price is not known
+    energy_j: float | None  # None: the power is not known
+    usd_per_h: float | None
+    electricity_usd: float  # of the cost, where electricity is paid for itself
+    power: PowerSummary | None
+    price_basis: str
     power_basis: str
 
 
@@ -306,6 +333,7 @@ class Result(Record):
     communication: CommunicationSummary
     critical_path: CriticalPathSummary
     token_cost: TokenCost | None
+    step_cost: StepCost
     cost_origins: CostOrigins
     batch_change: BatchChange | None
     warnings: tuple[str, ...]

@@ -11,7 +11,9 @@ import numpy as np
 from clustersim.accounts import (
     batch_change_of,
     cost_origins_of,
+    rates_on,
     shape_warnings,
+    step_cost_of,
     throughput_of,
     token_cost_of,
 )
@@ -173,6 +175,7 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
     steady_step_time_s = _steady_step_time_s(trace, account.step_end_ps)
     num_stages = len(job.pipelines[0].schedule.chains[0])
     busiest = busiest_rank(followed, waits, rank_times(followed, waits))
+    rates = rates_on(scenario, cluster, trace)
     origins = cost_origins_of(scenario, cluster, num_stages, trace, busiest)
     return Result(
         provenance=provenance_of(scenario, trace, constraints_of(scenario, trace), started_s),
@@ -190,7 +193,8 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
         memory=memory,
         communication=communication,
         critical_path=_critical_path_summary(followed, waits),
-        token_cost=token_cost_of(scenario, cluster, trace, steady_step_time_s or step_time_s),
+        token_cost=token_cost_of(scenario, rates, steady_step_time_s or step_time_s),
+        step_cost=step_cost_of(rates, steady_step_time_s or step_time_s),
         cost_origins=origins,
         batch_change=batch_change_of(scenario),
         warnings=(
