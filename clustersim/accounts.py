@@ -141,6 +141,7 @@ def step_cost_of(rates: Rates, step_time_s: float) -> StepCost:
         float(energy_kwh * rates.electricity_usd_per_kwh),
         None if power is None else _power_summary(power),
         rates.price_basis,
+        rates.price_source,
         rates.power_basis,
     )
 

@@ -44,6 +44,7 @@ class Rates:
     electricity_usd_per_kwh: Fraction
     power: Power | None
     price_basis: str
+    price_source: str
     power_basis: str
 
     @property
@@ -123,9 +124,9 @@ def rates_of(
     gpus = gpus_by_device or {fabric.device: num_gpus}
     if num_nodes is None:
         num_nodes = -(-num_gpus // (fabric.gpus_per_node if isinstance(fabric, HostedFabric) else 1))
-    usd, price_basis = _price(economics, gpus)
+    usd, price_basis, price_source = _price(economics, gpus)
     power, power_basis = _power(scenario, economics, gpus, num_nodes)
-    return Rates(num_gpus, usd, economics.electricity or Fraction(0), power, price_basis, power_basis)
+    return Rates(num_gpus, usd, economics.electricity or Fraction(0), power, price_basis, price_source, power_basis)
 
 
 @lru_cache(maxsize=64)
@@ -138,22 +139,21 @@ def _name(device: str) -> str:
     return load_device(device).name
 
 
-def _price(economics: Economics, gpus: Mapping[str | None, int]) -> tuple[Fraction | None, str]:
-    """Return what the GPUs cost for an hour, and in words what that rests on. [USD/h]"""
+def _price(economics: Economics, gpus: Mapping[str | None, int]) -> tuple[Fraction | None, str, str]:
+    """Return what the GPUs cost for an hour, in words what that rests on, and where it comes from. [USD/h]"""
     names = [_name(device) for device in gpus if device]
     unknown = [name for name in names if name not in economics.prices]
     if unknown or len(names) < len(gpus):
         what = ", ".join(unknown) if unknown else "GPUs without a device"
-        return None, f"no price of {what} is known (`economics.prices`)"
+        return None, f"no price of {what} is known (`economics.prices`)", ""
     prices = [economics.prices[name] for name in names]
     usd = sum((price.usd_per_gpu_h * number for price, number in zip(prices, gpus.values(), strict=True)), Fraction(0))
     told = [
         f"{name} at {float(price.usd_per_gpu_h):g} USD/h"
         + "".join(f", {text}" for text in (price.terms, price.date) if text)
-        + (f" ({price.source})" if price.source else "")
         for name, price in zip(names, prices, strict=True)
     ]
-    return usd, "; ".join(told)
+    return usd, "; ".join(told), "; ".join(price.source for price in prices if price.source)
 
 
 def _power(
@@ -181,7 +181,11 @@ def _power(
     draw = _exact(economics.draw)
     drawn = None if device_w is None else device_w * draw, host_w * draw, network_w * draw
     site_w = sum((part for part in drawn if part is not None), Fraction(0)) * (_exact(pue) - 1)
-    words = [counted, f"network {economics.network:g} of its GPUs'" if network_w else "no network", f"a PUE of {pue:g}"]
+    words = [
+        counted,
+        f"the network {economics.network:g} times the GPUs'" if network_w else "no network",
+        f"a PUE of {pue:g}",
+    ]
     if draw != 1:
         words.append(f"{economics.draw:.0%} of all that drawn")
     return Power(*drawn, site_w), "; ".join(words)

@@ -137,6 +137,7 @@ class StepCost(Record):
     electricity_usd: float  # of the cost, where electricity is paid for itself
     power: PowerSummary | None
     price_basis: str
+    price_source: str
     power_basis: str
 
 
