@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +113,7 @@ def simulate_representatives(
     alone: bool = False,
     limits: Limits | None = None,
     plugins: Mapping[str, Plugin] | None = None,
+    change: Callable[[Job, Cluster], tuple[Job, Cluster]] | None = None,
 ) -> Trace:
     """Return the trace of the first replicas alone, the others taken to do the same and to keep out of their way.
 
@@ -132,6 +133,8 @@ def simulate_representatives(
         Whether one replica stands for all even where several share a NIC, which it then has to itself.
     limits, plugins
         As `simulate` takes them.
+    change
+        What becomes of the job and the cluster before the run, such as other costs; None: nothing.
     """
     fabric = scenario.cluster.topology
     if in_training is not None:
@@ -140,7 +143,9 @@ def simulate_representatives(
     if alone:
         num_simulated = 1
     cluster = build_cluster(fabric)
-    return run(build_job(scenario, cluster, plugins, num_simulated, device), cluster, limits)
+    job = build_job(scenario, cluster, plugins, num_simulated, device)
+    job, cluster = (job, cluster) if change is None else change(job, cluster)
+    return run(job, cluster, limits)
 
 
 def shares_nics(fabric: Fabric) -> bool:

@@ -74,6 +74,7 @@ ALLOWED = {
     },
     "report": {"simulation", "result", "analysis", "trace", "ops", "scenario.units", "errors"} | PAGE_READS,
     "planning": {
+        "changed_costs",  # an assumption is changed as a what-if changes it
         "economics",
         "footprint",
         "simulation",
@@ -81,6 +82,7 @@ ALLOWED = {
         "result",
         "analysis",
         "scenario",
+        "trace",
         "workload",
         "ops",
         "errors",
