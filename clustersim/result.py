@@ -349,7 +349,7 @@ class Result(Record):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document as plain values."""
-        body = {name: _plain(getattr(self, name)) for name in self.keys() if name not in ("scenario", "trace")}
+        body = {name: plain_values(getattr(self, name)) for name in self.keys() if name not in ("scenario", "trace")}
         return {"schema": RESULT_SCHEMA, **body}
 
     def to_json(self) -> str:
@@ -357,11 +357,12 @@ class Result(Record):
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
+    """Return records as mappings, and tuples as lists, as documents have them."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain_values(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: plain_values(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain_values(entry) for entry in value]
     return value

@@ -107,7 +107,7 @@ def gpus(
 @click.argument("scenario")
 @click.option("--key", default="model.num_layers", show_default=True, help="Size of the model that grows.")
 @click.option("--step", type=click.IntRange(1), help="What values are multiples of; absent: for layers the stages.")
-@click.option("--models", metavar="A,B|all", callback=names_of, help="Models of the gallery in place of a key.")
+@click.option("--models", metavar="A,B|all", callback=names_of, help="Models of the gallery, llama-* too.")
 @_shared_options
 def model(
     scenario: str,
@@ -126,13 +126,12 @@ def model(
     """Find the largest model that fits in memory: the most layers (or another size), or the largest of the gallery."""
     from clustersim.planning.largest import largest_model, largest_of_models
     from clustersim.scenario.load import load_scenario
-    from clustersim.scenario.models import model_names
 
     loaded = load_scenario(scenario, overrides)
     runner = runner_of(bindings, all_replicas, max_events, max_wall, max_rss)
     with progress(f"sizing {scenario}") as say:
         if models:
-            found = largest_of_models(loaded, model_names() if models == ["all"] else models, runner)
+            found = largest_of_models(loaded, ["*"] if models == ["all"] else models, runner)
         else:
             found = largest_model(loaded, key, step, runner, lambda value: say(f"{key} {value}"))
     _emit(found.to_dict(), "largest_report", as_json, output)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from clustersim.economics import rates_of
 from clustersim.errors import ClustersimError, Fault, InvariantError, ScenarioError
 from clustersim.planning.assumptions import assumptions_of
 from clustersim.planning.fewest import fewest_gpus
-from clustersim.planning.point import Point, Refused, Runner, Training, point_of, training_of
+from clustersim.planning.point import Point, Refused, Runner, Training, point_of, scenario_of, training_of
 from clustersim.planning.variant import reason_of
+from clustersim.result import plain_values
 from clustersim.scenario.load import vary
 from clustersim.scenario.spec import Scenario
 
@@ -44,11 +46,11 @@ class Cheapest:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``size cluster --json``."""
-        return {"schema": CHEAPEST_SCHEMA, **asdict(self)}
+        return {"schema": CHEAPEST_SCHEMA, **plain_values(self)}
 
 
 def cheapest_cluster(
-    scenario: Scenario,
+    scenario: Scenario | str | Path,
     clusters: Sequence[str],
     tokens: int,
     limit_s: float | None = None,
@@ -61,7 +63,7 @@ def cheapest_cluster(
     Parameters
     ----------
     scenario
-        A scenario with a model that was loaded.
+        A scenario with a model that was loaded, the path of a file, or a name from the gallery.
     clusters
         Names or paths of topologies.
     tokens
@@ -80,10 +82,10 @@ def cheapest_cluster(
     ScenarioError
         No clusters, no model or no tokens. What is wrong with one cluster is told in its row.
     """
+    scenario, runner = scenario_of(scenario), runner or Runner()
     if scenario.model is None or not clusters or tokens <= 0:
         what = "needs a `model`, names of topologies, and tokens above 0"
         raise ScenarioError(Fault("size cluster", what))
-    runner = runner or Runner()
     rows = []
     for name in dict.fromkeys(clusters):
         if on_cluster is not None:

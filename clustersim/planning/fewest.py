@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from clustersim.errors import Fault, ScenarioError
 from clustersim.planning.assumptions import assumptions_of
-from clustersim.planning.growth import admissible, grown, learning_rate_note
-from clustersim.planning.point import Point, Refused, Runner, Training, point_of, training_of
+from clustersim.planning.growth import admissible, grown_point, learning_rate_note
+from clustersim.planning.point import Point, Refused, Runner, Training, scenario_of, training_of
+from clustersim.result import plain_values
 from clustersim.scenario.spec import Scenario
 from clustersim.workload.job import num_samples
 from clustersim.workload.rank_devices import usual_device
@@ -48,11 +50,11 @@ class Fewest:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``size gpus --json``."""
-        return {"schema": FEWEST_SCHEMA, **asdict(self)}
+        return {"schema": FEWEST_SCHEMA, **plain_values(self)}
 
 
 def fewest_gpus(
-    scenario: Scenario,
+    scenario: Scenario | str | Path,
     tokens: int,
     limit_s: float,
     most_gpus: int | None = None,
@@ -66,8 +68,8 @@ def fewest_gpus(
     Parameters
     ----------
     scenario
-        A scenario with a model that was loaded; dp grows with the GPUs, all other axes stay unless `runner` lays them
-        out.
+        A scenario with a model that was loaded, the path of a file, or a name from the gallery; dp grows with the
+        GPUs, all other axes stay unless `runner` lays them out.
     tokens
         Tokens of the training.
     limit_s
@@ -94,20 +96,20 @@ def fewest_gpus(
     answer. Only those are left out of which it is certain that they can't: the model's FLOP, attention counted causal,
     at the peak of the device take longer than the limit.
     """
+    scenario, runner = scenario_of(scenario), runner or Runner()
     _check(scenario, tokens, limit_s)
-    runner = runner or Runner()
     counts = admissible(scenario, most_gpus, weak)
     if not counts:
         raise ScenarioError(Fault("most_gpus", f"got {most_gpus}; one replica alone has more GPUs"))
     too_few = tuple(count for count in counts if limit_s < _least_s(scenario, tokens) / count)
     tried: list[Sized] = []
     refused: list[Refused] = []
-    for number in counts[len(too_few) :]:
+    for number in counts[len(too_few) :] or counts[-1:]:  # the most come nearest where all are too few
         if on_point is not None:
             on_point(number)
-        found = point_of(grown(scenario, number, weak), runner)
+        found = grown_point(scenario, number, weak, runner)
         if isinstance(found, Refused):
-            refused.append(Refused(number, found.reason))
+            refused.append(found)
             continue
         tried.append(_sized(*found, tokens, limit_s, sure))
         if tried[-1].in_time and tried[-1].fits:

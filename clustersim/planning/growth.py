@@ -7,6 +7,8 @@ from typing import Any
 
 from clustersim.analysis.learning_rate import LEARNING_RATE_NOTE, learning_rate_factors
 from clustersim.errors import Fault, ScenarioError
+from clustersim.planning.point import Point, Refused, Runner, point_of
+from clustersim.planning.variant import reason_of
 from clustersim.scenario.batch import MAX_BATCH_SIZE
 from clustersim.scenario.load import vary
 from clustersim.scenario.spec import Scenario
@@ -51,6 +53,15 @@ def grown(scenario: Scenario, num_gpus: int, weak: bool = False, more: Mapping[s
         samples = scaled // scenario.parallelism.dp
     batch = {"batch.global_batch_size": samples, "batch.num_microbatches": None}
     return vary(scenario, {"cluster.gpus": num_gpus, "parallelism.dp": dp, **batch, **(more or {})})
+
+
+def grown_point(scenario: Scenario, num_gpus: int, weak: bool, runner: Runner) -> tuple[Scenario, Point] | Refused:
+    """Return `scenario` on `num_gpus` GPUs with what was found of it; why not, if it can't be run."""
+    try:
+        asked = grown(scenario, num_gpus, weak)
+    except ScenarioError as error:
+        return Refused(num_gpus, reason_of(error))
+    return point_of(asked, runner)
 
 
 def admissible(scenario: Scenario, most_gpus: int | None = None, weak: bool = False) -> list[int]:

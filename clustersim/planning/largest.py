@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import fnmatch
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from clustersim.errors import ClustersimError, Fault, InvariantError, ScenarioError
 from clustersim.planning.assumptions import assumptions_of
-from clustersim.planning.point import Point, Refused, Runner, capacity_bytes, point_of
+from clustersim.planning.point import Point, Refused, Runner, capacity_bytes, point_of, scenario_of
 from clustersim.planning.variant import reason_of
+from clustersim.result import plain_values
+from clustersim.scenario.keys import axis_findings
 from clustersim.scenario.load import vary
-from clustersim.scenario.models import load_model
+from clustersim.scenario.models import load_model, model_names
 from clustersim.scenario.spec import Scenario
 from clustersim.simulation import peak_bytes_by_rank
 from clustersim.workload.model.parameters import parameters
 
 LARGEST_SCHEMA = "clustersim/size-model/1"
-NUM_LAYERS = "model.num_layers"
+NUM_LAYERS, HIDDEN_SIZE = "model.num_layers", "model.hidden_size"
 _MOST_STEPS = 2**20
 
 
@@ -47,11 +52,11 @@ class Largest:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``size model --json``."""
-        return {"schema": LARGEST_SCHEMA, **asdict(self)}
+        return {"schema": LARGEST_SCHEMA, **plain_values(self)}
 
 
 def largest_model(
-    scenario: Scenario,
+    scenario: Scenario | str | Path,
     key: str = NUM_LAYERS,
     step: int | None = None,
     runner: Runner | None = None,
@@ -62,11 +67,12 @@ def largest_model(
     Parameters
     ----------
     scenario
-        A scenario with a model, on a device, that was loaded.
+        A scenario with a model, on a device: one that was loaded, the path of a file, or a name from the gallery.
     key
         Which size, a whole number, by its dotted key.
     step
-        What values are multiples of; None: for layers the stages of the pipeline, which share them evenly, else 1.
+        What values are multiples of; None: for layers the stages of the pipeline, which share them evenly, for the
+        hidden size the heads, which tp shares, else 1.
     runner
         How each configuration is laid out and run.
     on_value
@@ -82,9 +88,10 @@ def largest_model(
     The peak must not fall where the size grows. It is doubled until it does not fit, and then bisected; the answer's
     next multiple is always tried, so that it is told how much it lacks.
     """
-    runner = runner or Runner()
+    scenario, runner = scenario_of(scenario), runner or Runner()
     capacity = _capacity(scenario)
-    step = step or (_stages(scenario) if key == NUM_LAYERS else 1)
+    _check_key(key)
+    step = step or _usual_step(scenario, key)
     search = _Search(scenario, runner, capacity, key, on_value)
     most = _bisected(lambda times: search.fits(times * step))
     answer = search.tried.get(most * step) if most else None
@@ -92,20 +99,20 @@ def largest_model(
     return _answer(scenario, runner, key, capacity, search, answer, beyond)
 
 
-def largest_of_models(scenario: Scenario, models: Sequence[str], runner: Runner | None = None) -> Largest:
+def largest_of_models(scenario: Scenario | str | Path, models: Sequence[str], runner: Runner | None = None) -> Largest:
     """Return the model with most parameters, of some in the gallery, with which the job fits in memory.
+
+    A name with ``*`` stands for all names of the gallery that are like it: ``llama-3.1-*``.
 
     Raises
     ------
     ScenarioError
         No device, no models, or a name that the gallery has not.
     """
-    if not models:
-        raise ScenarioError(Fault("models", "no names of models"))
-    runner = runner or Runner()
+    scenario, runner = scenario_of(scenario), runner or Runner()
     capacity = _capacity(scenario)
     search = _Search(scenario, runner, capacity, "model", None)
-    for name in sorted(models, key=lambda name: parameters(load_model(name)).total):
+    for name in sorted(_names(models), key=lambda name: parameters(load_model(name)).total):
         search.fits(name)
     sizes = list(search.tried.values())
     answer = max((size for size in sizes if size.fits), key=lambda size: size.parameters, default=None)
@@ -213,6 +220,25 @@ def _capacity(scenario: Scenario) -> int:
     return capacity
 
 
-def _stages(scenario: Scenario) -> int:
-    parallelism = scenario.parallelism
-    return scenario.schedule.rules.num_listed_stages(parallelism.pp, parallelism.vpp)
+def _check_key(key: str) -> None:
+    findings = list(axis_findings(Scenario, [key]))
+    if findings or not key.startswith("model."):
+        hint = findings[0].hint if findings else "name a size of the model, such as model.num_layers"
+        raise ScenarioError(Fault(key, "no size of the model", hint=hint))
+
+
+def _names(models: Sequence[str]) -> list[str]:
+    """Return the names of models, each once."""
+    known = model_names()
+    found = [name for asked in models for name in (fnmatch.filter(known, asked) if "*" in asked else [asked])]
+    if not found:
+        raise ScenarioError(Fault("models", f"got {', '.join(models) or 'none'}; no model of the gallery is called so"))
+    return list(dict.fromkeys(found))
+
+
+def _usual_step(scenario: Scenario, key: str) -> int:
+    parallelism, model = scenario.parallelism, scenario.model
+    assert model is not None
+    if key == NUM_LAYERS:
+        return scenario.schedule.rules.num_listed_stages(parallelism.pp, parallelism.vpp)
+    return math.lcm(model.num_attention_heads, parallelism.tp) if key == HIDDEN_SIZE else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 from clustersim.analysis.account import account_of
 from clustersim.analysis.critical_path import critical_path
@@ -17,6 +18,7 @@ from clustersim.planning.validation_error import class_error_of
 from clustersim.planning.variant import reason_of
 from clustersim.scenario.devices import load_device
 from clustersim.scenario.fabrics import HostedFabric
+from clustersim.scenario.load import load_scenario
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
 from clustersim.simulation import simulate, simulate_representatives
@@ -92,6 +94,11 @@ class Refused:
 
     num_gpus: int
     reason: str
+
+
+def scenario_of(given: Scenario | str | Path) -> Scenario:
+    """Return a scenario: as it is, or the one in a file or of that name in the gallery."""
+    return given if isinstance(given, Scenario) else load_scenario(given)
 
 
 def point_of(scenario: Scenario, runner: Runner) -> tuple[Scenario, Point] | Refused:

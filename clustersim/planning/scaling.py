@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from clustersim.errors import Fault, ScenarioError
 from clustersim.planning.assumptions import assumptions_of
-from clustersim.planning.growth import grown, learning_rate_note
-from clustersim.planning.point import Point, Refused, Runner, point_of
+from clustersim.planning.growth import grown_point, learning_rate_note
+from clustersim.planning.point import Point, Refused, Runner, scenario_of
+from clustersim.result import plain_values
 from clustersim.scenario.spec import Scenario
 
 SCALE_SCHEMA = "clustersim/scale/1"
@@ -42,11 +44,11 @@ class Scaling:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``scale --json``."""
-        return {"schema": SCALE_SCHEMA, **asdict(self)}
+        return {"schema": SCALE_SCHEMA, **plain_values(self)}
 
 
 def scaling(
-    scenario: Scenario,
+    scenario: Scenario | str | Path,
     gpus: Sequence[int],
     weak: bool = False,
     network_limit: float = NETWORK_LIMIT,
@@ -58,7 +60,8 @@ def scaling(
     Parameters
     ----------
     scenario
-        A scenario that was loaded; dp grows with the GPUs, all other axes stay unless `runner` lays them out.
+        A scenario that was loaded, the path of a file, or a name from the gallery; dp grows with the GPUs, all other
+        axes stay unless `runner` lays them out.
     gpus
         Numbers of GPUs.
     weak
@@ -88,20 +91,15 @@ def scaling(
     if not gpus or not 0 < network_limit <= 1:
         what = "no numbers of GPUs" if not gpus else f"network_limit: got {network_limit}; allowed: above 0, to 1"
         raise ScenarioError(Fault("scale", what))
-    runner = runner or Runner()
+    scenario, runner = scenario_of(scenario), runner or Runner()
     points: list[Point] = []
     refused: list[Refused] = []
     for number in sorted(set(gpus)):
         if on_point is not None:
             on_point(number)
-        try:
-            asked = grown(scenario, number, weak)
-        except ScenarioError as error:
-            refused.append(Refused(number, "; ".join(fault.what for fault in error.faults)))
-            continue
-        found = point_of(asked, runner)
+        found = grown_point(scenario, number, weak, runner)
         if isinstance(found, Refused):
-            refused.append(Refused(number, found.reason))
+            refused.append(found)
         else:
             points.append(found[1])
     shown = tuple(_on_curve(point, points[0], network_limit) for point in points)

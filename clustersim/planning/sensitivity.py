@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ import numpy.typing as npt
 
 from clustersim.errors import Fault, ScenarioError
 from clustersim.planning.assumptions import assumptions_of
-from clustersim.planning.point import Runner
+from clustersim.planning.point import Runner, scenario_of
 from clustersim.planning.uncertainty import Assumption, Outcome, Study, assumptions_with_ranges
 from clustersim.planning.validation_error import INTERVAL
+from clustersim.result import plain_values
 from clustersim.scenario.spec import Scenario
 
 SENSITIVITY_SCHEMA = "clustersim/sensitivity/1"
@@ -61,11 +63,11 @@ class Sensitivity:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document of ``sensitivity --json``."""
-        return {"schema": SENSITIVITY_SCHEMA, **asdict(self)}
+        return {"schema": SENSITIVITY_SCHEMA, **plain_values(self)}
 
 
 def sensitivity(
-    scenario: Scenario,
+    scenario: Scenario | str | Path,
     num_samples: int = NUM_SAMPLES,
     seed: int | None = None,
     runner: Runner | None = None,
@@ -76,7 +78,7 @@ def sensitivity(
     Parameters
     ----------
     scenario
-        The job.
+        A scenario, the path of a file, or a name from the gallery.
     num_samples
         Points of the Latin hypercube over all assumptions that are sampled.
     seed
@@ -104,7 +106,7 @@ def sensitivity(
     """
     if not 1 <= num_samples <= MAX_SAMPLES:
         raise ScenarioError(Fault("num_samples", f"got {num_samples}; allowed: 1 to {MAX_SAMPLES}"))
-    runner = runner or Runner()
+    scenario, runner = scenario_of(scenario), runner or Runner()
     found = assumptions_with_ranges(scenario)
     study, known = Study(scenario, found, runner), 0
 
@@ -142,10 +144,10 @@ def hypercube(assumptions: Sequence[Assumption], num_samples: int, seed: int) ->
 
     Examples
     --------
-    >>> one = Assumption("pue", "share", 1.2, 1.0, 1.5, "given", True, "")
+    >>> one = Assumption("latency", "resource", 1.0, 1.0, 16.0, "assumed", True, "")
     >>> rows = hypercube([one], 4, seed=1)
-    >>> sorted(int(4 * (row[0] - 1.0) / 0.5) for row in rows)  # one in about each quarter of the range
-    [0, 1, 1, 3]
+    >>> [sum(low <= row[0] < 2 * low for row in rows) for low in (1, 2, 4, 8)]  # one in each quarter of the range
+    [1, 1, 1, 1]
     """
     generator = np.random.default_rng(seed)
     columns: list[npt.NDArray[np.float64]] = []

@@ -74,7 +74,8 @@ def _constants(scenario: Scenario) -> list[Assumption]:
         parameter, origin, value = PARAMETERS[name], kernels.origin(name), constants.value(name)  # type: ignore[arg-type]
         is_assumed = origin == "assumed"
         spread = parameter.spread if is_assumed else math.log1p(error.ninth_decile)
-        basis = f"of {device.name}, {origin}: " + (
+        unit = f" [{parameter.unit}]" if parameter.unit else ""
+        basis = f"of {device.name}{unit}, {origin}: " + (
             f"a factor of {math.exp(spread):.2g}, with which a calibration starts"
             if is_assumed
             else f"{100 * error.ninth_decile:.2g} %, which nine of ten published step times meet"
