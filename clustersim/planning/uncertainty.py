@@ -30,6 +30,8 @@ Kind = Literal["constant", "resource", "error", "price", "share"]
 _GIVEN_COMPUTE = 0.1  # assumed, where a scenario gives the times of its stages and nobody knows how well
 _LATENCY = 2.0  # latencies of topologies are assumed, within a factor
 _UNKNOWN_PRICE = 0.3  # assumed, where the economics give no lowest and highest
+_OF_ECONOMICS = "economics."
+PRICE = f"{_OF_ECONOMICS}price"
 _GRAIN = 10**6  # factors become fractions of this
 
 
@@ -126,7 +128,7 @@ def _prices(scenario: Scenario) -> list[Assumption]:
     low = float(price.lowest) if price.lowest is not None else value * (1 - _UNKNOWN_PRICE)
     high = float(price.highest) if price.highest is not None else value * (1 + _UNKNOWN_PRICE)
     basis = "lowest and highest of the economics" if given else f"assumed: {100 * _UNKNOWN_PRICE:g} %"
-    return [Assumption("price", "price", value, low, high, "given", True, f"USD a {name} and hour; {basis}")]
+    return [Assumption(PRICE, "price", value, low, high, "given", True, f"USD a {name} and hour; {basis}")]
 
 
 def _shares(scenario: Scenario) -> list[Assumption]:
@@ -139,7 +141,9 @@ def _shares(scenario: Scenario) -> list[Assumption]:
             value = power.pue
         least, most = economics.ranges[name]
         low, high = min(least, value), max(most, value)
-        found.append(Assumption(name, "share", value, low, high, "given", True, "ranges of the economics"))
+        found.append(
+            Assumption(f"{_OF_ECONOMICS}{name}", "share", value, low, high, "given", True, "ranges of the economics")
+        )
     return found
 
 
@@ -192,14 +196,14 @@ class Study:
     def _economics(self, values: Mapping[str, float]) -> Economics | None:
         """Return the scenario's economics with other values."""
         own = self._scenario.economics or Economics()
-        shares = {name: value for name, value in values.items() if self._kinds[name] == "share"}
+        shares = {
+            name.removeprefix(_OF_ECONOMICS): value for name, value in values.items() if self._kinds[name] == "share"
+        }
         prices = dict(own.prices)
-        if "price" in values:
+        if PRICE in values:
             name = usual_device(self._scenario).name
             # the nearest float is near enough: the price is a sample
-            prices[name] = GpuPrice.model_construct(
-                price=Fraction(values["price"]), gpus=1, terms="", date="", source=""
-            )
+            prices[name] = GpuPrice.model_construct(price=Fraction(values[PRICE]), gpus=1, terms="", date="", source="")
         return Economics.model_construct(
             _fields_set=own.model_fields_set | set(shares) | {"prices"},
             **{**{key: getattr(own, key) for key in Economics.model_fields}, **shares, "prices": prices},

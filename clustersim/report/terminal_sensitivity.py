@@ -34,6 +34,7 @@ def _tornado(swings: Sequence[Document], nominal: Document) -> Iterator[Renderab
         Column("to", [number(one["high"]) for one in given], rank=1),
         Column("step time", [_range(swing, "step_time_s", base) for swing in swings]),
         Column("cost", [_range(swing, "cost_usd", cost) for swing in swings]),
+        Column("energy", [_range(swing, "energy_j", nominal["energy_j"]) for swing in swings], rank=4),
         Column("", [Bar((_swing(swing, "step_time_s") or 0.0) / widest, "magenta") for swing in swings], flexible=True),
     ]
     yield Table(columns)
@@ -51,6 +52,8 @@ def _range(swing: Document, quantity: str, base: float | None) -> str:
     low, high = swing["at_low"][quantity], swing["at_high"][quantity]
     if low is None or high is None or not base:
         return "n/a"
+    if low == high:
+        return "stays"
     least, most = sorted((low / base - 1, high / base - 1))
     return f"{100 * least:+.1f} to {100 * most:+.1f} %"
 

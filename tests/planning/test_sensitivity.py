@@ -28,8 +28,8 @@ def found() -> Sensitivity:
 def test_every_kind_of_assumption_is_there(found: Sensitivity) -> None:
     names = {swing.assumption.name for swing in found.swings}
     assert {"kernels.gemm", "kernels.launch", "scale-up bandwidth", "network bandwidth", "latency"} <= names
-    assert {"error of step times", "price", "draw", "network", "pue"} <= names
-    assert "host" not in names  # the topology says what a node draws
+    assert {"error of step times", "economics.price", "economics.draw", "economics.network", "economics.pue"} <= names
+    assert "economics.host" not in names  # the topology says what a node draws
     for swing in found.swings:
         assert swing.assumption.low <= swing.assumption.value <= swing.assumption.high
         assert swing.assumption.basis
@@ -45,10 +45,10 @@ def test_ends_are_what_a_run_with_the_change_gives(found: Sensitivity) -> None:
     faster = swings["latency"].assumption.low
     (promised,) = cs.what_if(whole, {"latency": 1 / Fraction(faster)}).what_if
     assert swings["latency"].at_low.step_time_s == promised.step_time_s
-    price = swings["price"]
+    price = swings["economics.price"]
     assert price.at_low.step_time_s == price.at_high.step_time_s == whole.step_time_s
     assert price.at_low.cost_usd == pytest.approx(whole.step_cost.gpu_hours * 1.39)
-    pue = swings["pue"]
+    pue = swings["economics.pue"]
     assert pue.at_high.energy_j == pytest.approx(whole.step_cost.energy_j / 1.15 * 1.58)  # type: ignore[operator]
     error = class_error_of(job)
     assert error is not None
@@ -92,7 +92,7 @@ def test_what_changes_no_run_runs_nothing() -> None:
     job = small_model()
     study = Study(job, assumptions_with_ranges(job), Runner())
     base = study.outcome({})
-    dearer = study.outcome({"price": 4.0, "pue": 2.0})
+    dearer = study.outcome({"economics.price": 4.0, "economics.pue": 2.0})
     assert study.num_runs == 1
     assert dearer.cost_usd == 2 * base.cost_usd  # type: ignore[operator]
     assert dearer.energy_j == pytest.approx(base.energy_j * 2.0 / 1.25)  # type: ignore[operator]
