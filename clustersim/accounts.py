@@ -122,8 +122,13 @@ def token_cost_of(scenario: Scenario, rates: Rates, step_time_s: float) -> Token
 
 
 def rates_on(scenario: Scenario, cluster: Cluster, trace: Trace) -> Rates:
-    """Return what the job costs and draws where it ran, node by node and device by device."""
+    """Return what the job costs and draws where it ran, node by node and device by device.
+
+    Where some of its GPUs stand for all, all are taken to be the topology's, on as few nodes as hold them.
+    """
     gpus = trace.ranks.gpu.tolist()
+    if len(gpus) != scenario.parallelism.num_gpus:
+        return rates_of(scenario)
     num_nodes = len(dict.fromkeys(cluster.nodes[cluster.gpus[gpu]].get("host", gpu) for gpu in gpus))
     return rates_of(scenario, Counter(cluster.devices[gpu] for gpu in gpus), num_nodes)
 

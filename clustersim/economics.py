@@ -120,8 +120,8 @@ def rates_of(
         Nodes that it has GPUs on, each paid for as a whole in power; None: as few as hold its GPUs.
     """
     economics, fabric = economics_of(scenario), scenario.cluster.topology
-    num_gpus = scenario.parallelism.num_gpus
-    gpus = gpus_by_device or {fabric.device: num_gpus}
+    gpus = gpus_by_device or {fabric.device: scenario.parallelism.num_gpus}
+    num_gpus = sum(gpus.values())
     if num_nodes is None:
         num_nodes = -(-num_gpus // (fabric.gpus_per_node if isinstance(fabric, HostedFabric) else 1))
     usd, price_basis, price_source = _price(economics, gpus)
@@ -166,7 +166,6 @@ def _power(
     device_w = sum(known, Fraction(0)) if len(known) == len(gpus) else None
     if device_w is None and given.node is None:
         return None, "the power of its devices is not in the catalogue"
-    num_gpus = sum(gpus.values())
     if given.node is not None:
         nodes_w = num_nodes * given.node
         device_w = None if device_w is None else min(device_w, nodes_w)
@@ -175,7 +174,7 @@ def _power(
     else:
         assert device_w is not None
         host_w = device_w * _exact(economics.host)
-        counted = f"{num_gpus} GPUs at their design power, hosts {economics.host:g} times as much"
+        counted = f"{sum(gpus.values())} GPUs at their design power, hosts {economics.host:g} times as much"
     network_w = (device_w or 0) * _exact(economics.network)
     pue = _pue(scenario, economics)
     draw = _exact(economics.draw)

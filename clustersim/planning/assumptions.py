@@ -32,5 +32,5 @@ def assumptions_of(scenario: Scenario, runner: Runner, priced: bool = True) -> t
     if priced:
         rates = rates_of(scenario)
         told.append(f"price: {rates.price_basis}" + (f" ({rates.price_source})" if rates.price_source else ""))
-        told.append(f"energy, an upper estimate: {rates.power_basis}")
+        told.append(f"energy, an upper estimate, on {rates.num_gpus} GPUs that of {rates.power_basis}")
     return tuple(told)

@@ -17,6 +17,7 @@ from clustersim.planning.uncertainty import Assumption, Outcome, Study, assumpti
 from clustersim.planning.validation_error import INTERVAL
 from clustersim.result import plain_values
 from clustersim.scenario.spec import Scenario
+from clustersim.workload.job import num_samples as samples_of_step
 
 SENSITIVITY_SCHEMA = "clustersim/sensitivity/1"
 NUM_SAMPLES = 64
@@ -56,6 +57,7 @@ class Sensitivity:
     num_samples: int
     seed: int
     num_runs: int  # simulations
+    budget_steps: int | None  # steps that cover the scenario's token budget; all times, costs and energies are a step's
     step_time_s: Interval
     cost_usd: Interval | None
     energy_j: Interval | None
@@ -132,6 +134,7 @@ def sensitivity(
         num_samples,
         seed,
         study.num_runs,
+        _budget_steps(scenario),
         _interval([one.step_time_s for one in drawn]),
         _interval_if_known([one.cost_usd for one in drawn]),
         _interval_if_known([one.energy_j for one in drawn]),
@@ -162,6 +165,11 @@ def _between(one: Assumption, places: npt.NDArray[np.float64]) -> npt.NDArray[np
     if one.low <= 0:
         return one.low + places * (one.high - one.low)
     return np.asarray(one.low * (one.high / one.low) ** places)
+
+
+def _budget_steps(scenario: Scenario) -> int | None:
+    budget, model = scenario.training.token_budget, scenario.model
+    return -(-budget // (samples_of_step(scenario) * model.seq_length)) if budget and model else None
 
 
 def _cost_swing(swing: Swing) -> float:

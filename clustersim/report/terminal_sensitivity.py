@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 
-from clustersim.report.quantities import energy, number, percent, seconds, usd
+from clustersim.report.quantities import counted, energy, number, percent, seconds, usd
 from clustersim.report.terminal import Bar, Column, Facts, Paragraph, Table, title
-from clustersim.report.terminal_plans import Document, heading, rests_on
+from clustersim.report.terminal_plans import Document, heading, rests_on, spans
 
 
 def sensitivity_report(document: Document) -> RenderableType:
@@ -58,6 +58,13 @@ def _range(swing: Document, quantity: str, base: float | None) -> str:
     return f"{100 * least:+.1f} to {100 * most:+.1f} %"
 
 
+def _of_budget(document: Document, steps: int) -> Iterator[str]:
+    time_s, cost = document["step_time_s"], document["cost_usd"]
+    yield spans((steps * time_s["low"], steps * time_s["high"]))
+    if cost is not None:
+        yield f"{usd(steps * cost['low'])} to {usd(steps * cost['high'])}"
+
+
 def _intervals(document: Document) -> Iterator[RenderableType]:
     yield title("All together")
     drawn = f"nine of ten of {document['num_samples']} samples, drawn with seed {document['seed']}"
@@ -71,6 +78,9 @@ def _intervals(document: Document) -> Iterator[RenderableType]:
         found = document[quantity]
         if found is not None:
             yield Facts([f"{name} {shown(found['low'])} to {shown(found['high'])}", f"median {shown(found['median'])}"])
+    steps = document["budget_steps"]
+    if steps is not None:
+        yield Facts([f"token budget, {counted(steps, 'step')}", *_of_budget(document, steps)])
     found = document["step_time_s"]
     yield Paragraph(
         f"step time: {percent(found['low'] / base - 1)} to {percent(found['high'] / base - 1)} of what it is", "dim"

@@ -120,3 +120,9 @@ def test_a_number_of_samples_has_bounds() -> None:
     with pytest.raises(ScenarioError, match="got 0; allowed: 1 to 10000"):
         sensitivity(small_model(), num_samples=0)
     assert cost_and_energy(small_model(), 3600.0).cost_usd == 8.0
+
+
+def test_a_token_budget_is_so_many_steps() -> None:
+    job = small_model(training={"token_budget": "1B tokens"})
+    assert sensitivity(job, num_samples=1).budget_steps == 30518  # of 32,768 tokens
+    assert sensitivity(small_model(), num_samples=1).budget_steps is None
