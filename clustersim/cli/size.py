@@ -49,6 +49,7 @@ _most_option = click.option("--max-gpus", "most_gpus", type=click.IntRange(1), h
 
 
 @click.group()
+@common_options
 def size() -> None:
     """Find the fewest GPUs, the largest model, or the cheapest cluster; exit code 3 where none meets the limit."""
 

@@ -19,7 +19,7 @@ from clustersim.economics import cost_and_energy, economics_of
 from clustersim.ops import Job
 from clustersim.planning.constants import IN_TRAINING, PARAMETERS, Constants
 from clustersim.planning.point import Runner
-from clustersim.planning.validation_error import class_error_of
+from clustersim.planning.validation_error import ClassError, class_error_of
 from clustersim.scenario.economics import Economics, GpuPrice
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
@@ -60,7 +60,7 @@ class Outcome:
 
 def assumptions_with_ranges(scenario: Scenario) -> list[Assumption]:
     """Return what a scenario's answers rest on: its kernels, links, the error of step times, prices and power."""
-    return [*_constants(scenario), *_resources(), *_error(scenario), *_prices(scenario), *_shares(scenario)]
+    return [*_constants(scenario), *_resources(scenario), *_error(scenario), *_prices(scenario), *_shares(scenario)]
 
 
 def _constants(scenario: Scenario) -> list[Assumption]:
@@ -74,17 +74,20 @@ def _constants(scenario: Scenario) -> list[Assumption]:
     constants, found = Constants(device), []
     for name in (*_used(scenario), "launch"):
         parameter, origin, value = PARAMETERS[name], kernels.origin(name), constants.value(name)  # type: ignore[arg-type]
-        is_assumed = origin == "assumed"
-        spread = parameter.spread if is_assumed else math.log1p(error.ninth_decile)
+        factor, why = _factor(parameter.spread, error if origin != "assumed" else None)
         unit = f" [{parameter.unit}]" if parameter.unit else ""
-        basis = f"of {device.name}{unit}, {origin}: " + (
-            f"a factor of {math.exp(spread):.2g}, with which a calibration starts"
-            if is_assumed
-            else f"{100 * error.ninth_decile:.2g} %, which nine of ten published step times meet"
-        )
-        low, high = value * math.exp(-spread), min(parameter.highest, value * math.exp(spread))
-        found.append(Assumption(f"kernels.{name}", "constant", value, low, high, origin, is_assumed, basis))
+        basis = f"of {device.name}{unit}, {origin}: {why}"
+        high = min(parameter.highest, value * factor)
+        is_sampled = origin == "assumed"
+        found.append(Assumption(f"kernels.{name}", "constant", value, value / factor, high, origin, is_sampled, basis))
     return found
+
+
+def _factor(spread: float, error: ClassError | None) -> tuple[float, str]:
+    """Return by which factor a constant may be off, and why: as step times are, or as a calibration starts."""
+    if error is not None:
+        return 1 + error.ninth_decile, f"{100 * error.ninth_decile:.2g} %, which nine of ten published step times meet"
+    return math.exp(spread), f"a factor of {math.exp(spread):.2g}, with which a calibration starts"
 
 
 def _used(scenario: Scenario) -> tuple[str, ...]:
@@ -97,15 +100,19 @@ def _used(scenario: Scenario) -> tuple[str, ...]:
     return ("gemm", *narrow, *experts, *(attention if usual else ()), "memory")
 
 
-def _resources() -> list[Assumption]:
-    factor = math.exp(PARAMETERS[IN_TRAINING].spread)
-    of_links = f"assumed: a factor of {factor:.2g}, with which a calibration of the share left to collectives starts"
+def _resources(scenario: Scenario) -> list[Assumption]:
+    """Return what may be off about links; bandwidths that collectives were fitted to are as well known as kernels."""
+    library, error = scenario.cluster.topology.collectives, class_error_of(scenario)
+    fitted = library.fitted if library else ()
+    found = []
+    for name, scope in ((SCALE_UP, "scaleup"), (NETWORK, "network")):
+        known = error if scope in fitted else None
+        factor, why = _factor(PARAMETERS[IN_TRAINING].spread, known)
+        origin = "assumed" if known is None else "derived"
+        basis = f"{origin}: {why}"
+        found.append(Assumption(f"{name} bandwidth", "resource", 1.0, 1 / factor, factor, origin, known is None, basis))
     of_latency = f"assumed: a factor of {_LATENCY:g}"
-    links = [
-        Assumption(f"{name} bandwidth", "resource", 1.0, 1 / factor, factor, "assumed", True, of_links)
-        for name in (SCALE_UP, NETWORK)
-    ]
-    return [*links, Assumption(LATENCY, "resource", 1.0, 1 / _LATENCY, _LATENCY, "assumed", True, of_latency)]
+    return [*found, Assumption(LATENCY, "resource", 1.0, 1 / _LATENCY, _LATENCY, "assumed", True, of_latency)]
 
 
 def _error(scenario: Scenario) -> list[Assumption]:

@@ -126,3 +126,14 @@ def test_a_token_budget_is_so_many_steps() -> None:
     job = small_model(training={"token_budget": "1B tokens"})
     assert sensitivity(job, num_samples=1).budget_steps == 30518  # of 32,768 tokens
     assert sensitivity(small_model(), num_samples=1).budget_steps is None
+
+
+def test_a_bandwidth_that_collectives_were_fitted_to_is_part_of_the_error_of_step_times() -> None:
+    topology = {"fabric": "full-mesh", "gpus": 4, "device": "A100-SXM4-80GB", "link": {"bandwidth": "300 GB/s"}}
+    found = {}
+    for fitted in ([], ["network"]):
+        job = small_model(cluster={"topology": topology | {"collectives": {"fitted": fitted}}})
+        found[len(fitted)] = {one.name: one for one in assumptions_with_ranges(job)}["network bandwidth"]
+    assert (found[0].origin, found[0].is_sampled) == ("assumed", True)
+    assert (found[1].origin, found[1].is_sampled) == ("derived", False)
+    assert found[1].high == 1 + packaged_errors()["dense"].ninth_decile < found[0].high
