@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clustersim.changed_costs import what_if
+    from clustersim.economics import cost_and_energy
     from clustersim.errors import ClustersimError
+    from clustersim.planning.cheapest import cheapest_cluster
+    from clustersim.planning.fewest import fewest_gpus
+    from clustersim.planning.largest import largest_model, largest_of_models
+    from clustersim.planning.point import Runner
+    from clustersim.planning.scaling import scaling
+    from clustersim.planning.sensitivity import sensitivity
     from clustersim.planning.sweep import sweep
     from clustersim.report.excerpt import Excerpt
     from clustersim.report.frames import table
@@ -32,9 +39,17 @@ __all__ = [
     "ClustersimError",
     "Excerpt",
     "Result",
+    "Runner",
     "Scenario",
     "Trace",
+    "cheapest_cluster",
+    "cost_and_energy",
+    "fewest_gpus",
+    "largest_model",
+    "largest_of_models",
     "load_scenario",
+    "scaling",
+    "sensitivity",
     "simulate",
     "sweep",
     "table",
@@ -45,9 +60,17 @@ _MODULES = {
     "ClustersimError": "clustersim.errors",
     "Excerpt": "clustersim.report.excerpt",
     "Result": "clustersim.result",
+    "Runner": "clustersim.planning.point",
     "Scenario": "clustersim.scenario.spec",
     "Trace": "clustersim.trace",
+    "cheapest_cluster": "clustersim.planning.cheapest",
+    "cost_and_energy": "clustersim.economics",
+    "fewest_gpus": "clustersim.planning.fewest",
+    "largest_model": "clustersim.planning.largest",
+    "largest_of_models": "clustersim.planning.largest",
     "load_scenario": "clustersim.scenario.load",
+    "scaling": "clustersim.planning.scaling",
+    "sensitivity": "clustersim.planning.sensitivity",
     "simulate": "clustersim.simulation",
     "sweep": "clustersim.planning.sweep",
     "table": "clustersim.report.frames",

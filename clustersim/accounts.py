@@ -1,27 +1,31 @@
 """What a run says beside the account of its time: throughput, what tokens cost, what costs rest on, the learning rate.
 
-Utilisations are told under both conventions for attention (see :mod:`clustersim.workload.model.flop`). Energy is an
-upper estimate: every node draws all that its data sheet allows, all the time, busy or not.
+Utilisations are told under both conventions for attention (see :mod:`clustersim.workload.model.flop`). What a job costs
+and draws is worked out in :mod:`clustersim.economics`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 from clustersim.analysis.busiest import BusyRank
 from clustersim.analysis.learning_rate import LEARNING_RATE_NOTE, learning_rate_factors
+from clustersim.economics import J_PER_KWH, Power, Rates, rates_of, spending
 from clustersim.result import (
     BatchChange,
     CostOrigins,
     CostPart,
     FlopRates,
     OutOfRangeShape,
+    PowerSummary,
     Spent,
+    StepCost,
     Throughput,
     TokenCost,
 )
-from clustersim.scenario.devices import Device, load_device
+from clustersim.scenario.devices import Device
 from clustersim.scenario.spec import Scenario
 from clustersim.topology.cluster import Cluster
 from clustersim.trace import Trace
@@ -34,7 +38,6 @@ from clustersim.workload.step_work import StepWork, step_work
 
 CONVENTION = "compute and exposed communication of the busiest GPU"
 _CONVENTIONS: tuple[Convention, ...] = ("full", "causal")
-_HOUR_S = 3600
 _MILLION = 10**6
 
 
@@ -87,24 +90,23 @@ def _flop_rates(work: StepWork, gpu_seconds: float) -> FlopRates:
     )
 
 
-def token_cost_of(scenario: Scenario, cluster: Cluster, trace: Trace, step_time_s: float) -> TokenCost | None:
+def token_cost_of(scenario: Scenario, rates: Rates, step_time_s: float) -> TokenCost | None:
     """Return what a million tokens and the scenario's token budget take; None without a model.
 
     Parameters
     ----------
-    scenario, cluster, trace
-        The job, where it ran, and how.
+    scenario, rates
+        The job, and what it costs and draws.
     step_time_s
         Time of a step, at whose pace the training goes on. [s]
     """
     if scenario.model is None or not step_time_s:
         return None
     tokens_per_step = num_samples(scenario) * scenario.model.seq_length
-    power_w, basis = _power(scenario, cluster, trace.ranks.gpu.tolist())
 
     def spent(tokens: int, time_s: float) -> Spent:
-        gpu_hours = time_s * scenario.parallelism.num_gpus / _HOUR_S
-        return Spent(tokens, time_s, gpu_hours, None if power_w is None else power_w * time_s)
+        found = spending(rates, time_s)
+        return Spent(tokens, time_s, found.gpu_hours, found.energy_j, found.cost_usd)
 
     budget = scenario.training.token_budget
     num_steps = None if budget is None else -(-budget // tokens_per_step)
@@ -114,25 +116,44 @@ def token_cost_of(scenario: Scenario, cluster: Cluster, trace: Trace, step_time_
         spent(_MILLION, step_time_s * _MILLION / tokens_per_step),
         num_steps,
         None if num_steps is None else spent(num_steps * tokens_per_step, num_steps * step_time_s),
-        power_w,
-        basis,
+        None if rates.power is None else float(rates.power.total),
+        rates.power_basis,
     )
 
 
-def _power(scenario: Scenario, cluster: Cluster, gpus: list[int]) -> tuple[float | None, str]:
-    """Return the power of a job's nodes, or of its GPUs alone, and in words what it counts. [W]"""
-    power = scenario.cluster.topology.power
-    site = f", times a PUE of {power.pue:g}" if power.pue != 1 else "; cooling of the site is left out (`power.pue`)"
-    if power.node is not None:
-        num_nodes = len(dict.fromkeys(cluster.nodes[cluster.gpus[gpu]].get("host", gpu) for gpu in gpus))
-        power_w = float(num_nodes * power.node * Fraction(str(power.pue)))
-        return power_w, f"{num_nodes} nodes at {float(power.node):g} W, all that they may draw{site}"
-    tdps = {name: load_device(name).tdp if name else None for name in dict.fromkeys(cluster.devices)}
-    known = [tdp for tdp in (tdps[cluster.devices[gpu]] for gpu in gpus) if tdp is not None]
-    if len(known) < len(gpus):
-        return None, "the power of its devices is not in the catalogue"
-    power_w = float(sum(known, Fraction(0)) * Fraction(str(power.pue)))
-    return power_w, f"{len(gpus)} GPUs at their design power; hosts and network are left out (`power.node`){site}"
+def rates_on(scenario: Scenario, cluster: Cluster, trace: Trace) -> Rates:
+    """Return what the job costs and draws where it ran, node by node and device by device.
+
+    Where some of its GPUs stand for all, all are taken to be the topology's, on as few nodes as hold them.
+    """
+    gpus = trace.ranks.gpu.tolist()
+    if len(gpus) != scenario.parallelism.num_gpus:
+        return rates_of(scenario)
+    num_nodes = len(dict.fromkeys(cluster.nodes[cluster.gpus[gpu]].get("host", gpu) for gpu in gpus))
+    return rates_of(scenario, Counter(cluster.devices[gpu] for gpu in gpus), num_nodes)
+
+
+def step_cost_of(rates: Rates, step_time_s: float) -> StepCost:
+    """Return what a step that takes so long costs and takes. [s]"""
+    spent, power = spending(rates, step_time_s), rates.power
+    energy_kwh = Fraction(spent.energy_j or 0) / J_PER_KWH
+    return StepCost(
+        step_time_s,
+        spent.gpu_hours,
+        spent.cost_usd,
+        spent.energy_j,
+        None if rates.usd_per_h is None else float(rates.usd_per_h),
+        float(energy_kwh * rates.electricity_usd_per_kwh),
+        None if power is None else _power_summary(power),
+        rates.price_basis,
+        rates.price_source,
+        rates.power_basis,
+    )
+
+
+def _power_summary(power: Power) -> PowerSummary:
+    device_w = None if power.device is None else float(power.device)
+    return PowerSummary(device_w, float(power.host), float(power.network), float(power.site), float(power.total))
 
 
 def cost_origins_of(

@@ -92,12 +92,13 @@ class Throughput(Record):
 
 @dataclass(frozen=True, slots=True)
 class Spent(Record):
-    """What so many tokens take. [s; GPU-hours; J]"""
+    """What so many tokens take. [s; GPU-hours; J; USD]"""
 
     tokens: int
     time_s: float
     gpu_hours: float
     energy_j: float | None  # None: the power is not known
+    cost_usd: float | None  # None: a price is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,33 @@ class TokenCost(Record):
     budget_steps: int | None  # whole steps that cover the budget
     budget: Spent | None
     power_w: float | None  # of the whole job
+    power_basis: str
+
+
+@dataclass(frozen=True, slots=True)
+class PowerSummary(Record):
+    """What the job draws, by part. [W]"""
+
+    device_w: float | None  # None: not known by itself, and part of the hosts'
+    host_w: float
+    network_w: float
+    site_w: float  # cooling and losses: what the PUE adds
+    total_w: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepCost(Record):
+    """What a step costs and takes, and what all GPUs of the job cost and draw as long as it runs."""
+
+    step_time_s: float  # that of a steady step, where it is known
+    gpu_hours: float
+    cost_usd: float | None  # None: a price is not known
+    energy_j: float | None  # None: the power is not known
+    usd_per_h: float | None
+    electricity_usd: float  # of the cost, where electricity is paid for itself
+    power: PowerSummary | None
+    price_basis: str
+    price_source: str
     power_basis: str
 
 
@@ -306,6 +334,7 @@ class Result(Record):
     communication: CommunicationSummary
     critical_path: CriticalPathSummary
     token_cost: TokenCost | None
+    step_cost: StepCost
     cost_origins: CostOrigins
     batch_change: BatchChange | None
     warnings: tuple[str, ...]
@@ -320,7 +349,7 @@ class Result(Record):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document as plain values."""
-        body = {name: _plain(getattr(self, name)) for name in self.keys() if name not in ("scenario", "trace")}
+        body = {name: plain_values(getattr(self, name)) for name in self.keys() if name not in ("scenario", "trace")}
         return {"schema": RESULT_SCHEMA, **body}
 
     def to_json(self) -> str:
@@ -328,11 +357,12 @@ class Result(Record):
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _plain(value: Any) -> Any:
+def plain_values(value: Any) -> Any:
+    """Return records as mappings, and tuples as lists, as documents have them."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain_values(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: plain_values(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain_values(entry) for entry in value]
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,9 @@ import numpy as np
 from clustersim.accounts import (
     batch_change_of,
     cost_origins_of,
+    rates_on,
     shape_warnings,
+    step_cost_of,
     throughput_of,
     token_cost_of,
 )
@@ -111,6 +113,7 @@ def simulate_representatives(
     alone: bool = False,
     limits: Limits | None = None,
     plugins: Mapping[str, Plugin] | None = None,
+    change: Callable[[Job, Cluster], tuple[Job, Cluster]] | None = None,
 ) -> Trace:
     """Return the trace of the first replicas alone, the others taken to do the same and to keep out of their way.
 
@@ -130,6 +133,8 @@ def simulate_representatives(
         Whether one replica stands for all even where several share a NIC, which it then has to itself.
     limits, plugins
         As `simulate` takes them.
+    change
+        What becomes of the job and the cluster before the run, such as other costs; None: nothing.
     """
     fabric = scenario.cluster.topology
     if in_training is not None:
@@ -138,7 +143,9 @@ def simulate_representatives(
     if alone:
         num_simulated = 1
     cluster = build_cluster(fabric)
-    return run(build_job(scenario, cluster, plugins, num_simulated, device), cluster, limits)
+    job = build_job(scenario, cluster, plugins, num_simulated, device)
+    job, cluster = (job, cluster) if change is None else change(job, cluster)
+    return run(job, cluster, limits)
 
 
 def shares_nics(fabric: Fabric) -> bool:
@@ -176,6 +183,7 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
     steady_step_time_s = _steady_step_time_s(trace, account.step_end_ps)
     num_stages = len(job.pipelines[0].schedule.chains[0])
     busiest = busiest_rank(followed, waits, times)
+    rates = rates_on(scenario, cluster, trace)
     origins = cost_origins_of(scenario, cluster, num_stages, trace, busiest)
     return Result(
         provenance=provenance_of(scenario, trace, constraints_of(scenario, trace), started_s),
@@ -193,7 +201,8 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
         memory=memory,
         communication=communication,
         critical_path=_critical_path_summary(followed, waits),
-        token_cost=token_cost_of(scenario, cluster, trace, steady_step_time_s or step_time_s),
+        token_cost=token_cost_of(scenario, rates, steady_step_time_s or step_time_s),
+        step_cost=step_cost_of(rates, steady_step_time_s or step_time_s),
         cost_origins=origins,
         batch_change=batch_change_of(scenario),
         warnings=(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clustersim.cli.options import common_options, json_option, output_option
 from clustersim.cli.output import emit_document_or_report
+
+if TYPE_CHECKING:
+    from clustersim.scenario.gallery import Kind
 
 Entry = dict[str, Any]
 """What is told of one name: ``name`` and ``description``, and more where there is more."""
@@ -24,10 +28,11 @@ def _schedules() -> list[Entry]:
     ]
 
 
-def _topologies() -> list[Entry]:
+def _with_comments(kind: Kind) -> list[Entry]:
+    """Return the names of a kind of gallery file, each with the first line of its opening comment."""
     from clustersim.scenario.gallery import gallery_file, gallery_names
 
-    paths = {name: gallery_file("topologies", name) for name in gallery_names("topologies")}
+    paths = {name: gallery_file(kind, name) for name in gallery_names(kind)}
     return [{"name": name, "description": _first_comment(path) if path else ""} for name, path in paths.items()]
 
 
@@ -74,10 +79,11 @@ def _models() -> list[Entry]:
 
 KINDS: dict[str, Callable[[], list[Entry]]] = {
     "schedules": _schedules,
-    "topologies": _topologies,
+    "topologies": partial(_with_comments, "topologies"),
     "models": _models,
     "devices": _devices,
     "scenarios": _scenarios,
+    "economics": partial(_with_comments, "economics"),
 }
 
 

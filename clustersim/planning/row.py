@@ -24,6 +24,8 @@ MEASURES: dict[str, Callable[[Result], Measure]] = {
     "samples_per_s": lambda result: result.throughput.samples_per_s,
     "peak_bytes": lambda result: result.memory.peak_bytes,
     "capacity_bytes": lambda result: result.memory.capacity_bytes,
+    "cost_usd_per_step": lambda result: result.step_cost.cost_usd,
+    "energy_j_per_step": lambda result: result.step_cost.energy_j,
 }
 """Result columns of a row, with their units; None where a point did not run."""
 

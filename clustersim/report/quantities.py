@@ -19,6 +19,7 @@ _SIZE: Units = tuple((1024.0**power, unit) for power, unit in zip(range(5, -1, -
 _FLOP: Units = ((1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1.0, "FLOP"))
 _FLOP_RATE: Units = ((1e15, "PFLOP/s"), (1e12, "TFLOP/s"), (1e9, "GFLOP/s"), (1.0, "FLOP/s"))
 _ENERGY: Units = ((3.6e12, "GWh"), (3.6e9, "MWh"), (3.6e6, "kWh"), (3.6e3, "Wh"))
+_POWER: Units = ((1e6, "MW"), (1e3, "kW"), (1.0, "W"))
 _BANDWIDTH: Units = ((1e12, "TB/s"), (1e9, "GB/s"), (1e6, "MB/s"), (1e3, "kB/s"), (1.0, "B/s"))
 
 
@@ -106,6 +107,17 @@ def rate(value: float | None) -> str:
     return _in_unit(value, _FLOP_RATE, "0 FLOP/s")
 
 
+def usd(value: float | None) -> str:
+    """Return an amount of money given in US dollars.
+
+    Examples
+    --------
+    >>> usd(440.32), usd(2.5e6), usd(None)
+    ('440.3 USD', '2,500,000 USD', 'n/a')
+    """
+    return UNKNOWN if value is None else f"{number(value)} USD"
+
+
 def energy(value: float | None) -> str:
     """Return an energy given in joules, in watt-hours.
 
@@ -115,6 +127,17 @@ def energy(value: float | None) -> str:
     ('1.000 kWh', '500.0 MWh')
     """
     return _in_unit(value, _ENERGY, "0 Wh")
+
+
+def power(watts: float | None) -> str:
+    """Return a power.
+
+    Examples
+    --------
+    >>> power(700.0), power(96_500.0)
+    ('700.0 W', '96.50 kW')
+    """
+    return _in_unit(watts, _POWER, "0 W")
 
 
 def percent(value: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from clustersim.result import RESULT_SCHEMA, Result
 
@@ -24,13 +24,18 @@ _NOT_IN_DOCUMENT = ("scenario", "trace")
 
 def result_schema() -> dict[str, Any]:
     """Return the JSON Schema of ``run --json``; later versions may add fields and rename none."""
+    return document_schema(Result, RESULT_SCHEMA, "clustersim result")
+
+
+def document_schema(record: type[Any], name: str, title: str) -> dict[str, Any]:
+    """Return the JSON Schema of documents that have the fields of `record`, and `name` as their ``schema``."""
     definitions: dict[str, Any] = {}
-    body = _object(Result, definitions)
-    body["properties"] = {"schema": {"const": RESULT_SCHEMA}, **body["properties"]}
+    body = _object(record, definitions)
+    body["properties"] = {"schema": {"const": name}, **body["properties"]}
     body["required"] = ["schema", *body["required"]]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "clustersim result",
+        "title": title,
         **body,
         "$defs": definitions,
     }
@@ -60,6 +65,8 @@ def _schema_of(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin in (Union, types.UnionType):
         return {"anyOf": [_schema_of(argument, definitions) for argument in arguments]}
+    if origin is Literal:
+        return {"enum": list(arguments)}
     if origin is dict:
         return {"type": "object", "additionalProperties": _schema_of(arguments[1], definitions)}
     if origin is tuple:
@@ -67,9 +74,9 @@ def _schema_of(hint: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     raise TypeError(f"{hint!r} has no JSON Schema yet")
 
 
-def document_faults(document: Any) -> list[str]:
-    """Return where and how a document differs from the schema of results, nothing for a result document."""
-    schema = result_schema()
+def document_faults(document: Any, schema: dict[str, Any] | None = None) -> list[str]:
+    """Return where and how a document differs from a schema, that of results if none is given; nothing if it fits."""
+    schema = schema or result_schema()
     return list(_differences(document, schema, "result", schema["$defs"]))
 
 
@@ -79,6 +86,9 @@ def _differences(value: Any, schema: dict[str, Any], where: str, definitions: di
     elif "const" in schema:
         if value != schema["const"]:
             yield f"{where}: {value!r} in place of {schema['const']!r}"
+    elif "enum" in schema:
+        if value not in schema["enum"]:
+            yield f"{where}: {value!r} in place of one of {schema['enum']}"
     elif "anyOf" in schema:
         found = [list(_differences(value, option, where, definitions)) for option in schema["anyOf"]]
         yield from min(found, key=len)

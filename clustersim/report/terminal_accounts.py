@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from rich.console import RenderableType
 
-from clustersim.report.quantities import count, counted, energy, number, percent, rate, seconds
+from clustersim.report.quantities import count, counted, energy, number, percent, power, rate, seconds, usd
 from clustersim.report.terminal import Column, Facts, Paragraph, Table, title
-from clustersim.result import BatchChange, CostOrigins, Result, Spent, TokenCost
+from clustersim.result import BatchChange, CostOrigins, Result, Spent, StepCost, TokenCost
 from clustersim.scenario.units import format_tokens
 
 _MAX_PARTS = 4
@@ -24,6 +24,8 @@ def accounts_report(result: Result) -> Iterator[RenderableType]:
         yield from _utilizations(result)
     if result.token_cost is not None:
         yield from _token_cost(result.token_cost, result.scenario.training.token_budget)
+    if result.token_cost is not None or result.scenario.economics is not None:
+        yield from _step_cost(result.step_cost)
     if result.scenario.model is not None:
         yield title("What the costs rest on")
         yield from _origins(result.cost_origins, result.step_time_s)
@@ -51,15 +53,26 @@ def _utilizations(result: Result) -> Iterator[RenderableType]:
 
 
 def _token_cost(cost: TokenCost, budget: int | None) -> Iterator[RenderableType]:
-    yield Facts(["a million tokens", *_spent(cost.per_million_tokens)])
+    yield Facts(["a million tokens", *_spent(cost.per_million_tokens, cost.per_million_tokens.time_s)])
     if budget is not None and cost.budget is not None and cost.budget_steps is not None:
-        yield Facts([f"{format_tokens(budget)} in {counted(cost.budget_steps, 'step')}", *_spent(cost.budget)], "bold")
+        steps = f"{format_tokens(budget)} in {counted(cost.budget_steps, 'step')}"
+        yield Facts([steps, *_spent(cost.budget, cost.budget.time_s)], "bold")
+
+
+def _step_cost(cost: StepCost) -> Iterator[RenderableType]:
+    yield Facts(["a step", *_spent(cost, cost.step_time_s)])
+    if cost.power is not None:
+        parts = (("devices", cost.power.device_w), ("hosts", cost.power.host_w), ("network", cost.power.network_w))
+        named = [f"{name} {power(watts)}" for name, watts in (*parts, ("site", cost.power.site_w)) if watts is not None]
+        yield Facts([f"power {power(cost.power.total_w)}", *named])
     yield Paragraph(f"energy, an upper estimate (assumed): {cost.power_basis}", "dim")
+    yield Paragraph(f"price: {cost.price_basis}", "dim")
 
 
-def _spent(spent: Spent) -> list[str]:
+def _spent(spent: Spent | StepCost, time_s: float) -> list[str]:
     hours = [f"{number(spent.gpu_hours)} GPU-hours"]
-    return [seconds(spent.time_s), *hours, *([] if spent.energy_j is None else [energy(spent.energy_j)])]
+    used = [] if spent.energy_j is None else [energy(spent.energy_j)]
+    return [seconds(time_s), *hours, *used, *([] if spent.cost_usd is None else [usd(spent.cost_usd)])]
 
 
 def _origins(origins: CostOrigins, step_time_s: float) -> Iterator[RenderableType]:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from clustersim.scenario.document import READERS
 
-Kind = Literal["topologies", "scenarios", "devices", "models", "measurements", "frameworks"]
+Kind = Literal["topologies", "scenarios", "devices", "models", "measurements", "frameworks", "economics"]
 
 _FOLDERS: dict[Kind, str] = {
     "topologies": "topologies",
@@ -16,6 +16,7 @@ _FOLDERS: dict[Kind, str] = {
     "models": "scenarios/models",
     "measurements": "scenarios/measurements",
     "frameworks": "topologies/frameworks",
+    "economics": "topologies/economics",
 }
 _PACKAGE = Path(__file__).resolve().parent.parent
 

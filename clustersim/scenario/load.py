@@ -18,6 +18,7 @@ from clustersim.errors import Fault, Position, ScenarioError, nearest
 from clustersim.scenario.aliases import with_canonical_names
 from clustersim.scenario.config_job import is_model_config, job_of_config
 from clustersim.scenario.document import READERS, read_document
+from clustersim.scenario.economics import economics_node
 from clustersim.scenario.faults import fault_of, faults_of
 from clustersim.scenario.gallery import gallery_file, gallery_names
 from clustersim.scenario.include import with_includes
@@ -154,6 +155,7 @@ class _Loading:
             _TOPOLOGY: self._topology_by_name,
             ("model",): lambda node: model_node(node, self._folder_of(node)),
             ("profile",): lambda node: profile_node(node, self._folder_of(node)),
+            ("economics",): lambda node: economics_node(node, self._folder_of(node)),
         }
 
     def scenario(self, overrides: Sequence[str]) -> Scenario:
@@ -196,7 +198,7 @@ class _Loading:
                 self.root = self._with_topology(node)
             except ScenarioError as error:
                 self.faults += error.faults
-        for key in ("model", "profile"):
+        for key in ("model", "profile", "economics"):
             self._put_named(key)
         values = plain(self.root)
         if not isinstance(values, dict):

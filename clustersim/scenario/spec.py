@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr,
 
 from clustersim.scenario.batch import Batch
 from clustersim.scenario.costs import CostsByStage, RankCosts, StageCosts
+from clustersim.scenario.economics import Economics
 from clustersim.scenario.fabrics import Topology
 from clustersim.scenario.findings import Finding, raise_if_any
 from clustersim.scenario.memory import MemoryOptions
@@ -151,6 +152,9 @@ class Scenario(BaseModel):
     runtime: Runtime = Field(default_factory=Runtime, description="How the training framework behaves.")
     profile: Annotated[Profile, OrText("the path of a CSV file, relative to this one")] | None = Field(
         None, description="Measured times of the model's parts: a CSV file, or its rows. Absent: all are derived."
+    )
+    economics: Annotated[Economics, OrText("a name from the gallery, or a path relative to this file")] | None = Field(
+        None, description="What GPUs cost and draw: a file, or the values; what is not given is as in list-prices."
     )
     steps: int = Field(1, ge=1, le=MAX_STEPS, description="Training steps in a row.")
     seed: int = Field(0, ge=0, le=2**63 - 1, description="Seed of everything random.")

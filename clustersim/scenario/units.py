@@ -51,6 +51,8 @@ _TOKENS = {"tokens": Fraction(1)} | {
     for prefix, factor in {"k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}.items()
     for blank in (" ", "")
 }
+_USD_PER_H = {"USD/h": Fraction(1)}
+_USD_PER_KWH = {"USD/kWh": Fraction(1), "USD/MWh": Fraction(1, 1000)}
 _WATT = {"mW": Fraction(1, 1000), "W": Fraction(1), "kW": Fraction(1000), "MW": Fraction(10**6)}
 _KINDS = {
     "time": _TIME_S,
@@ -187,6 +189,28 @@ def parse_power_w(value: object) -> Fraction:
     return _quantity(value, _WATT, "power", "400 W")
 
 
+def parse_usd_per_h(value: object) -> Fraction:
+    """Return a price by the hour, exactly. [USD/h]
+
+    Examples
+    --------
+    >>> parse_usd_per_h("2.50 USD/h")
+    Fraction(5, 2)
+    """
+    return _quantity(value, _USD_PER_H, "price", "2.50 USD/h")
+
+
+def parse_usd_per_kwh(value: object) -> Fraction:
+    """Return a price of electricity, exactly. [USD/kWh]
+
+    Examples
+    --------
+    >>> parse_usd_per_kwh("80 USD/MWh")
+    Fraction(2, 25)
+    """
+    return _quantity(value, _USD_PER_KWH, "price of electricity", "0.08 USD/kWh")
+
+
 def parse_tokens(value: object) -> int:
     """Return a number of tokens, rounded up.
 
@@ -272,6 +296,28 @@ def format_power(power_w: Fraction) -> str:
     return _text(power_w, {"W": _WATT["W"]})
 
 
+def format_usd_per_h(usd_per_h: Fraction) -> str:
+    """Return a price by the hour as exact text.
+
+    Examples
+    --------
+    >>> format_usd_per_h(Fraction(5, 2))
+    '2.5 USD/h'
+    """
+    return _text(usd_per_h, _USD_PER_H)
+
+
+def format_usd_per_kwh(usd_per_kwh: Fraction) -> str:
+    """Return a price of electricity as exact text.
+
+    Examples
+    --------
+    >>> format_usd_per_kwh(Fraction(2, 25))
+    '0.08 USD/kWh'
+    """
+    return _text(usd_per_kwh, {"USD/kWh": Fraction(1)})
+
+
 def format_tokens(tokens: int) -> str:
     """Return a number of tokens as exact text.
 
@@ -340,4 +386,16 @@ Tokens = Annotated[
     BeforeValidator(parse_tokens),
     PlainSerializer(format_tokens, when_used="json"),
     _schema("a number of tokens with its unit", "15T tokens", "300B tokens"),
+]
+UsdPerH = Annotated[
+    Fraction,
+    BeforeValidator(parse_usd_per_h),
+    PlainSerializer(format_usd_per_h, when_used="json"),
+    _schema("a price by the hour with its unit", "2.50 USD/h"),
+]
+UsdPerKwh = Annotated[
+    Fraction,
+    BeforeValidator(parse_usd_per_kwh),
+    PlainSerializer(format_usd_per_kwh, when_used="json"),
+    _schema("a price of electricity with its unit", "0.08 USD/kWh"),
 ]

@@ -43,8 +43,10 @@ ALLOWED = {
     "analysis": {"later", "trace", "ops", "errors"},
     "draws": {"engine", "errors", "scenario", "topology", "workload"},
     "provenance": {"result", "scenario", "topology", "trace"},
+    # What a job costs and draws: one formula for what a run reports and for every candidate of a plan.
+    "economics": {"scenario"},
     # What simulation reports of a step beside the account of its time: part of it, in a file of its own.
-    "accounts": {"analysis", "result", "scenario", "topology", "trace", "workload"},
+    "accounts": {"analysis", "economics", "result", "scenario", "topology", "trace", "workload"},
     "simulation": {
         "accounts",
         "analysis",
@@ -71,7 +73,20 @@ ALLOWED = {
         "workload",
     },
     "report": {"simulation", "result", "analysis", "trace", "ops", "scenario.units", "errors"} | PAGE_READS,
-    "planning": {"footprint", "simulation", "limits", "result", "analysis", "scenario", "workload", "ops", "errors"},
+    "planning": {
+        "changed_costs",  # an assumption is changed as a what-if changes it
+        "economics",
+        "footprint",
+        "simulation",
+        "limits",
+        "result",
+        "analysis",
+        "scenario",
+        "trace",
+        "workload",
+        "ops",
+        "errors",
+    },
 }
 ANYTHING = {"cli", "__init__", "__main__"}
 ONLY_IN = {"simpy": {"engine"}, "networkx": {"topology"}, "click": {"cli"}, "rich": {"report", "cli"}}

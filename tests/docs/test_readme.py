@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from write_readme import COLLECTIVE, RUN, pictures, printed
+from write_readme import COLLECTIVE, QUESTION, RUN, pictures, printed
 
 import clustersim as cs
 from clustersim.scenario.load import scenario_from_mapping
@@ -21,7 +21,7 @@ def block(language: str, containing: str) -> str:
     return next(text for text in blocks if containing in text)
 
 
-@pytest.mark.parametrize("command", [RUN, COLLECTIVE])
+@pytest.mark.parametrize("command", [RUN, COLLECTIVE, QUESTION])
 def test_the_output_shown_is_the_output(command: str) -> None:
     assert block("text", f"$ {command}").split("\n", 1)[1].rstrip() == printed(command)
 

@@ -18,6 +18,7 @@ WITH_CHUNKS = ("interleaved-1f1b", "looped-bfs", "interleaved-zb")
 
 RUN = "clustersim run gpipe-4x16"
 VALIDATION = "clustersim validate-model"
+QUESTION = "clustersim size gpus llama-3.1-8b-64gpus --tokens 1T --days 30"
 COLLECTIVE = "clustersim collective all-reduce azure-ndv4 --gpus 64 --sizes 1MiB:1GiB"
 
 
@@ -48,7 +49,7 @@ def with_block(text: str, opening: str, body: str) -> str:
 
 if __name__ == "__main__":
     written = README.read_text()
-    for shown in (RUN, COLLECTIVE, VALIDATION):
+    for shown in (RUN, COLLECTIVE, QUESTION, VALIDATION):
         written = with_block(written, f"$ {shown}", printed(shown))
     written = with_block(written, "gpipe", pictures().split("\n", 1)[1])
     README.write_text(written)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from clustersim.cli.validation import validation_document
-from clustersim.planning.validation import deviations, read_measurements
+from clustersim.planning.validation import Deviation, deviations, read_measurements
+from clustersim.planning.validation_error import class_errors, packaged_errors
 from clustersim.report.terminal import console_for
 from clustersim.report.terminal_validation import validation_report
 
@@ -19,8 +20,18 @@ OPENING = "```text\n$ clustersim validate-model\n"
 
 
 @pytest.fixture(scope="module")
-def document() -> dict[str, Any]:
-    return validation_document(list(deviations(read_measurements(), 2)))
+def found() -> list[Deviation]:
+    return list(deviations(read_measurements(), 2))
+
+
+@pytest.fixture(scope="module")
+def document(found: list[Deviation]) -> dict[str, Any]:
+    return validation_document(found)
+
+
+def test_the_errors_that_answers_carry_are_these(found: list[Deviation]) -> None:
+    # where they move: python tests/planning/write_errors.py
+    assert {error.group: error for error in class_errors(found)} == packaged_errors()
 
 
 def test_every_configuration_runs(document: dict[str, Any]) -> None:

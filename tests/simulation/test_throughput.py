@@ -88,7 +88,9 @@ def test_a_token_budget_worked_by_hand() -> None:
     assert cost.budget.tokens == 63 * 16_000
     assert cost.budget.time_s == 63 * step_s
     assert cost.budget.gpu_hours == pytest.approx(63 * step_s * 4 / 3600)
-    assert cost.budget.energy_j == pytest.approx(63 * step_s * 6500)  # one node, of which four GPUs are used
+    # one node, of which four GPUs are used, the network at 11 % of those, and a PUE of 1.15
+    assert cost.budget.energy_j == pytest.approx(63 * step_s * (6500 + 0.11 * 4 * 400) * 1.15)
+    assert cost.budget.cost_usd == pytest.approx(cost.budget.gpu_hours * 27.44705 / 8)
     assert cost.per_million_tokens.time_s == pytest.approx(step_s * 1e6 / 16_000)
 
 
@@ -102,12 +104,14 @@ def test_the_pace_is_that_of_a_steady_step_where_it_is_known() -> None:
 @pytest.mark.parametrize(
     ("topology", "power_w", "basis"),
     [
-        ({"device": "A100-SXM4-80GB"}, 4 * 400, "4 GPUs at their design power"),
-        ({"device": "A100-SXM4-80GB", "power": {"pue": 1.25}}, 4 * 400 * 1.25, "a PUE of 1.25"),
-        ({"device": "A100-SXM4-80GB", "power": {"node": "1 kW"}}, 4 * 1000, "4 nodes at 1000 W"),
+        ({"device": "A100-SXM4-80GB"}, 4 * 400 * 1.93 * 1.15, "4 GPUs at their design power, hosts 0.82 times as much"),
+        ({"device": "A100-SXM4-80GB", "power": {"pue": 1.25}}, 4 * 400 * 1.93 * 1.25, "a PUE of 1.25"),
+        ({"device": "A100-SXM4-80GB", "power": {"node": "1 kW"}}, 4 * (1000 + 44) * 1.15, "4 nodes at 1000 W"),
     ],
 )
-def test_power_is_that_of_nodes_or_of_gpus_alone(topology: dict[str, Any], power_w: float, basis: str) -> None:
+def test_power_is_that_of_nodes_or_of_gpus_and_a_share_for_their_hosts(
+    topology: dict[str, Any], power_w: float, basis: str
+) -> None:
     found = result(cluster={"topology": {"fabric": "full-mesh", "gpus": 4} | topology})
     assert found.token_cost is not None
     assert found.token_cost.power_w == pytest.approx(power_w)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from clustersim.report.html.markup import Child, Markup, Numbers, element, joined, name_of
 from clustersim.report.html.parts import Part, Section, bar, key, section, table
-from clustersim.report.quantities import count, energy, number, percent, rate, seconds
+from clustersim.report.quantities import count, energy, number, percent, rate, seconds, usd
 from clustersim.result import CostOrigins, Result, Spent
 from clustersim.scenario.units import format_tokens
 
@@ -51,14 +51,17 @@ def _tokens(result: Result, numbers: Numbers) -> Markup:
         budget = format_tokens(result.scenario.training.token_budget)
         rows.append((f"{budget}, the budget", *_spent(cost.budget, "budget", numbers)))
     basis = f"Energy is an upper estimate (assumed): {cost.power_basis}"
-    drawn = table("What tokens take", ("tokens", "time", "GPU-hours", "energy"), rows)
-    return element("div", drawn, element("p", basis, class_="hint"))
+    drawn = table("What tokens take", ("tokens", "time", "GPU-hours", "energy", "cost"), rows)
+    step = result.step_cost
+    price = element("p", f"Price: {step.price_basis}. {step.price_source}".rstrip(), class_="hint")
+    return element("div", drawn, element("p", basis, class_="hint"), price)
 
 
 def _spent(spent: Spent, name: str, numbers: Numbers) -> list[Markup | str]:
     place = f"token_cost.{name}"
     used = "not known" if spent.energy_j is None else numbers.show(f"{place}.energy_j", energy)
-    return [numbers.show(f"{place}.time_s", seconds), numbers.show(f"{place}.gpu_hours", number), used]
+    paid = "not known" if spent.cost_usd is None else numbers.show(f"{place}.cost_usd", usd)
+    return [numbers.show(f"{place}.time_s", seconds), numbers.show(f"{place}.gpu_hours", number), used, paid]
 
 
 def _origins(origins: CostOrigins, numbers: Numbers) -> Iterator[Markup]:

@@ -45,13 +45,12 @@ class PowerSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     node: Watt | None = Field(
-        None, description="A node at the most, GPUs included; absent: the GPUs' design power alone is counted."
+        None, description="A node at the most, GPUs included; absent: by the `host` share of the economics."
     )
-    pue: float = Field(
-        1.0,
-        ge=1,
-        le=10,
-        description="Power usage effectiveness: what the site draws over what nodes draw; absent: cooling is left out.",
+    pue: Annotated[float, Field(ge=1, le=10)] | None = Field(
+        None,
+        description="Power usage effectiveness: what the site draws over what nodes draw; absent: that of the "
+        "economics.",
     )
 
 

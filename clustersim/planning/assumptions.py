@@ -1,0 +1,36 @@
+"""What every answer of a plan rests on, in words."""
+
+from __future__ import annotations
+
+from clustersim.economics import rates_of
+from clustersim.planning.point import Runner
+from clustersim.planning.validation_error import class_error_of, error_text
+from clustersim.scenario.spec import Scenario
+
+
+def assumptions_of(scenario: Scenario, runner: Runner, priced: bool = True) -> tuple[str, ...]:
+    """Return what an answer about `scenario` and its kin rests on, the error of its step times first.
+
+    Parameters
+    ----------
+    scenario
+        The job.
+    runner
+        How its configurations are run.
+    priced
+        Whether the answer tells costs and energies.
+    """
+    told = [error_text(class_error_of(scenario))]
+    if not runner.all_replicas:
+        told.append(
+            "the first replicas are simulated and stand for all; where the fabric is oversubscribed, others may slow "
+            "them down"
+        )
+    if runner.layout is None:
+        told.append("tp, pp, cp, vpp and the schedule are the scenario's own")
+    told.append("steps follow one another without failures, restarts, evaluation or waiting for data")
+    if priced:
+        rates = rates_of(scenario)
+        told.append(f"price: {rates.price_basis}" + (f" ({rates.price_source})" if rates.price_source else ""))
+        told.append(f"energy, an upper estimate, on {rates.num_gpus} GPUs that of {rates.power_basis}")
+    return tuple(told)

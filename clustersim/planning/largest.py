@@ -1,0 +1,244 @@
+"""The largest model that fits in memory: the largest value of one of its sizes, or the largest of a list of models."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clustersim.errors import ClustersimError, Fault, InvariantError, ScenarioError
+from clustersim.planning.assumptions import assumptions_of
+from clustersim.planning.point import Point, Refused, Runner, capacity_bytes, point_of, scenario_of
+from clustersim.planning.variant import reason_of
+from clustersim.result import plain_values
+from clustersim.scenario.keys import axis_findings
+from clustersim.scenario.load import vary
+from clustersim.scenario.models import load_model, model_names
+from clustersim.scenario.spec import Scenario
+from clustersim.simulation import peak_bytes_by_rank
+from clustersim.workload.model.parameters import parameters
+
+LARGEST_SCHEMA = "clustersim/size-model/1"
+NUM_LAYERS, HIDDEN_SIZE = "model.num_layers", "model.hidden_size"
+_MOST_STEPS = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """One model that was tried."""
+
+    value: int | str  # of the key, or the model's name
+    parameters: int
+    peak_bytes: int
+    fits: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """The largest model that fits, and the next that does not."""
+
+    name: str
+    key: str
+    capacity_bytes: int
+    answer: ModelSize | None  # None: not even the smallest fits
+    point: Point | None  # its run
+    next: ModelSize | None  # the smallest that was found not to fit
+    tried: tuple[ModelSize, ...]
+    refused: tuple[str, ...]
+    assumptions: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document of ``size model --json``."""
+        return {"schema": LARGEST_SCHEMA, **plain_values(self)}
+
+
+def largest_model(
+    scenario: Scenario | str | Path,
+    key: str = NUM_LAYERS,
+    step: int | None = None,
+    runner: Runner | None = None,
+    on_value: Callable[[int], None] | None = None,
+) -> Largest:
+    """Return the largest value of a size of the model with which the job fits in memory, whose peaks are exact.
+
+    Parameters
+    ----------
+    scenario
+        A scenario with a model, on a device: one that was loaded, the path of a file, or a name from the gallery.
+    key
+        Which size, a whole number, by its dotted key.
+    step
+        What values are multiples of; None: for layers the stages of the pipeline, which share them evenly, for the
+        hidden size the heads, which tp shares, else 1.
+    runner
+        How each configuration is laid out and run.
+    on_value
+        Called with each value before it is tried.
+
+    Raises
+    ------
+    ScenarioError
+        No model, no device, or a key that is no size of the model.
+
+    Notes
+    -----
+    The peak must not fall where the size grows. It is doubled until it does not fit, and then bisected; the answer's
+    next multiple is always tried, so that it is told how much it lacks.
+    """
+    scenario, runner = scenario_of(scenario), runner or Runner()
+    capacity = _capacity(scenario)
+    _check_key(key)
+    step = step or _usual_step(scenario, key)
+    search = _Search(scenario, runner, capacity, key, on_value)
+    most = _bisected(lambda times: search.fits(times * step))
+    answer = search.tried.get(most * step) if most else None
+    beyond = [size for size in search.tried.values() if not size.fits]
+    return _answer(scenario, runner, key, capacity, search, answer, beyond)
+
+
+def largest_of_models(scenario: Scenario | str | Path, models: Sequence[str], runner: Runner | None = None) -> Largest:
+    """Return the model with most parameters, of some in the gallery, with which the job fits in memory.
+
+    A name with ``*`` stands for all names of the gallery that are like it: ``llama-3.1-*``.
+
+    Raises
+    ------
+    ScenarioError
+        No device, no models, or a name that the gallery has not.
+    """
+    scenario, runner = scenario_of(scenario), runner or Runner()
+    capacity = _capacity(scenario)
+    search = _Search(scenario, runner, capacity, "model", None)
+    for name in sorted(_names(models), key=lambda name: parameters(load_model(name)).total):
+        search.fits(name)
+    sizes = list(search.tried.values())
+    answer = max((size for size in sizes if size.fits), key=lambda size: size.parameters, default=None)
+    larger = [size for size in sizes if not size.fits and (answer is None or size.parameters > answer.parameters)]
+    return _answer(scenario, runner, "model", capacity, search, answer, larger)
+
+
+class _Search:
+    """Values of one key that were tried, with their peaks."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        runner: Runner,
+        capacity_bytes: int,
+        key: str,
+        on_value: Callable[[int], None] | None,
+    ) -> None:
+        self._scenario, self._runner, self._capacity_bytes = scenario, runner, capacity_bytes
+        self._key, self._on_value = key, on_value
+        self.tried: dict[int | str, ModelSize] = {}
+        self.refused: list[str] = []
+
+    def scenario_with(self, value: int | str) -> Scenario:
+        """Return the scenario with a value, laid out."""
+        return self._runner.laid_out(vary(self._scenario, {self._key: value}))
+
+    def fits(self, value: int | str) -> bool:
+        """Return whether the job fits with a value; one that can't be run does not."""
+        if value in self.tried:
+            return self.tried[value].fits
+        if self._on_value is not None and isinstance(value, int):
+            self._on_value(value)
+        try:
+            scenario = self.scenario_with(value)
+            peak = max(peak_bytes_by_rank(scenario, self._runner.plugins))
+        except InvariantError:
+            raise
+        except ClustersimError as error:
+            self.refused.append(f"{self._key} {value}: {reason_of(error)}")
+            return False
+        assert scenario.model is not None
+        size = ModelSize(value, parameters(scenario.model).total, peak, peak <= self._capacity_bytes)
+        self.tried[value] = size
+        return size.fits
+
+
+def _bisected(fits: Callable[[int], bool]) -> int:
+    """Return the largest number that `fits`, which holds up to it and for none beyond; 0 if it holds for none.
+
+    Examples
+    --------
+    >>> [_bisected(lambda n: n <= most) for most in (0, 1, 6, 8)]
+    [0, 1, 6, 8]
+    """
+    least, most = 0, 1
+    while most <= _MOST_STEPS and fits(most):
+        least, most = most, 2 * most
+    while most - least > 1:
+        middle = (least + most) // 2
+        least, most = (middle, most) if fits(middle) else (least, middle)
+    return least
+
+
+def _answer(
+    scenario: Scenario,
+    runner: Runner,
+    key: str,
+    capacity: int,
+    search: _Search,
+    answer: ModelSize | None,
+    beyond: Sequence[ModelSize],
+) -> Largest:
+    point = None
+    if answer is not None:
+        found = point_of(
+            search.scenario_with(answer.value), Runner(None, runner.all_replicas, runner.limits, runner.plugins)
+        )
+        point = None if isinstance(found, Refused) else found[1]
+    return Largest(
+        scenario.name,
+        key,
+        capacity,
+        answer,
+        point,
+        min(beyond, key=lambda size: (size.parameters, str(size.value)), default=None),
+        tuple(sorted(search.tried.values(), key=lambda size: size.parameters)),
+        tuple(search.refused),
+        (
+            "peaks of memory are exact for what is run; how far off they are stands in `validate-model`",
+            *assumptions_of(scenario, runner),
+        ),
+    )
+
+
+def _capacity(scenario: Scenario) -> int:
+    faults = []
+    if scenario.model is None:
+        faults.append(Fault("model", "the scenario gives the costs of its stages, and has no model to make larger"))
+    capacity = capacity_bytes(scenario)
+    if capacity is None:
+        faults.append(Fault("cluster.topology", "it names no device, so that nobody knows how much memory there is"))
+    if faults or capacity is None:
+        raise ScenarioError(faults)
+    return capacity
+
+
+def _check_key(key: str) -> None:
+    findings = list(axis_findings(Scenario, [key]))
+    if findings or not key.startswith("model."):
+        hint = findings[0].hint if findings else "name a size of the model, such as model.num_layers"
+        raise ScenarioError(Fault(key, "no size of the model", hint=hint))
+
+
+def _names(models: Sequence[str]) -> list[str]:
+    """Return the names of models, each once."""
+    known = model_names()
+    found = [name for asked in models for name in (fnmatch.filter(known, asked) if "*" in asked else [asked])]
+    if not found:
+        raise ScenarioError(Fault("models", f"got {', '.join(models) or 'none'}; no model of the gallery is called so"))
+    return list(dict.fromkeys(found))
+
+
+def _usual_step(scenario: Scenario, key: str) -> int:
+    parallelism, model = scenario.parallelism, scenario.model
+    assert model is not None
+    if key == NUM_LAYERS:
+        return scenario.schedule.rules.num_listed_stages(parallelism.pp, parallelism.vpp)
+    return math.lcm(model.num_attention_heads, parallelism.tp) if key == HIDDEN_SIZE else 1
