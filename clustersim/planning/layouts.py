@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from clustersim.ops import Shape
 from clustersim.scenario.batch import Batch, batch_findings
@@ -21,7 +19,7 @@ from clustersim.scenario.parallelism import Parallelism
 from clustersim.scenario.plan import PLANNED_SCHEDULES, PlanSpec
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES
 from clustersim.scenario.split import Split
-from clustersim.workload.stages import takes_shape
+from clustersim.workload.alone import Alternative, takes_shape
 
 RECOMPUTES = ("none", "selective", "full")
 _KEYS = {
@@ -61,10 +59,14 @@ class Layout(NamedTuple):
         """GPUs that it takes."""
         return self.tp * self.cp * self.pp * self.dp
 
-    @property
-    def dense(self) -> tuple[int, int, int, int, int]:
-        """What decides over the groups and the stages: tp, cp, pp, dp and ep."""
-        return self.tp, self.cp, self.pp, self.dp, self.ep
+    def parallelism(self, usual: Parallelism) -> Parallelism:
+        """Return its parallelism, `usual` in what is not searched."""
+        names = ("tp", "cp", "pp", "vpp", "dp", "ep", "zero_stage", "sequence_parallel")
+        return usual.model_copy(update={name: getattr(self, name) for name in names})
+
+    def alternative(self, usual: Parallelism) -> Alternative:
+        """Return it as one whose times can be asked for."""
+        return Alternative(self.parallelism(usual), self.micro_batch_size, self.schedule, self.recompute)
 
     def values(self, fixed: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of a scenario that make this layout, by dotted key; what is `fixed` stays as it is."""
@@ -111,59 +113,58 @@ class Space:
         return tp > 1 and self.model.seq_length % (cp * tp) == 0 if given is None else bool(given)
 
 
-Column = NDArray[np.int32]
+class Frame(NamedTuple):
+    """Layouts that differ in nothing but recomputation and ZeRO."""
+
+    tp: int
+    cp: int
+    pp: int
+    vpp: int
+    dp: int
+    ep: int
+    micro_batch_size: int
+    schedule: str
+    sequence_parallel: bool
+
+    def layout(self, recompute: str, zero_stage: int) -> Layout:
+        """Return one of its layouts."""
+        return Layout(*self[:8], recompute, zero_stage, self.sequence_parallel)
 
 
-class LayoutTable(NamedTuple):
-    """Layouts as columns; schedules and recomputation as numbers of `PLANNED_SCHEDULES` and `RECOMPUTES`."""
-
-    tp: Column
-    cp: Column
-    pp: Column
-    vpp: Column
-    dp: Column
-    ep: Column
-    micro_batch_size: Column
-    schedule: Column
-    recompute: Column
-    zero_stage: Column
-    sequence_parallel: Column
-
-    @property
-    def num_layouts(self) -> int:
-        """Number of rows."""
-        return len(self.tp)
-
-    def layout(self, row: int) -> Layout:
-        """Return one of them."""
-        *sizes, schedule, recompute, zero_stage, sequence = (int(column[row]) for column in self)
-        names = PLANNED_SCHEDULES[schedule], RECOMPUTES[recompute]
-        return Layout(*sizes, *names, zero_stage, bool(sequence))
-
-
-def layout_table(space: Space) -> LayoutTable:
-    """Return every legal and distinct layout.
+def frames(space: Space) -> Iterator[Frame]:
+    """Yield all legal and distinct layouts, those together that differ in nothing but recomputation and ZeRO.
 
     Examples
     --------
     >>> gpt = ModelSpec(num_layers=2, hidden_size=8, num_attention_heads=2, vocab_size=16, seq_length=8)
-    >>> spec = PlanSpec(schedules=("1f1b",), recompute=("none",), zero_stage=(0,), cp=(1,))
-    >>> table = layout_table(Space(gpt, 2, 2, spec=spec))
-    >>> [table.layout(row)[:7] for row in range(table.num_layouts)]
+    >>> space = Space(gpt, 2, 2, spec=PlanSpec(schedules=("1f1b",), cp=(1,)))
+    >>> [frame[:7] for frame in frames(space)]
     [(1, 1, 1, 1, 2, 1, 1), (1, 1, 2, 1, 1, 1, 1), (1, 1, 2, 1, 1, 1, 2), (2, 1, 1, 1, 1, 1, 1), (2, 1, 1, 1, 1, 1, 2)]
     """
-    blocks = [np.empty((0, len(LayoutTable._fields)), dtype=np.int32)]
-    recomputes = [RECOMPUTES.index(name) for name in space.allowed("recompute", RECOMPUTES)]
+    schedules: dict[int, tuple[tuple[str, int], ...]] = {}
     for tp, cp, pp, dp, ep in _dense(space):
-        zeros = [zero for zero in space.allowed("zero_stage", range(4)) if dp * cp > 1 or not zero]
-        sequence = int(space.sequence_parallel(tp, cp))
+        if pp not in schedules:
+            schedules[pp] = tuple(_schedules(space, pp))
         for micro_batch_size in _micro_batch_sizes(space, dp):
             num_microbatches = space.global_batch_size // (dp * micro_batch_size)
-            for schedule, vpp in _schedules(space, pp, num_microbatches):
-                head = [tp, cp, pp, vpp, dp, ep, micro_batch_size, PLANNED_SCHEDULES.index(schedule)]
-                choices = [[*head, again, zero, sequence] for again in recomputes for zero in zeros]
-                blocks.append(np.array(choices, dtype=np.int32).reshape(-1, len(LayoutTable._fields)))
-    return LayoutTable(*np.ascontiguousarray(np.concatenate(blocks).T))
+            taken = [
+                (name, vpp) for name, vpp in schedules[pp] if takes_shape(name, Shape(pp, num_microbatches, vpp))
+            ]
+            for name, vpp in taken if pp > 1 else taken[:1]:  # on one rank one schedule stands for all
+                yield Frame(tp, cp, pp, vpp, dp, ep, micro_batch_size, name, space.sequence_parallel(tp, cp))
+
+
+def variants(space: Space, frame: Frame) -> list[tuple[str, int]]:
+    """Return the kinds of recomputation and the ZeRO stages of a frame's layouts; without replicas none shards."""
+    zeros = [zero for zero in space.allowed("zero_stage", range(4)) if frame.dp * frame.cp > 1 or not zero]
+    return list(product(space.allowed("recompute", RECOMPUTES), zeros))
+
+
+def layouts(space: Space) -> Iterator[Layout]:
+    """Yield every legal and distinct layout."""
+    for frame in frames(space):
+        for recompute, zero_stage in variants(space, frame):
+            yield frame.layout(recompute, zero_stage)
 
 
 def _dense(space: Space) -> Iterator[tuple[int, int, int, int, int]]:
@@ -190,6 +191,8 @@ def _can_be_sharded(space: Space, tp: int, cp: int, dp: int, ep: int) -> bool:
 
 
 def _micro_batch_sizes(space: Space, dp: int) -> list[int]:
+    if space.global_batch_size % dp:
+        return []
     share = space.global_batch_size // dp
     found = []
     for size in space.allowed("micro_batch_size", _divisors(share) if share else []):
@@ -198,38 +201,27 @@ def _micro_batch_sizes(space: Space, dp: int) -> list[int]:
     return found
 
 
-def _schedules(space: Space, pp: int, num_microbatches: int) -> Iterator[tuple[str, int]]:
-    """Yield the schedules that so many ranks and micro-batches allow, with their numbers of chunks."""
+def _schedules(space: Space, pp: int) -> Iterator[tuple[str, int]]:
+    """Yield the schedules that so many ranks allow, with their numbers of chunks."""
     usual = sorted(PLANNED_SCHEDULES, key=lambda name: name != "1f1b")  # the one that stands for all on a single rank
     for name in space.allowed("schedule", usual):
         rules = SCHEDULE_RULES[name]
         if space.blocking and not rules.allows_blocking_p2p:
             continue
-        found = False
         for vpp in space.allowed("vpp", _chunks(space, name, pp)):
-            listed = rules.num_listed_stages(pp, vpp)
-            is_distinct = pp > 1 or vpp == rules.chunks.smallest or "vpp" in space.fixed
-            if (
-                rules.chunks.allows(vpp)
-                and vpp >= rules.chunks.smallest
-                and is_distinct
-                and _can_be_dealt(space, listed)
-                and takes_shape(name, Shape(pp, num_microbatches, vpp))
-            ):
-                found = True
+            is_allowed = rules.chunks.allows(vpp) and vpp >= rules.chunks.smallest
+            if is_allowed and _can_be_dealt(space, rules.num_listed_stages(pp, vpp)):
                 yield name, vpp
-        if found and pp == 1:
-            return
 
 
 def _chunks(space: Space, name: str, pp: int) -> list[int]:
     """Return the numbers of chunks on each rank that are worth a look under a schedule."""
     rules = SCHEDULE_RULES[name].chunks
-    if rules.largest is not None:
-        return [rules.largest]
+    if pp == 1:
+        return [rules.smallest]
     # one chunk under a schedule with loops is the order of another one
-    fewest = rules.smallest if pp == 1 or "schedule" in space.fixed else 2
-    return [vpp for vpp in range(fewest, space.model.num_layers // pp + 1) if space.model.num_layers % (vpp * pp) == 0]
+    fewest = 2 if SCHEDULE_RULES[name].has_loops and "schedule" not in space.fixed else rules.smallest
+    return list(range(fewest, (rules.largest or max(fewest, space.model.num_layers // pp)) + 1))
 
 
 def _can_be_dealt(space: Space, num_stages: int) -> bool:

@@ -12,14 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from clustersim.ops import Shape, StageCosts
+from clustersim.ops import Overlap, Shape, StageCosts
 from clustersim.scenario.frameworks import load_framework
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.split import Split
-from clustersim.schedules.table import build_schedule
+from clustersim.schedules.table import build_schedule, takes_shape
 from clustersim.topology.cluster import Cluster
+from clustersim.topology.table import build_cluster
 from clustersim.workload.alone_ops import OpTimes, op_times
 from clustersim.workload.alone_step import StepTimes, step_ps
 from clustersim.workload.group_times import GroupTimes
@@ -31,7 +32,9 @@ from clustersim.workload.order_path import OrderPath
 from clustersim.workload.overhead import fragmentation_of, framework_bytes
 from clustersim.workload.stages import static_bytes
 
-_MOST_ORDERS = 8  # kept; each may hold hundreds of thousands of ops
+__all__ = ["Alone", "Alternative", "Estimate", "OrderKey", "has_overlapped_pairs", "takes_shape"]
+
+_MOST_ORDERS = 64  # kept; each may hold hundreds of thousands of ops
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,12 @@ class Alternative:
         return OrderKey(self.schedule, p.pp, global_batch_size // (p.dp * self.micro_batch_size), p.vpp)
 
 
+def has_overlapped_pairs(schedule: str) -> bool:
+    """Return whether a schedule runs some forwards and backwards in one slot."""
+    order = build_schedule(schedule, Shape(2, 8, 2 if SCHEDULE_RULES[schedule].has_loops else 1)).orders
+    return any(isinstance(slot, Overlap) for slots in order for slot in slots)
+
+
 class OrderKey(NamedTuple):
     """What decides over the order of a replica's ops."""
 
@@ -56,6 +65,12 @@ class OrderKey(NamedTuple):
     num_ranks: int
     num_microbatches: int
     num_chunks: int
+
+
+    @property
+    def num_ops(self) -> int:
+        """About how many ops that are."""
+        return 2 * self.num_ranks * self.num_microbatches * self.num_chunks
 
 
 class Estimate(NamedTuple):
@@ -82,11 +97,16 @@ class Alone:
         gpus = gpus_of_ranks(scenario, scenario.parallelism.num_gpus, cluster)
         self.groups = GroupTimes(cluster, gpus)
         self._split = scenario.parallelism.split or Split()
-        self._gap_ps = host_gap_ps(scenario)
+        self.gap_ps = host_gap_ps(scenario)
         self._parts: dict[int, tuple[ModelPart, ...]] = {}
-        self._stages: dict[tuple[object, ...], ModelStages] = {}
+        self._usual = model_stages(scenario, self.model)
         self._costs: dict[tuple[object, ...], StageCosts] = {}
         self._orders: OrderedDict[OrderKey, OrderPath] = OrderedDict()
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> Alone:
+        """Return those of a scenario on its cluster."""
+        return cls(scenario, build_cluster(scenario.cluster.topology))
 
     @property
     def samples(self) -> int:
@@ -97,9 +117,13 @@ class Alone:
         self, key: OrderKey, alternatives: Sequence[Alternative], capacity_bytes: int | None
     ) -> list[Estimate]:
         """Return what alternatives of one order take; of those that do not fit in memory only how much they hold."""
-        path = self.order(key)
         costs = [self.stage_costs(alternative) for alternative in alternatives]
-        peaks = [self._peak_bytes(path, own, one) for own, one in zip(costs, alternatives, strict=True)]
+        peaks = self._peaks_bytes(self._shallow(key), costs, alternatives)
+        if capacity_bytes is not None and min(peaks) > capacity_bytes:
+            return [Estimate(None, peak) for peak in peaks]
+        path = self.order(key)
+        if path is not self._shallow(key):
+            peaks = self._peaks_bytes(path, costs, alternatives)
         fitting = [index for index, peak in enumerate(peaks) if capacity_bytes is None or peak <= capacity_bytes]
         steps: dict[int, int] = {}
         if fitting:
@@ -120,15 +144,23 @@ class Alone:
 
     def stage_costs(self, alternative: Alternative) -> tuple[StageCosts, ...]:
         """Return ``costs[stage]`` of an alternative, as its scenario has them."""
-        p, rules = alternative.parallelism, SCHEDULE_RULES[alternative.schedule]
-        num_stages = rules.num_listed_stages(p.pp, p.vpp)
+        p, known = alternative.parallelism, dict[ModelPart, StageCosts]()
+        parts = self.parts(alternative.schedule, p.pp, p.vpp)
+        for part in parts:
+            if part not in known:
+                known[part] = self._part_costs(alternative, part)
+        costs = tuple([known[part] for part in parts])
+        return costs * 2 if SCHEDULE_RULES[alternative.schedule].is_bidirectional else costs
+
+    def parts(self, schedule: str, pp: int, vpp: int) -> tuple[ModelPart, ...]:
+        """Return the layers of each stage of a chain."""
+        num_stages = SCHEDULE_RULES[schedule].num_listed_stages(pp, vpp)
         if num_stages not in self._parts:
             counts = self._split.layers_by_stage(self.model.num_layers, num_stages)
             self._parts[num_stages] = parts_of(self.model, counts)
-        costs = tuple(self.part_costs(alternative, part) for part in self._parts[num_stages])
-        return costs * 2 if rules.is_bidirectional else costs
+        return self._parts[num_stages]
 
-    def part_costs(self, alternative: Alternative, part: ModelPart) -> StageCosts:
+    def _part_costs(self, alternative: Alternative, part: ModelPart) -> StageCosts:
         """Return what a stage with these layers costs under an alternative."""
         p = alternative.parallelism
         key = (
@@ -136,15 +168,13 @@ class Alone:
             alternative.micro_batch_size, alternative.recompute, part,
         )  # fmt: skip
         if key not in self._costs:
-            self._costs[key] = with_host_gap([self.stages(alternative).costs(part)], self._gap_ps)[0]
+            self._costs[key] = with_host_gap([self.stages(alternative).costs(part)], self.gap_ps)[0]
         return self._costs[key]
 
     def stages(self, alternative: Alternative) -> ModelStages:
         """Return what all stages of an alternative have in common."""
         p = alternative.parallelism
-        if not self._stages:
-            self._stages[()] = model_stages(self.scenario, self.model)
-        stages, microbatch = self._stages[()], self._stages[()].microbatch
+        stages, microbatch = self._usual, self._usual.microbatch
         framework = load_framework(self.scenario.runtime.memory.framework_name(p.zero_stage))
         training, logit = self.scenario.training, self.scenario.runtime.memory.logit
         microbatch = replace(
@@ -179,6 +209,16 @@ class Alone:
             size_bytes = costs[min(source, target)].message_bytes  # of the stage that sends it down, also on its way back
             hops.append(self.groups.message_ps(gpus[owner[source]], gpus[owner[target]], -(-size_bytes // num_parts)))
         return hops
+
+    def _shallow(self, key: OrderKey) -> OrderPath:
+        """Return the same order for no more micro-batches than fill the pipeline: none of more of them holds less."""
+        num_microbatches = min(key.num_microbatches, 4 * key.num_ranks)
+        return self.order(key._replace(num_microbatches=num_microbatches))
+
+    def _peaks_bytes(
+        self, path: OrderPath, costs: Sequence[Sequence[StageCosts]], alternatives: Sequence[Alternative]
+    ) -> list[int]:
+        return [self._peak_bytes(path, own, one) for own, one in zip(costs, alternatives, strict=True)]
 
     def _peak_bytes(self, path: OrderPath, costs: Sequence[StageCosts], alternative: Alternative) -> int:
         """Return the peak of the fullest rank, as `program_peaks` gives it."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.rank_layout import RankCoordinates, RankLayout
-from clustersim.workload.group_plan import GroupPlanner, idle_ps
+from clustersim.workload.group_plan import GroupPlanner
 from clustersim.workload.groups import expert_groups, replica_index
 
 
@@ -59,8 +59,7 @@ class GroupTimes:
         if key not in self._known:
             if gpus not in self._planners:
                 self._planners[gpus] = GroupPlanner(gpus, self.cluster, in_training=True)
-            plan = self._planners[gpus].plan(operation, size_bytes).repeated(num_calls)
-            self._known[key] = idle_ps(plan, self.cluster)
+            self._known[key] = self._planners[gpus].idle_ps(operation, size_bytes, num_calls)
         return self._known[key]
 
 

@@ -40,6 +40,7 @@ class OrderPath:
         self._previous, self._next = schedule.neighbours()
         self.codes: dict[Code, int] = {}
         self.hops: dict[tuple[int, int], int] = {}
+        self._known: dict[Code, tuple[int, list[tuple[int, int, int]]]] = {}
         self._steps = _in_dependency_order(schedule, self)
         closing = _last_backwards(schedule)
         self.last_backward: dict[int, Code] = {  # the op that completes the gradients of each stage
@@ -49,11 +50,7 @@ class OrderPath:
             list(dict.fromkeys(a.stage for slot in order for a in actions_in(slot) if a.kind is Kind.F))
             for order in schedule.orders
         ]
-        self._moments: list[list[Moment]] | None = None
-
-    def code(self, slot: Slot) -> int:
-        """Return the column of an op's duration."""
-        return self.codes.setdefault(self._key(slot), len(self.codes))
+        self._moments: dict[tuple[int, ...], list[Numbers]] = {}
 
     @staticmethod
     def _key(slot: Slot) -> Code:
@@ -61,20 +58,28 @@ class OrderPath:
             return Kind.FB, slot.forward.stage, slot.backward.stage
         return slot.kind, slot.stage, -1
 
-    def needs(self, slot: Slot) -> list[tuple[Kind, int, int, int]]:
-        """Return what an op waits for: kind, stage and micro-batch of another op, and the hop that lies between."""
-        found = []
-        for kind, stage, microbatch in actions_in(slot):
-            if kind is Kind.W:
-                continue
-            source = (self._previous if kind is Kind.F else self._next)[stage]
-            if source < 0:
-                continue
-            hop = -1
-            if self.schedule.rank_by_stage[source] != self.schedule.rank_by_stage[stage]:
-                hop = self.hops.setdefault((source, stage), len(self.hops))
-            found.append((Kind.F if kind is Kind.F else Kind.B, source, microbatch, hop))
-        return found
+    def column_and_needs(self, slot: Slot) -> tuple[int, list[tuple[int, int, int]]]:
+        """Return the column of an op's duration, and for each of its actions where to look for what it waits for.
+
+        That is the place of the other op, as `place_of` numbers them from micro-batch 0 on, or -1; the hop between, or
+        -1; and the place under which the action itself is found.
+        """
+        key = self._key(slot)
+        if key not in self._known:
+            needs = []
+            for kind, stage, _ in actions_in(slot):
+                is_forward = kind is Kind.F
+                source = -1 if kind is Kind.W else (self._previous if is_forward else self._next)[stage]
+                owner, hop = self.schedule.rank_by_stage, -1
+                if source >= 0 and owner[source] != owner[stage]:
+                    hop = self.hops.setdefault((source, stage), len(self.hops))
+                own = -1 if kind is Kind.W else self._place_of(is_forward, stage)
+                needs.append((self._place_of(is_forward, source) if source >= 0 else -1, hop, own))
+            self._known[key] = (self.codes.setdefault(key, len(self.codes)), needs)
+        return self._known[key]
+
+    def _place_of(self, is_forward: bool, stage: int) -> int:
+        return (2 * stage + is_forward) * self.schedule.shape.num_microbatches
 
     def ends(self, durations_ps: Numbers, hops_ps: Numbers, begins_ps: dict[int, Numbers]) -> Ends:
         """Return when the ops of a step end on the longest path.
@@ -109,10 +114,18 @@ class OrderPath:
         return Ends(starts_of, clocks)
 
     def activation_peaks(self, costs: Sequence[StageCosts]) -> list[int]:
-        """Return the peak of what each rank holds of activations, micro-batches being full. [bytes]"""
-        if self._moments is None:
-            self._moments = [_moments(order) for order in self.schedule.orders]
-        return [max(_held_bytes(moment, costs) for moment in moments) for moments in self._moments]
+        """Return the peak of what each rank holds of activations, micro-batches being full. [bytes]
+
+        Stages whose costs are one object are counted together.
+        """
+        classes = {identity: number for number, identity in enumerate(dict.fromkeys(map(id, costs)))}
+        class_of_stage = tuple([classes[id(cost)] for cost in costs])
+        if class_of_stage not in self._moments:
+            orders = self.schedule.orders
+            self._moments[class_of_stage] = [_moments(order, class_of_stage, len(classes)) for order in orders]
+        cost_of_class = {classes[id(cost)]: _held_by_state(cost) for cost in costs}
+        sizes = np.array([size for number in range(len(classes)) for size in cost_of_class[number]], dtype=np.int64)
+        return [int((states @ sizes).max()) for states in self._moments[class_of_stage]]
 
 
 def _in_dependency_order(
@@ -124,7 +137,7 @@ def _in_dependency_order(
     is or -1, and the stage whose last backward it is or -1.
     """
     last_backward = _last_backwards(schedule)
-    done: dict[tuple[Kind, int, int], int] = {}
+    number_at = [-1] * (2 * schedule.num_stages * schedule.shape.num_microbatches)
     steps: list[tuple[int, int, tuple[tuple[int, int], ...], int, int]] = []
     positions = [0] * len(schedule.orders)
     ranks = list(range(len(schedule.orders)))
@@ -135,16 +148,22 @@ def _in_dependency_order(
             position = positions[rank]
             while position < len(order):
                 slot = order[position]
-                needs = path.needs(slot)
-                if any(need[:3] not in done for need in needs):
+                column, needs = path.column_and_needs(slot)
+                actions = actions_in(slot)
+                awaited = tuple(
+                    [
+                        (number_at[place + action.microbatch], hop)
+                        for action, (place, hop, _) in zip(actions, needs, strict=True)
+                        if place >= 0
+                    ]
+                )
+                if any(number < 0 for number, _ in awaited):
                     break
-                awaited = tuple((done[need[:3]], need[3]) for need in needs)
-                number, forward = len(steps), -1
-                for kind, stage, microbatch in actions_in(slot):
-                    forward = stage if kind is Kind.F else forward
-                    if kind is not Kind.W:
-                        done[Kind.F if kind is Kind.F else Kind.B, stage, microbatch] = number
-                steps.append((rank, path.code(slot), awaited, forward, last_backward.get((rank, position), -1)))
+                for action, (_, _, own) in zip(actions, needs, strict=True):
+                    if own >= 0:
+                        number_at[own + action.microbatch] = len(steps)
+                forward = actions[0].stage if actions[0].kind is Kind.F else -1
+                steps.append((rank, column, awaited, forward, last_backward.get((rank, position), -1)))
                 position += 1
             positions[rank] = position
             if position < len(order):
@@ -164,48 +183,36 @@ def _last_backwards(schedule: Schedule) -> dict[tuple[int, int], int]:
     return {place: stage for stage, place in places.items()}
 
 
-Moment = tuple[tuple[int, int, int, int], ...]
-"""What a rank holds when an op starts: stage, micro-batches between F and backward, between I and W, and what the op
-takes: 1 a forward's activation, 2 what a backward makes again."""
+def _moments(order: Order, class_of_stage: Sequence[int], num_classes: int) -> Numbers:
+    """Return every different state of a rank's memory at the start of an op, those that others exceed left out.
+
+    Each row has, by class of stages, the micro-batches between F and backward, those between I and W, the forwards that
+    start, and the backwards that start.
+    """
+    actions = [(number, *action) for number, slot in enumerate(order) for action in actions_in(slot)]
+    number, kind, stage, _ = np.array(actions, dtype=np.int64).reshape(-1, 4).T
+    column = np.array(class_of_stage, dtype=np.int64)[stage]
+    is_forward, is_weight_grad = kind == Kind.F, kind == Kind.W
+    is_back = ~is_forward & ~is_weight_grad
+    change = np.zeros((len(order) + 1, 4 * num_classes), dtype=np.int64)
+    started = np.zeros((len(order), 4 * num_classes), dtype=np.int64)
+    np.add.at(change, (number + 1, 4 * column), is_forward.astype(np.int64) - is_back)
+    np.add.at(change, (number + 1, 4 * column + 1), (kind == Kind.I).astype(np.int64) - is_weight_grad)
+    np.add.at(started, (number, 4 * column + 2), is_forward)
+    np.add.at(started, (number, 4 * column + 3), is_back)
+    return _largest(np.unique(np.cumsum(change[:-1], axis=0) + started, axis=0))
 
 
-def _moments(order: Order) -> list[Moment]:
-    """Return every different state of a rank's memory at the start of an op, the hopeless ones left out."""
-    between = {stage: 0 for slot in order for _, stage, _ in actions_in(slot)}
-    parted = dict.fromkeys(between, 0)
-    found: dict[Moment, None] = {}
-    for slot in order:
-        taken = dict.fromkeys(between, 0)
-        for kind, stage, _ in actions_in(slot):
-            taken[stage] += 1 if kind is Kind.F else 2 if kind is not Kind.W else 0
-        found[tuple((stage, between[stage], parted[stage], taken[stage]) for stage in between)] = None
-        for kind, stage, _ in actions_in(slot):
-            between[stage] += {Kind.F: 1, Kind.B: -1, Kind.I: -1}.get(kind, 0)
-            parted[stage] += {Kind.I: 1, Kind.W: -1}.get(kind, 0)
-    return _largest(list(found))
+def _largest(states: Numbers) -> Numbers:
+    """Return the rows that no other one has at least as much of everything as."""
+    kept = np.empty((0, states.shape[1]), dtype=np.int64)
+    for state in states[np.argsort(-states.sum(axis=1), kind="stable")]:
+        if not (kept >= state).all(axis=1).any():
+            kept = np.append(kept, [state], axis=0)
+    return kept
 
 
-def _largest(moments: list[Moment]) -> list[Moment]:
-    """Return the moments that no other one holds at least as much of everything as."""
-    table = np.array([[value for entry in moment for value in _parts(entry)] for moment in moments])
-    order = np.argsort(-table.sum(axis=1), kind="stable")
-    kept: list[int] = []
-    for index in order.tolist():
-        if not kept or not (table[kept] >= table[index]).all(axis=1).any():
-            kept.append(index)
-    return [moments[index] for index in kept]
-
-
-def _parts(entry: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-    _, between, parted, taken = entry
-    return between, parted, taken & 1, taken >> 1
-
-
-def _held_bytes(moment: Moment, costs: Sequence[StageCosts]) -> int:
-    total = 0
-    for stage, between, parted, taken in moment:
-        cost = costs[stage]
-        kept, whole = cost.kept_bytes, cost.activation_bytes
-        total += between * kept + parted * cost.weight_grad_activation_bytes
-        total += (taken & 1) * whole + (taken >> 1) * (whole - kept)
-    return total
+def _held_by_state(cost: StageCosts) -> tuple[int, int, int, int]:
+    """Return what each column of a class of stages stands for. [bytes]"""
+    kept, whole = cost.kept_bytes, cost.activation_bytes
+    return kept, cost.weight_grad_activation_bytes, whole, whole - kept
