@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clustersim.changed_costs import what_if
     from clustersim.errors import ClustersimError
+    from clustersim.planning.plan import plan
     from clustersim.planning.sweep import sweep
     from clustersim.report.frames import table
     from clustersim.result import Result
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["ClustersimError", "Result", "Scenario", "Trace", "load_scenario", "simulate", "sweep", "table", "what_if"]
+__all__ = ["ClustersimError", "Result", "Scenario", "Trace", "load_scenario", "plan", "simulate", "sweep", "table", "what_if"]
 
 _MODULES = {
     "ClustersimError": "clustersim.errors",
@@ -35,6 +36,7 @@ _MODULES = {
     "Scenario": "clustersim.scenario.spec",
     "Trace": "clustersim.trace",
     "load_scenario": "clustersim.scenario.load",
+    "plan": "clustersim.planning.plan",
     "simulate": "clustersim.simulation",
     "sweep": "clustersim.planning.sweep",
     "table": "clustersim.report.frames",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -32,6 +32,10 @@ class Counts:
     evaluated: int = 0  # whose path was found
     alone: int = 0  # of these, simulated with one replica alone
     simulated: int = 0  # of these, simulated as a whole
+
+    def plus(self, other: Counts) -> Counts:
+        """Return the counts of both searches together."""
+        return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
 
     @property
     def pruned(self) -> int:
@@ -59,7 +63,7 @@ class Found:
     counts: Counts
     best: list[Simulated]  # those with the shortest step, of equal ones the leanest first
     candidates: list[Candidate]  # that fit in memory, by their times
-    leanest: Candidate | None  # the layout with the lowest peak that was come across, whether it fits or not
+    leanest: tuple[int, Layout] | None  # if none fits, the lowest peak, and the layout that has it
 
 
 class _Family(NamedTuple):
@@ -90,10 +94,11 @@ class Search:
         self.space, self.workers, self.capacity_bytes = space, workers, capacity_bytes
         self.bounds = Bounds(workers.own.alone)
         self.counts = Counts()
-        self.leanest: Candidate | None = None
+        self._too_large: list[tuple[int, Layout]] = []
         self._queue: list[tuple[int, int, int, Any]] = []  # bound, number, level, what it is the bound of
         self._numbers = count()
         self._candidates: list[Candidate] = []
+        self._alone_ps: int | None = None  # the shortest step of those that were simulated
 
     def run(self) -> Found:
         """Return the fastest layouts."""
@@ -114,14 +119,16 @@ class Search:
             else:
                 self._find_paths()
         best.sort(key=lambda one: one[:3])
-        return Found(self.counts, best, sorted(self._candidates), self.leanest)
+        return Found(self.counts, best, sorted(self._candidates), self._leanest())
 
     def _push(self, bound_ps: int, level: int, what: Any) -> None:
         heappush(self._queue, (bound_ps, next(self._numbers), level, what))
 
     def _find_paths(self) -> None:
         """Find the paths of the layouts with the lowest bounds, a batch of them: many share an order."""
-        known_ps = min((one.step_ps for one in self._candidates), default=None)
+        known_ps = self._alone_ps
+        if known_ps is None:
+            known_ps = min((one.step_ps for one in self._candidates), default=None)
         batch: list[Layout] = []
         size = _FIRST_BATCH if known_ps is None else _BATCH
         while self._queue and len(batch) < size and (known_ps is None or self._queue[0][0] <= known_ps):
@@ -177,6 +184,7 @@ class Search:
         for candidate, time_ps in zip(taken, found, strict=True):
             if isinstance(time_ps, int):
                 self.counts.alone += 1
+                self._alone_ps = time_ps if self._alone_ps is None else min(self._alone_ps, time_ps)
                 self._push(time_ps, _ALONE, candidate)
 
     def _simulate_whole(self) -> None:
@@ -193,5 +201,18 @@ class Search:
         return taken
 
     def _note_peak(self, peak_bytes: int, layout: Layout) -> None:
-        if self.leanest is None or peak_bytes < self.leanest.peak_bytes:
-            self.leanest = Candidate(0, peak_bytes, layout)
+        """Note what a layout holds at least that does not fit, in case that none does."""
+        if not self._candidates:
+            self._too_large.append((peak_bytes, layout))
+
+    def _leanest(self) -> tuple[int, Layout] | None:
+        """Return the layout with the lowest peak, if none fits in memory. [bytes]"""
+        if self._candidates or not self._too_large:
+            return None
+        queue = [(peak_bytes, False, layout) for peak_bytes, layout in self._too_large]
+        heapify(queue)
+        while True:
+            peak_bytes, is_exact, layout = heappop(queue)
+            if is_exact:
+                return peak_bytes, layout
+            heappush(queue, (self.workers.own.peak_bytes(layout), True, layout))

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from multiprocessing import active_children, get_context
 from typing import Any, NamedTuple
 
+from clustersim.analysis.account import account_of
 from clustersim.errors import ClustersimError, InvariantError
 from clustersim.planning.layouts import Layout
 from clustersim.result import Result
 from clustersim.scenario.load import vary
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
-from clustersim.simulation import simulate, simulate_representatives
+from clustersim.simulation import peak_bytes_by_rank, simulate, simulate_representatives
+from clustersim.trace import Ints, Trace
 from clustersim.workload.alone import Alone, Estimate, OrderKey
 
 
@@ -26,9 +28,7 @@ class Simulated(NamedTuple):
     makespan_ps: int
     peak_bytes: int
     layout: Layout
-    parts_s: Mapping[str, float]  # compute, exposed communication and bubble: mean per GPU and step
-    exposed_s: Mapping[str, float]  # communication that compute waited for, by axis
-    power_w: float | None
+    power_w: float | None  # of the whole job
     power_basis: str
     warnings: tuple[str, ...]
 
@@ -36,6 +36,16 @@ class Simulated(NamedTuple):
     def step_time_s(self) -> float:
         """Time of the step. [s]"""
         return self.makespan_ps / PS_PER_S
+
+
+class Explained(NamedTuple):
+    """Where the time of a layout goes, one replica standing for all: means per GPU of it. [s]"""
+
+    step_time_s: float
+    compute_s: float
+    exposed_s: float
+    bubble_s: float
+    exposed_by_axis_s: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +83,30 @@ class Worker:
         except ClustersimError as error:
             return str(error)
 
+    def explained(self, layout: Layout) -> Explained:
+        """Return where the time of a layout goes."""
+        return _explained(simulate_representatives(self.setting.scenario_of(layout)))
+
+    def peak_bytes(self, layout: Layout) -> int:
+        """Return the peak of a layout's memory. [bytes]"""
+        return max(peak_bytes_by_rank(self.setting.scenario_of(layout)))
+
     def simulated(self, layout: Layout) -> Simulated:
         """Return what the simulation of all replicas gives."""
         return _simulated(layout, simulate(self.setting.scenario_of(layout)))
+
+
+def _explained(trace: Trace) -> Explained:
+    account = account_of(trace)
+    num_ranks = len(trace.ranks)
+
+    def mean_s(column: Ints) -> float:
+        return int(column.sum()) / (PS_PER_S * num_ranks)
+
+    times = account.times
+    by_axis = {axis: traffic.exposed_ps / (PS_PER_S * num_ranks) for axis, traffic in account.traffic.items()}
+    parts = (mean_s(times.compute_ps), mean_s(times.exposed_ps), mean_s(times.bubble_ps))
+    return Explained(trace.makespan_ps / PS_PER_S, *parts, by_axis)
 
 
 def _simulated(layout: Layout, result: Result) -> Simulated:
@@ -84,12 +115,6 @@ def _simulated(layout: Layout, result: Result) -> Simulated:
         result.trace.makespan_ps,
         result.memory.peak_bytes,
         layout,
-        {
-            "compute": result.time_s.compute,
-            "exposed_communication": result.time_s.exposed_communication,
-            "bubble": result.time_s.bubble,
-        },
-        {axis: traffic.exposed_s for axis, traffic in result.communication.by_axis.items()},
         cost.power_w if cost else None,
         cost.power_basis if cost else "",
         result.warnings,

@@ -22,7 +22,7 @@ from clustersim.scenario.split import Split
 from clustersim.workload.alone import Alternative, takes_shape
 
 RECOMPUTES = ("none", "selective", "full")
-_KEYS = {
+KEYS = {
     "tp": "parallelism.tp",
     "cp": "parallelism.cp",
     "pp": "parallelism.pp",
@@ -36,7 +36,7 @@ _KEYS = {
     "sequence_parallel": "parallelism.sequence_parallel",
 }
 """Dotted key of each choice."""
-CHOICES = tuple(_KEYS)
+CHOICES = tuple(KEYS)
 
 
 class Layout(NamedTuple):
@@ -70,7 +70,7 @@ class Layout(NamedTuple):
 
     def values(self, fixed: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of a scenario that make this layout, by dotted key; what is `fixed` stays as it is."""
-        values = {_KEYS[name]: value for name, value in self._asdict().items() if name not in fixed}
+        values = {KEYS[name]: value for name, value in self._asdict().items() if name not in fixed}
         return values | {"cluster.gpus": self.num_gpus}
 
 

@@ -146,6 +146,11 @@ class Draft:
             node = entry.node
         return plain(node)
 
+    def values(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a file would hold that says the same, with values put under dotted keys; None takes one away."""
+        values = plain(self._changed(changes).root)
+        return values if isinstance(values, dict) else {}
+
     def scenario(self, changes: Mapping[str, Any]) -> Scenario:
         """Return the scenario with values put under dotted keys; None takes a key away.
 
@@ -154,6 +159,9 @@ class Draft:
         ScenarioError
             All mistakes of the whole.
         """
+        return self._changed(changes).scenario(())
+
+    def _changed(self, changes: Mapping[str, Any]) -> _Loading:
         mine = self._loading
         loading = _Loading(self.root, mine.folder, mine.path, mine.sha256, [])
         loading.source = mine.source
@@ -162,7 +170,7 @@ class Draft:
                 loading.root = without(loading.root, split_key(key))
             else:
                 loading.set_value(key, value)
-        return loading.scenario(())
+        return loading
 
 
 def _opened(path: str | FilePath) -> _Loading:
