@@ -28,7 +28,18 @@ if TYPE_CHECKING:
 
     __version__: str
 
-__all__ = ["ClustersimError", "Result", "Scenario", "Trace", "load_scenario", "plan", "simulate", "sweep", "table", "what_if"]
+__all__ = [
+    "ClustersimError",
+    "Result",
+    "Scenario",
+    "Trace",
+    "load_scenario",
+    "plan",
+    "simulate",
+    "sweep",
+    "table",
+    "what_if",
+]
 
 _MODULES = {
     "ClustersimError": "clustersim.errors",

@@ -71,7 +71,9 @@ def _scenario_text(found: Plan) -> str:
     from clustersim.scenario.importers.written import scenario_text
 
     winner = found.winner
-    comment = f"The plan that is the best by {found.objective}: {winner.step_time_s:.6g} s a step on {winner.gpus} GPUs."
+    comment = (
+        f"The plan that is the best by {found.objective}: {winner.step_time_s:.6g} s a step on {winner.gpus} GPUs."
+    )
     return scenario_text(Imported(winner.scenario), comment)
 
 

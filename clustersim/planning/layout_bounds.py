@@ -127,9 +127,7 @@ class Bounds:
             return num_microbatches
         return min(frame.pp, num_microbatches) if frame.schedule == "1f1b" else 1
 
-    def _layer(
-        self, frame: Frame, kind: LayerKind, recompute: str, is_sharded: bool, with_exchanges: bool
-    ) -> _Times:
+    def _layer(self, frame: Frame, kind: LayerKind, recompute: str, is_sharded: bool, with_exchanges: bool) -> _Times:
         place = (frame.pp, frame.dp, self._rank(frame)) if with_exchanges else ()
         key = (*_key(frame), kind, recompute, is_sharded, with_exchanges, place)
         if key not in self._times:

@@ -145,7 +145,7 @@ class Search:
     def _push_families(self, frame: Frame) -> None:
         families: dict[tuple[str, bool], list[int]] = {}
         for recompute, zero_stage in variants(self.space, frame):
-            families.setdefault((recompute, zero_stage == 3), []).append(zero_stage)  # noqa: PLR2004 - ZeRO 3
+            families.setdefault((recompute, zero_stage == 3), []).append(zero_stage)
         for (recompute, is_sharded), zero_stages in families.items():
             family = _Family(frame, recompute, tuple(zero_stages))
             self._push(self.bounds.step_ps(frame, recompute, is_sharded), _FAMILY, family)

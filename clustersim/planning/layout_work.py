@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from clustersim.analysis.account import account_of
 from clustersim.errors import ClustersimError, InvariantError
@@ -18,8 +18,10 @@ from clustersim.scenario.load import vary
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
 from clustersim.simulation import peak_bytes_by_rank, simulate, simulate_representatives
-from clustersim.trace import Ints, Trace
 from clustersim.workload.alone import Alone, Estimate, OrderKey
+
+if TYPE_CHECKING:
+    from clustersim.trace import Ints, Trace
 
 
 class Simulated(NamedTuple):
@@ -167,7 +169,7 @@ _worker: Worker | None = None  # of a process that only evaluates
 
 
 def _begin(setting: Setting) -> None:
-    global _worker  # noqa: PLW0603 - the one state of a process that starts with it
+    global _worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker = Worker(setting)
 

@@ -147,9 +147,7 @@ def frames(space: Space) -> Iterator[Frame]:
             schedules[pp] = tuple(_schedules(space, pp))
         for micro_batch_size in _micro_batch_sizes(space, dp):
             num_microbatches = space.global_batch_size // (dp * micro_batch_size)
-            taken = [
-                (name, vpp) for name, vpp in schedules[pp] if takes_shape(name, Shape(pp, num_microbatches, vpp))
-            ]
+            taken = [(name, vpp) for name, vpp in schedules[pp] if takes_shape(name, Shape(pp, num_microbatches, vpp))]
             for name, vpp in taken if pp > 1 else taken[:1]:  # on one rank one schedule stands for all
                 yield Frame(tp, cp, pp, vpp, dp, ep, micro_batch_size, name, space.sequence_parallel(tp, cp))
 

@@ -10,8 +10,8 @@ from typing import Any, get_args
 
 from clustersim.errors import Fault, ScenarioError
 from clustersim.planning.layout_search import Counts, Found, Search
-from clustersim.planning.layout_work import Explained, Setting, Simulated, Workers, workers_for
-from clustersim.planning.layouts import KEYS, Layout, Space
+from clustersim.planning.layout_work import Explained, workers_for
+from clustersim.planning.layouts import Layout
 from clustersim.planning.plan_job import Job, jobs_of
 from clustersim.planning.plan_limits import Violation, violations_of
 from clustersim.planning.prices import spending_of

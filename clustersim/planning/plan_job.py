@@ -9,10 +9,10 @@ from typing import Any
 
 from clustersim.errors import Fault, ScenarioError
 from clustersim.planning.layout_work import Setting
-from clustersim.planning.layouts import KEYS, Layout, Space, frames
-from clustersim.scenario.batch import Batch
+from clustersim.planning.layouts import KEYS, Layout, Space, frames, variants
 from clustersim.scenario.devices import load_device
 from clustersim.scenario.load import Draft
+from clustersim.scenario.parallelism import Parallelism
 from clustersim.scenario.plan import Objective, PlanSpec
 from clustersim.scenario.spec import Scenario
 
@@ -41,7 +41,8 @@ class Job:
     def space(self) -> Space:
         """What is searched."""
         scenario = self.scenario
-        assert scenario.model is not None and scenario.batch.global_batch_size is not None
+        assert scenario.model is not None
+        assert scenario.batch.global_batch_size is not None
         return Space(
             scenario.model,
             scenario.batch.global_batch_size,
@@ -72,9 +73,7 @@ class Job:
         frame = next(frames(self.space), None)
         if frame is None:
             return None
-        layout = frame.layout(*first) if (first := self._first_variant(frame)) else None
-        if layout is None:
-            return None
+        layout = frame.layout(*variants(self.space, frame)[0])
         return Setting(self.draft.scenario(self._values_of(layout)), self.fixed, self.capacity_bytes)
 
     def file_of(self, layout: Layout) -> dict[str, Any]:
@@ -96,8 +95,8 @@ class Job:
             yield "tensor parallelism shards the sequence, too, wherever it can"
         yield (
             "layouts are legal where the scenario's rules allow them, and distinct: one schedule stands for all on one "
-            "pipeline rank, no ZeRO without replicas, two chunks at least under a schedule with loops; micro-batches of "
-            "one size, replicas of one share"
+            "pipeline rank, no ZeRO without replicas, two chunks at least under a schedule with loops; all "
+            "micro-batches have one size, all replicas one share"
         )
         yield "bounds take messages and collectives as unhindered; what was pruned can't be faster in the simulation"
         if scenario.steps > 1:
@@ -115,17 +114,10 @@ class Job:
     def _values_of(self, layout: Layout) -> dict[str, Any]:
         return {**self.values, "cluster.gpus": None, **layout.values(self.fixed), "plan": None, "steps": 1}
 
-    def _first_variant(self, frame: Any) -> tuple[str, int] | None:
-        from clustersim.planning.layouts import variants
-
-        return next(iter(variants(self.space, frame)), None)
-
     def _unsearched(self) -> dict[str, Any]:
         """Return what the scenario says of its parallelism beside the choices."""
         given = self.draft.value("parallelism")
         given = given if isinstance(given, dict) else {}
-        from clustersim.scenario.parallelism import Parallelism
-
         kept = {key: value for key, value in given.items() if key in ("etp", "order", "split")}
         return {key: getattr(Parallelism.model_validate(kept), key) for key in kept}
 
@@ -147,7 +139,7 @@ def jobs_of(scenario: Scenario | str | Path, overrides: Sequence[str], objective
     for topology, gpus in _clusters(draft, spec):
         values = {} if topology is None else {"cluster.topology": topology}
         own = seed if topology is None else _seeded(draft, values)
-        whole = _whole(draft, values, own, gpus)
+        whole = _whole(draft, values, gpus)
         name = own.loaded_from.topology_name if own.loaded_from else ""
         for num_gpus in _numbers_of_gpus(spec, whole, objective):
             jobs.append(Job(draft, own, spec, fixed, values, num_gpus, name))
@@ -203,7 +195,7 @@ def _clusters(draft: Draft, spec: PlanSpec) -> list[tuple[Any, int | None]]:
     return [(cluster.topology, cluster.gpus) for cluster in spec.clusters]
 
 
-def _whole(draft: Draft, values: Mapping[str, Any], seed: Scenario, gpus: int | None) -> int:
+def _whole(draft: Draft, values: Mapping[str, Any], gpus: int | None) -> int:
     """Return the GPUs of a cluster: as many as are asked for, or all that it has."""
     if gpus is not None:
         return gpus

@@ -31,7 +31,9 @@ def violations_of(option: Option, limits: PlanLimits, num_steps: int | None) -> 
         yield _violation("gpus", option.gpus, limits.gpus, f"{limits.gpus} GPUs", str(option.gpus))
     if limits.step_time is not None and option.step_time_s > limits.step_time / PS_PER_S:
         limit_s = limits.step_time / PS_PER_S
-        yield _violation("step_time", option.step_time_s, limit_s, f"{limit_s:.4g} s a step", f"{option.step_time_s:.4g} s")
+        yield _violation(
+            "step_time", option.step_time_s, limit_s, f"{limit_s:.4g} s a step", f"{option.step_time_s:.4g} s"
+        )
     if num_steps is None:
         return
     for name, limit, each, unit, scale in (
@@ -41,7 +43,9 @@ def violations_of(option: Option, limits: PlanLimits, num_steps: int | None) -> 
     ):
         if limit is not None and each is not None and num_steps * each > limit:
             value = num_steps * each
-            yield _violation(name, value, float(limit), f"{float(limit) / scale:.4g} {unit}", f"{value / scale:.4g} {unit}")
+            yield _violation(
+                name, value, float(limit), f"{float(limit) / scale:.4g} {unit}", f"{value / scale:.4g} {unit}"
+            )
 
 
 def _violation(name: str, value: float, limit: float, allowed: str, got: str) -> Violation:

@@ -111,7 +111,8 @@ def _near(options: Sequence[Document]) -> Table:
             Column("recompute", [option["layout"]["recompute"] for option in options], left=True, rank=2),
             Column("ZeRO", [str(option["layout"]["zero_stage"]) for option in options], rank=1),
             Column(
-                "step time", [("" if option["is_proven"] else ">= ") + seconds(option["step_time_s"]) for option in options]
+                "step time",
+                [("" if option["is_proven"] else ">= ") + seconds(option["step_time_s"]) for option in options],
             ),
             Column("more", ["" if not share else signed(percent(share), share) for share in shares], rank=1),
             Column("peak", [size(option["peak_bytes"]) for option in options], rank=2),

@@ -66,7 +66,6 @@ class OrderKey(NamedTuple):
     num_microbatches: int
     num_chunks: int
 
-
     @property
     def num_ops(self) -> int:
         """About how many ops that are."""
@@ -200,13 +199,13 @@ class Alone:
         gpus = [self.groups.gpu(p, rank) for rank in range(p.pp)]
         return StepTimes(p, costs, times, self._hops_ps(path, costs, gpus, parts), self.groups, gpus)
 
-    def _hops_ps(
-        self, path: OrderPath, costs: Sequence[StageCosts], gpus: Sequence[int], num_parts: int
-    ) -> list[int]:
+    def _hops_ps(self, path: OrderPath, costs: Sequence[StageCosts], gpus: Sequence[int], num_parts: int) -> list[int]:
         owner = path.schedule.rank_by_stage
         hops = []
         for source, target in path.hops:
-            size_bytes = costs[min(source, target)].message_bytes  # of the stage that sends it down, also on its way back
+            size_bytes = costs[
+                min(source, target)
+            ].message_bytes  # of the stage that sends it down, also on its way back
             hops.append(self.groups.message_ps(gpus[owner[source]], gpus[owner[target]], -(-size_bytes // num_parts)))
         return hops
 

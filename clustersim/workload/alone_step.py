@@ -92,7 +92,9 @@ def _closed_ps(path: OrderPath, times: StepTimes, ends: Ends, column: int, runti
     for rank, stages in enumerate(path.stages_by_first_forward):
         clock_ps, gpus, gather_ps = int(ends.rank_end[rank][column]), times.replicas(rank), 0
         if gpus and runtime.overlap.grad_reduce:
-            clock_ps = max(clock_ps, _reduced_beside_ps(path, times, gpus, stages, ends, column, runtime.gradient_bucket))
+            clock_ps = max(
+                clock_ps, _reduced_beside_ps(path, times, gpus, stages, ends, column, runtime.gradient_bucket)
+            )
         elif gpus:
             clock_ps += sum(_reduction_ps(times, gpus, times.costs[stage].reduction_bytes) for stage in stages)
         if gpus and times.parallelism.zero_stage and not runtime.overlap.param_gather:
@@ -108,7 +110,13 @@ def _closed_ps(path: OrderPath, times: StepTimes, ends: Ends, column: int, runti
 
 
 def _reduced_beside_ps(
-    path: OrderPath, times: StepTimes, gpus: tuple[int, ...], stages: Sequence[int], ends: Ends, column: int, bucket_bytes: int
+    path: OrderPath,
+    times: StepTimes,
+    gpus: tuple[int, ...],
+    stages: Sequence[int],
+    ends: Ends,
+    column: int,
+    bucket_bytes: int,
 ) -> int:
     """Return when the gradients of a rank are reduced whose reduction begins in the last backward of each stage. [ps]"""
     free_ps = 0

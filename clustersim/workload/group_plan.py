@@ -116,7 +116,9 @@ class GroupPlanner:
             self._timed[known] = [
                 tuple(phases) for name in self._chosen(known) for phases in self._timed_candidates(name, known)
             ]
-        return _many_ps(min(self._timed[known], key=lambda phases: _many_ps(phases, size_bytes, 1)), size_bytes, num_calls)
+        return _many_ps(
+            min(self._timed[known], key=lambda phases: _many_ps(phases, size_bytes, 1)), size_bytes, num_calls
+        )
 
     def _timed_candidates(self, name: str, operation: Operation) -> Iterator[list[tuple[int, Fraction]]]:
         """Yield, as `_candidates` yields plans, the latency of each phase and what a byte adds to it. [ps]"""

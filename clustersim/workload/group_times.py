@@ -68,7 +68,9 @@ def _ranks(axis: str, p: Parallelism, layout: RankLayout, pp_rank: int) -> list[
         return layout.rank(RankCoordinates(tp, cp, dp, pp_rank))
 
     if axis in ("ep", "etp"):
-        places = next(group for group in expert_groups(axis, p, layout, pp_rank) if any(place.replica == 0 for place in group))
+        places = next(
+            group for group in expert_groups(axis, p, layout, pp_rank) if any(place.replica == 0 for place in group)
+        )
         by_replica = {
             replica_index(p, RankCoordinates(t, c, d, pp_rank)): rank(t, c, d)
             for d in range(p.dp)

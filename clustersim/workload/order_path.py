@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clustersim.ops import Action, Kind, Order, Overlap, Schedule, Slot, StageCosts, actions_in
+from clustersim.ops import Kind, Order, Overlap, Schedule, Slot, StageCosts, actions_in
 
 Numbers = NDArray[np.int64]
 

@@ -13,7 +13,7 @@ from clustersim.scenario.order_file import OrderFile, read_order
 from clustersim.scenario.spec import Scenario
 from clustersim.schedules.brought import plugin_schedule, require_shape
 from clustersim.schedules.policies import POLICIES
-from clustersim.schedules.table import build_schedule, takes_shape
+from clustersim.schedules.table import build_schedule
 from clustersim.workload.explicit import both_replicas, listed_stage_costs, placed_stage_costs, uniform_stage_costs
 from clustersim.workload.host_gap import host_gap_ps, with_host_gap
 from clustersim.workload.model_costs import model_costs
