@@ -150,6 +150,6 @@ def _counts(document: Document) -> Iterator[RenderableType]:
     )
     whole, alone = counted(simulated["whole"], "layout"), counted(simulated["alone"], "layout")
     yield Paragraph(
-        f"{whole} simulated as a whole, with all replicas and the links that they share; {alone} with one replica alone. "
-        "No bound of another layout is below the winner's simulated step time."
+        f"{whole} simulated as a whole, with all replicas and the links that they share; {alone} with one replica "
+        "alone. No bound of another layout is below the winner's simulated step time."
     )

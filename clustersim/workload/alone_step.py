@@ -118,7 +118,7 @@ def _reduced_beside_ps(
     column: int,
     bucket_bytes: int,
 ) -> int:
-    """Return when the gradients of a rank are reduced whose reduction begins in the last backward of each stage. [ps]"""
+    """Return when a rank's gradients are reduced, which begins in the last backward of each of its stages. [ps]"""
     free_ps = 0
     for stage in sorted(stages, key=lambda stage: int(ends.last_backward_start[stage][column])):
         size_bytes = times.costs[stage].reduction_bytes

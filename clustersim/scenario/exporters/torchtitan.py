@@ -2,8 +2,8 @@
 
 References
 ----------
-torchtitan, ``torchtitan/config/``, ``ParallelismConfig``, ``TrainingConfig`` and ``ActivationCheckpointConfig``; PyTorch,
-``torch/distributed/pipelining/schedules.py``, ``get_schedule_class`` (names of schedules).
+torchtitan, ``torchtitan/config/``, ``ParallelismConfig``, ``TrainingConfig`` and ``ActivationCheckpointConfig``.
+PyTorch, ``torch/distributed/pipelining/schedules.py``, ``get_schedule_class`` (names of schedules).
 """
 
 from __future__ import annotations
