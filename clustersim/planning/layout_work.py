@@ -8,9 +8,9 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from clustersim.analysis.account import account_of
+from clustersim.analysis.mean_times import MeanTimes, mean_times
 from clustersim.errors import ClustersimError, InvariantError
 from clustersim.planning.layouts import Layout
 from clustersim.result import Result
@@ -19,9 +19,6 @@ from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
 from clustersim.simulation import peak_bytes_by_rank, simulate, simulate_representatives
 from clustersim.workload.alone import Alone, Estimate, OrderKey
-
-if TYPE_CHECKING:
-    from clustersim.trace import Ints, Trace
 
 
 class Simulated(NamedTuple):
@@ -38,16 +35,6 @@ class Simulated(NamedTuple):
     def step_time_s(self) -> float:
         """Time of the step. [s]"""
         return self.makespan_ps / PS_PER_S
-
-
-class Explained(NamedTuple):
-    """Where the time of a layout goes, one replica standing for all: means per GPU of it. [s]"""
-
-    step_time_s: float
-    compute_s: float
-    exposed_s: float
-    bubble_s: float
-    exposed_by_axis_s: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +72,9 @@ class Worker:
         except ClustersimError as error:
             return str(error)
 
-    def explained(self, layout: Layout) -> Explained:
-        """Return where the time of a layout goes."""
-        return _explained(simulate_representatives(self.setting.scenario_of(layout)))
+    def explained(self, layout: Layout) -> MeanTimes:
+        """Return where the time of a layout goes, one replica standing for all."""
+        return mean_times(simulate_representatives(self.setting.scenario_of(layout)))
 
     def peak_bytes(self, layout: Layout) -> int:
         """Return the peak of a layout's memory. [bytes]"""
@@ -96,19 +83,6 @@ class Worker:
     def simulated(self, layout: Layout) -> Simulated:
         """Return what the simulation of all replicas gives."""
         return _simulated(layout, simulate(self.setting.scenario_of(layout)))
-
-
-def _explained(trace: Trace) -> Explained:
-    account = account_of(trace)
-    num_ranks = len(trace.ranks)
-
-    def mean_s(column: Ints) -> float:
-        return int(column.sum()) / (PS_PER_S * num_ranks)
-
-    times = account.times
-    by_axis = {axis: traffic.exposed_ps / (PS_PER_S * num_ranks) for axis, traffic in account.traffic.items()}
-    parts = (mean_s(times.compute_ps), mean_s(times.exposed_ps), mean_s(times.bubble_ps))
-    return Explained(trace.makespan_ps / PS_PER_S, *parts, by_axis)
 
 
 def _simulated(layout: Layout, result: Result) -> Simulated:

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from clustersim.analysis.mean_times import MeanTimes
 from clustersim.errors import Fault, ScenarioError
 from clustersim.planning.layout_search import Counts, Found, Search
-from clustersim.planning.layout_work import Explained, workers_for
+from clustersim.planning.layout_work import workers_for
 from clustersim.planning.layouts import Layout
 from clustersim.planning.plan_job import Job, jobs_of
 from clustersim.planning.plan_limits import Violation, violations_of
@@ -37,7 +38,7 @@ class Option:
     cost_usd: float | None  # of a step
     energy_j: float | None  # of a step
     training_s: float | None  # of all steps of the token budget, if there is one
-    explained: Explained | None = None
+    explained: MeanTimes | None = None
     is_proven: bool = True  # no other layout there is faster
     violations: tuple[Violation, ...] = ()
 
