@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from clustersim.analysis.account import account_of
-from clustersim.trace import Ints, Trace
+from clustersim.trace import Trace
 
 _PS_PER_S = 10**12
 
@@ -27,12 +27,11 @@ def mean_times(trace: Trace) -> MeanTimes:
     def mean_s(total_ps: int) -> float:
         return total_ps / (_PS_PER_S * num_ranks * trace.num_steps)
 
-    def mean_of(column: Ints) -> float:
-        return mean_s(int(column.sum()))
-
     times = account.times
     return MeanTimes(
         trace.makespan_ps / (_PS_PER_S * trace.num_steps),
-        *(mean_of(column) for column in (times.compute_ps, times.exposed_ps, times.bubble_ps)),
+        mean_s(int(times.compute_ps.sum())),
+        mean_s(int(times.exposed_ps.sum())),
+        mean_s(int(times.bubble_ps.sum())),
         {axis: mean_s(traffic.exposed_ps) for axis, traffic in account.traffic.items()},
     )
