@@ -153,8 +153,8 @@ def frames(space: Space) -> Iterator[Frame]:
 
 
 def variants(space: Space, frame: Frame) -> list[tuple[str, int]]:
-    """Return the kinds of recomputation and the ZeRO stages of a frame's layouts; without replicas none shards."""
-    zeros = [zero for zero in space.allowed("zero_stage", range(4)) if frame.dp * frame.cp > 1 or not zero]
+    """Return the kinds of recomputation and the ZeRO stages of a frame's layouts; without replicas all are the same."""
+    zeros = sorted(space.allowed("zero_stage", range(4)))[: None if frame.dp * frame.cp > 1 else 1]
     return list(product(space.allowed("recompute", RECOMPUTES), zeros))
 
 

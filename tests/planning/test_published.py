@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from clustersim.cli.validation import validation_document
+from clustersim.planning.validated import recorded_validation
 from clustersim.planning.validation import deviations, read_measurements
 from clustersim.report.terminal import console_for
 from clustersim.report.terminal_validation import validation_report
@@ -46,6 +47,14 @@ def test_the_layout_that_we_put_first_is_among_the_best_measured(document: dict[
     assert len(orders) == 3
     assert max(order["first_over_best"] for order in orders) <= 0.05
     assert max(order["kendall_tau"] for order in orders) >= 0.85
+
+
+def test_what_plans_say_of_errors_is_what_is_found(document: dict[str, Any]) -> None:
+    found = {
+        entry["group"]: (entry["num_rows"], round(entry["median"], 4), round(entry["ninth_decile"], 4))
+        for entry in document["groups"]
+    }
+    assert {group: tuple(row[1:]) for group, row in recorded_validation().items()} == found
 
 
 def test_vtrain_is_met_better_than_by_planners_that_were_not_tuned(document: dict[str, Any]) -> None:
