@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from clustersim.planning.cheapest import cheapest_cluster
     from clustersim.planning.fewest import fewest_gpus
     from clustersim.planning.largest import largest_model, largest_of_models
+    from clustersim.planning.plan import plan
     from clustersim.planning.point import Runner
     from clustersim.planning.scaling import scaling
     from clustersim.planning.sensitivity import sensitivity
@@ -48,6 +49,7 @@ __all__ = [
     "largest_model",
     "largest_of_models",
     "load_scenario",
+    "plan",
     "scaling",
     "sensitivity",
     "simulate",
@@ -71,6 +73,7 @@ _MODULES = {
     "load_scenario": "clustersim.scenario.load",
     "scaling": "clustersim.planning.scaling",
     "sensitivity": "clustersim.planning.sensitivity",
+    "plan": "clustersim.planning.plan",
     "simulate": "clustersim.simulation",
     "sweep": "clustersim.planning.sweep",
     "table": "clustersim.report.frames",

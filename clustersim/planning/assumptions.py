@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clustersim.economics import rates_of
+from clustersim.economics import Rates, rates_of
 from clustersim.planning.point import Runner
 from clustersim.planning.validation_error import class_error_of, error_text
 from clustersim.scenario.spec import Scenario
@@ -30,7 +30,13 @@ def assumptions_of(scenario: Scenario, runner: Runner, priced: bool = True) -> t
         told.append("tp, pp, cp, vpp and the schedule are the scenario's own")
     told.append("steps follow one another without failures, restarts, evaluation or waiting for data")
     if priced:
-        rates = rates_of(scenario)
-        told.append(f"price: {rates.price_basis}" + (f" ({rates.price_source})" if rates.price_source else ""))
-        told.append(f"energy, an upper estimate, on {rates.num_gpus} GPUs that of {rates.power_basis}")
+        told += spending_words(rates_of(scenario))
     return tuple(told)
+
+
+def spending_words(rates: Rates) -> tuple[str, str]:
+    """Return what costs and energies rest on."""
+    return (
+        f"price: {rates.price_basis}" + (f" ({rates.price_source})" if rates.price_source else ""),
+        f"energy, an upper estimate, on {rates.num_gpus} GPUs that of {rates.power_basis}",
+    )

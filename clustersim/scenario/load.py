@@ -23,7 +23,7 @@ from clustersim.scenario.faults import fault_of, faults_of
 from clustersim.scenario.gallery import gallery_file, gallery_names
 from clustersim.scenario.include import with_includes
 from clustersim.scenario.model_source import model_node
-from clustersim.scenario.node import Entry, Node, Path, child, node_of, plain, with_child
+from clustersim.scenario.node import Entry, Node, Path, child, node_of, plain, with_child, without
 from clustersim.scenario.order_file import OrderFile, order_faults, read_order
 from clustersim.scenario.override import Expander, option_position, split_key, with_override, with_value
 from clustersim.scenario.profile_file import profile_node
@@ -58,11 +58,7 @@ def load_scenario(path: str | FilePath, overrides: Sequence[str] = ()) -> Scenar
     ScenarioError
         All mistakes, each with its position.
     """
-    found = _scenario_path(path)
-    document = read_document(found, str(found))
-    root, faults = (job_of_config(document), ()) if is_model_config(document) else with_includes(document)
-    loading = _Loading(root, found.parent, str(found), document.sha256, faults)
-    return loading.scenario(overrides)
+    return _opened(path).scenario(overrides)
 
 
 def scenario_from_mapping(
@@ -96,14 +92,94 @@ def vary(scenario: Scenario, changes: Mapping[str, Any]) -> Scenario:
     ScenarioError
         All mistakes of the changed scenario.
     """
+    loading = _loading_of(scenario)
+    for key, value in changes.items():
+        loading.set_value(key, value)
+    return loading.scenario(())
+
+
+def _loading_of(scenario: Scenario) -> _Loading:
     origin = scenario.loaded_from
     if origin is None:
         raise ScenarioError(Fault("", "only a loaded scenario can be varied; make it with scenario_from_mapping"))
     loading = _Loading(origin.root, origin.folder, origin.path, origin.sha256, [])
     loading.source = origin.topology
-    for key, value in changes.items():
-        loading.set_value(key, value)
-    return loading.scenario(())
+    return loading
+
+
+class Draft:
+    """A scenario file that need not say everything: some keys are left to be filled in, many times over.
+
+    What is in it is checked when it is filled in.
+    """
+
+    def __init__(self, loading: _Loading) -> None:
+        if loading.faults:
+            raise ScenarioError(_in_order(loading.faults))
+        self._loading, self.root = loading, loading.root
+
+    @classmethod
+    def read(cls, path: str | FilePath, overrides: Sequence[str] = ()) -> Draft:
+        """Return the draft in a file, or of that name in the gallery; see :func:`load_scenario`.
+
+        Raises
+        ------
+        ScenarioError
+            The file can't be read, or an override has mistakes.
+        """
+        loading = _opened(path)
+        for text in overrides:
+            loading.override(text)
+        return cls(loading)
+
+    @classmethod
+    def of(cls, scenario: Scenario) -> Draft:
+        """Return what was read for `scenario`, which says everything; a ScenarioError if it was not loaded."""
+        return cls(_loading_of(scenario))
+
+    def value(self, key: str) -> object:
+        """Return the value under a dotted key as the file has it, None where it has none."""
+        node = self.root
+        for step in split_key(key):
+            entry = child(node, step)
+            if entry is None:
+                return None
+            node = entry.node
+        return plain(node)
+
+    def values(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a file would hold that says the same, with values put under dotted keys; None takes one away."""
+        values = plain(self._changed(changes).root)
+        return values if isinstance(values, dict) else {}
+
+    def scenario(self, changes: Mapping[str, Any]) -> Scenario:
+        """Return the scenario with values put under dotted keys; None takes a key away.
+
+        Raises
+        ------
+        ScenarioError
+            All mistakes of the whole.
+        """
+        return self._changed(changes).scenario(())
+
+    def _changed(self, changes: Mapping[str, Any]) -> _Loading:
+        mine = self._loading
+        loading = _Loading(self.root, mine.folder, mine.path, mine.sha256, [])
+        loading.source = mine.source
+        for key, value in changes.items():
+            if value is None:
+                loading.root = without(loading.root, split_key(key))
+            else:
+                loading.set_value(key, value)
+        return loading
+
+
+def _opened(path: str | FilePath) -> _Loading:
+    """Return the file, or the one of that name in the gallery, on its way to a scenario."""
+    found = _scenario_path(path)
+    document = read_document(found, str(found))
+    root, faults = (job_of_config(document), ()) if is_model_config(document) else with_includes(document)
+    return _Loading(root, found.parent, str(found), document.sha256, faults)
 
 
 def scenario_of_keys(

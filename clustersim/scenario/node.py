@@ -76,6 +76,22 @@ def plain(node: Node) -> object:
     return node.value
 
 
+def without(root: Node, path: Path) -> Node:
+    """Return `root` without the entry at `path`, or as it is if there is none.
+
+    Examples
+    --------
+    >>> plain(without(node_of({"a": {"b": 1, "c": 2}}), ("a", "b")))
+    {'a': {'c': 2}}
+    """
+    entry = child(root, path[0])
+    if entry is None or not isinstance(root.value, Mapping):
+        return root
+    if len(path) > 1:
+        return with_child(root, path[0], replace(entry, node=without(entry.node, path[1:])))
+    return replace(root, value={key: entry for key, entry in root.entries.items() if key != str(path[0])})
+
+
 def node_of(value: object, position: Position | None = None, path: Path = ()) -> Node:
     """Return `value` (dicts, lists and scalars) as a tree whose every value stands at `position`.
 

@@ -24,6 +24,7 @@ from clustersim.scenario.node import Node
 from clustersim.scenario.order_file import OrderFile
 from clustersim.scenario.parallelism import MAX_GPUS, Parallelism
 from clustersim.scenario.placement import PLACEMENT_NAMES, Placement
+from clustersim.scenario.plan import PlanSpec
 from clustersim.scenario.profile import PartName, Profile, ProfileRow, chosen_rows, configuration_of
 from clustersim.scenario.rules import Parts, costs_findings, scenario_findings
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES, ScheduleChoice
@@ -159,6 +160,7 @@ class Scenario(BaseModel):
     steps: int = Field(1, ge=1, le=MAX_STEPS, description="Training steps in a row.")
     seed: int = Field(0, ge=0, le=2**63 - 1, description="Seed of everything random.")
     sweep: Sweep | None = Field(None, description="Values to vary.")
+    plan: PlanSpec | None = Field(None, description="What `plan` searches, and within which limits.")
 
     _loaded_from: LoadedFrom | None = PrivateAttr(None)
 
@@ -217,12 +219,13 @@ SECTIONS: Mapping[str, Any] = {
     "training": Training,
     "runtime": Runtime,
     "sweep": Sweep,
+    "plan": PlanSpec,
 }
 
 
 def cross_findings(sections: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield what is wrong between `sections`, each validated, or None if it has mistakes of its own."""
-    yield from scenario_findings(Parts(**{name: sections[name] for name in SECTIONS if name != "sweep"}))
+    yield from scenario_findings(Parts(**{name: sections[name] for name in SECTIONS if name not in ("sweep", "plan")}))
     if sections["sweep"]:
         yield from sweep_findings(Scenario, sections["sweep"])
 

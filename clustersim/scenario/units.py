@@ -62,6 +62,10 @@ _KINDS = {
     "number of tokens": _TOKENS,
     "power": _WATT,
 }
+_JOULE = {prefix + "J": Fraction(factor) for prefix, factor in _PREFIX.items() if "i" not in prefix and prefix != "K"}
+_JOULE |= {f"{prefix}Wh": Fraction(3600 * factor) for prefix, factor in (("k", 10**3), ("M", 10**6), ("G", 10**9))}
+_USD = {"USD": Fraction(1), "k USD": Fraction(1000), "M USD": Fraction(10**6)}
+_LONG_TIME_S = _TIME_S | {"days": Fraction(86_400), "weeks": Fraction(7 * 86_400)}
 # An int64 of picoseconds or bytes must hold sums over a whole run; a single quantity stays far below that.
 _LARGEST_TIME_S = Fraction(30 * 86_400)
 _LARGEST_SIZE_BYTES = Fraction(2**55)
@@ -226,6 +230,39 @@ def parse_tokens(value: object) -> int:
     if not 0 < tokens <= _LARGEST_TOKENS:
         raise ValueError(f"got {value!r}; a number of tokens is above zero and at most 1e18")
     return -int(-tokens // 1)
+
+
+def parse_energy_j(value: object) -> Fraction:
+    """Return an energy, exactly. [J]
+
+    Examples
+    --------
+    >>> parse_energy_j("1.5 MWh")
+    Fraction(5400000000, 1)
+    """
+    return _quantity(value, _JOULE, "energy", "3.5 GWh")
+
+
+def parse_money_usd(value: object) -> Fraction:
+    """Return a sum of money, exactly. [US dollars]
+
+    Examples
+    --------
+    >>> parse_money_usd("2.5 M USD")
+    Fraction(2500000, 1)
+    """
+    return _quantity(value, _USD, "sum of money", "2.5 M USD")
+
+
+def parse_duration_s(value: object) -> Fraction:
+    """Return how long something lasts that may last for years, exactly. [s]
+
+    Examples
+    --------
+    >>> parse_duration_s("30 days")
+    Fraction(2592000, 1)
+    """
+    return _quantity(value, _LONG_TIME_S, "time", "30 days")
 
 
 _TIME_SHOWN = ("s", "ms", "us", "ns", "ps")
@@ -398,4 +435,19 @@ UsdPerKwh = Annotated[
     BeforeValidator(parse_usd_per_kwh),
     PlainSerializer(format_usd_per_kwh, when_used="json"),
     _schema("a price of electricity with its unit", "0.08 USD/kWh"),
+]
+
+
+def _shown_in(unit: str) -> PlainSerializer:
+    return PlainSerializer(lambda value: f"{_decimal(value)} {unit}", when_used="json")
+
+
+EnergyJ = Annotated[
+    Fraction, BeforeValidator(parse_energy_j), _shown_in("J"), _schema("an energy with its unit", "3.5 GWh", "10 MJ")
+]
+MoneyUsd = Annotated[
+    Fraction, BeforeValidator(parse_money_usd), _shown_in("USD"), _schema("a sum of money with its unit", "2.5 M USD")
+]
+DurationS = Annotated[
+    Fraction, BeforeValidator(parse_duration_s), _shown_in("s"), _schema("a time with its unit", "30 days", "12 h")
 ]

@@ -32,9 +32,15 @@ def chimera(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule
     >>> [" ".join(map(str, order)) for order in chimera(Shape(2, 2)).orders]
     ['0F0 3F0 3B0 0B0', '2F0 1F0 1B0 2B0']
     """
+    shape = chimera_shape(shape)
+    return bidirectional_schedule("chimera", shape, tuple(_rank_order(shape, rank) for rank in range(shape.num_ranks)))
+
+
+def chimera_shape(shape: Shape) -> Shape:
+    """Return the shape with two chunks a rank; a ScheduleError if Chimera does not take it."""
     shape = with_two_chunks("chimera", shape)
     require_even_ranks("chimera", shape)
-    return bidirectional_schedule("chimera", shape, tuple(_rank_order(shape, rank) for rank in range(shape.num_ranks)))
+    return shape
 
 
 def _rank_order(shape: Shape, rank: int) -> Order:

@@ -28,6 +28,18 @@ def dualpipe(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedul
     >>> print(*dualpipe(Shape(2, 4)).orders[0])
     0F0 3F0 0F1 3B0 (3F1;0B0)OVERLAP_F_B 3B1 0I1 0W1
     """
+    shape = dualpipe_shape(shape)
+    p, m = shape.num_ranks, shape.num_microbatches
+    orders = []
+    for rank in range(p):
+        near_end = min(rank, p - 1 - rank)
+        own, other = (zigzag_stage(p, chunk, rank) for chunk in ((0, 1) if rank < p // 2 else (1, 0)))
+        orders.append(two_phase_order(own, other, p // 2, near_end, m // 2))
+    return bidirectional_schedule(_NAME, shape, tuple(orders))
+
+
+def dualpipe_shape(shape: Shape) -> Shape:
+    """Return the shape with two chunks a rank; a ScheduleError if DualPipe does not take it."""
     shape = with_two_chunks(_NAME, shape)
     require_even_ranks(_NAME, shape)
     p, m = shape.num_ranks, shape.num_microbatches
@@ -37,12 +49,7 @@ def dualpipe(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedul
             f"num_microbatches >= 2 * pp; take {max(m + 1, 2 * p)} micro-batches"
         )
     require_two_microbatches_per_rank(_NAME, shape)
-    orders = []
-    for rank in range(p):
-        near_end = min(rank, p - 1 - rank)
-        own, other = (zigzag_stage(p, chunk, rank) for chunk in ((0, 1) if rank < p // 2 else (1, 0)))
-        orders.append(two_phase_order(own, other, p // 2, near_end, m // 2))
-    return bidirectional_schedule(_NAME, shape, tuple(orders))
+    return shape
 
 
 def two_phase_order(own: int, other: int, depth: int, rank: int, m: int) -> Order:

@@ -28,8 +28,14 @@ def dualpipev(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedu
     >>> print(*dualpipev(Shape(1, 2)).orders[0])
     0F0 1F0 0F1 1B0 (1F1;0B0)OVERLAP_F_B 1B1 0I1 0W1
     """
-    shape = with_two_chunks(_NAME, shape)
-    require_two_microbatches_per_rank(_NAME, shape)
+    shape = dualpipev_shape(shape)
     p, m = shape.num_ranks, shape.num_microbatches
     orders = tuple(two_phase_order(zigzag_stage(p, 0, rank), zigzag_stage(p, 1, rank), p, rank, m) for rank in range(p))
     return zigzag_schedule(_NAME, shape, orders)
+
+
+def dualpipev_shape(shape: Shape) -> Shape:
+    """Return the shape with two chunks a rank; a ScheduleError if DualPipeV does not take it."""
+    shape = with_two_chunks(_NAME, shape)
+    require_two_microbatches_per_rank(_NAME, shape)
+    return shape

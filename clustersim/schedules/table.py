@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from clustersim.errors import ScheduleError, nearest
 from clustersim.ops import Schedule, Shape, StageCosts
-from clustersim.schedules.chimera import chimera
-from clustersim.schedules.dualpipe import dualpipe
-from clustersim.schedules.dualpipev import dualpipev
+from clustersim.schedules.chimera import chimera, chimera_shape
+from clustersim.schedules.dualpipe import dualpipe, dualpipe_shape
+from clustersim.schedules.dualpipev import dualpipev, dualpipev_shape
 from clustersim.schedules.gpipe import gpipe
 from clustersim.schedules.hanayo import hanayo
 from clustersim.schedules.interleaved import interleaved_one_f_one_b
@@ -58,3 +58,28 @@ def build_schedule(name: str, shape: Shape, costs: Sequence[StageCosts] | None =
         hint = nearest(name, list(SCHEDULES)) or f"allowed: {', '.join(SCHEDULES)}"
         raise ScheduleError(f"unknown schedule '{name}'; {hint}")
     return SCHEDULES[name](shape, costs)
+
+
+_PARTICULAR: dict[str, Callable[[Shape], Shape]] = {
+    "dualpipe": dualpipe_shape,
+    "dualpipev": dualpipev_shape,
+    "chimera": chimera_shape,
+}
+"""What schedules that refuse some numbers of ranks and micro-batches ask of a shape."""
+
+
+def takes_shape(name: str, shape: Shape) -> bool:
+    """Return whether a schedule takes so many ranks and micro-batches, whose chunks are right and not in groups.
+
+    Examples
+    --------
+    >>> takes_shape("dualpipe", Shape(4, 8)), takes_shape("dualpipe", Shape(4, 7))
+    (True, False)
+    """
+    if name not in _PARTICULAR:
+        return True
+    try:
+        _PARTICULAR[name](shape)
+    except ScheduleError:
+        return False
+    return True

@@ -20,6 +20,7 @@ from clustersim.collectives.table import ALGORITHMS, OPERATIONS
 from clustersim.errors import Fault, TopologyError, nearest
 from clustersim.ops import CollectivePlan, Phase
 from clustersim.scenario.fabrics import Protocol
+from clustersim.scenario.units import PS_PER_S
 from clustersim.topology.cluster import Cluster, Link
 
 _PROTOCOLS = {"nvls": ("nvls",), "in-network": ("in_network",), "tree": ("tree", "low_latency")}
@@ -78,6 +79,7 @@ class GroupPlanner:
         self.group = member_group(self.gpus, cluster)
         self._known: dict[tuple[str, Operation], tuple[_RoutedPhase, ...]] = {}
         self._links: dict[int, Link] = {}
+        self._timed: dict[Operation, list[tuple[tuple[int, Fraction], ...]]] = {}
 
     def plan(self, operation: str, size_bytes: int, algorithm: str | None = None) -> CollectivePlan:
         """Return the plan of a collective; see :func:`plan_collective`."""
@@ -94,6 +96,38 @@ class GroupPlanner:
         else:
             candidates = [plan for name in self._chosen(known) for plan in self._candidates(name, known, size_bytes)]
         return min(candidates, key=lambda plan: idle_ps(plan, self.cluster))
+
+    def idle_ps(self, operation: str, size_bytes: int, num_calls: int = 1) -> int:
+        """Return how long so many collectives take one after the other on an idle fabric, planned as `plan` does. [ps]
+
+        Examples
+        --------
+        >>> from clustersim.scenario.fabrics import Ring
+        >>> from clustersim.topology.table import build_cluster
+        >>> planner = GroupPlanner((0, 1, 2), build_cluster(Ring(fabric="ring", gpus=4)))
+        >>> plan = planner.plan("all-reduce", 3000).repeated(2)
+        >>> planner.idle_ps("all-reduce", 3000, 2) == idle_ps(plan, planner.cluster)
+        True
+        """
+        if len(self.gpus) == 1:
+            return 0
+        known = next(name for name in OPERATIONS if name == operation)
+        if known not in self._timed:
+            self._timed[known] = [
+                tuple(phases) for name in self._chosen(known) for phases in self._timed_candidates(name, known)
+            ]
+        return _many_ps(
+            min(self._timed[known], key=lambda phases: _many_ps(phases, size_bytes, 1)), size_bytes, num_calls
+        )
+
+    def _timed_candidates(self, name: str, operation: Operation) -> Iterator[list[tuple[int, Fraction]]]:
+        """Yield, as `_candidates` yields plans, the latency of each phase and what a byte adds to it. [ps]"""
+        routed = self._routed(name, operation)
+        for plan in self._candidates(name, operation, 1):
+            shares = [phase.fullest_ps_per_byte(self.cluster) for phase in routed]
+            yield [
+                (phase.latency_ps, phase.volume_bytes * share) for phase, share in zip(plan.phases, shares, strict=True)
+            ]
 
     def _chosen(self, operation: Operation) -> Iterator[str]:
         for name, entry in ALGORITHMS.items():
@@ -172,12 +206,26 @@ class _RoutedPhase:
     crossing: dict[Stream, bool]
     is_relayed: bool
 
+    def fullest_ps_per_byte(self, cluster: Cluster) -> Fraction:
+        """Return how long the fullest link takes for a byte of every stream. [ps]"""
+        bandwidths = (cluster.links[number].bandwidth_bytes_per_s for number in self.links)
+        shares = [count / bandwidth for bandwidth, count in zip(bandwidths, self.streams, strict=True) if bandwidth]
+        return PS_PER_S * max(shares, default=Fraction(0))
+
     def of_size(self, size_bytes: int | Fraction, protocol: Protocol) -> Phase:
         """Return the phase for so many bytes under a protocol."""
         step_ps = {hop: delay + protocol.step_ps(self.crossing[hop]) for hop, delay in self.delay_ps.items()}
         latency_ps = max((chain.slowest(step_ps) for chain in self.phase.chains), default=0)
         efficiency = protocol.efficiency(any(self.crossing.values()), self.is_relayed)
         return Phase(self.links, self.streams, size_bytes * self.phase.share / efficiency, latency_ps)
+
+
+def _many_ps(phases: Sequence[tuple[int, Fraction]], size_bytes: int, num_calls: int) -> int:
+    """Return how long collectives of such phases take, drained together phase by phase. [ps]"""
+    num_bytes, total_ps = size_bytes * num_calls, 0
+    for latency_ps, ps_per_byte in phases:
+        total_ps += latency_ps * num_calls - (-num_bytes * ps_per_byte.numerator // ps_per_byte.denominator)
+    return total_ps
 
 
 def _delayed(phase: Phase, by_ps: int) -> Phase:

@@ -117,7 +117,7 @@ def _places(
         found += [("dp", [place(t, c, d) for d in dp for c in cp]) for t in tp]
         for axis, size in (("ep", parallelism.ep), ("etp", parallelism.expert_tp)):
             if size > 1:
-                found += [(axis, group) for group in _expert_groups(axis, parallelism, layout, pp_rank)]
+                found += [(axis, group) for group in expert_groups(axis, parallelism, layout, pp_rank)]
         yield from ((axis, tuple(places)) for axis, places in found if len(places) > 1)
     for replica, pipeline in enumerate(pipelines):
         if "pp" in pipeline.calls.axes:
@@ -125,7 +125,7 @@ def _places(
             yield "pp", (Place(replica, rank_by_stage[chain[0]]), Place(replica, rank_by_stage[chain[-1]]))
 
 
-def _expert_groups(axis: str, parallelism: Parallelism, layout: RankLayout, pp_rank: int) -> Iterator[list[Place]]:
+def expert_groups(axis: str, parallelism: Parallelism, layout: RankLayout, pp_rank: int) -> Iterator[list[Place]]:
     """Yield the ranks of one pipeline rank that hold one set of experts between them (ep), or one expert (etp).
 
     Ranks in rising order are dealt to expert-tensor-, expert- and expert-data-parallel places, in the axes' order.

@@ -1,0 +1,217 @@
+"""What a plan searches: the scenario's own choices, and what it leaves open, on each cluster and number of GPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clustersim.errors import Fault, ScenarioError
+from clustersim.planning.layout_work import Setting
+from clustersim.planning.layouts import KEYS, Layout, Space, frames, variants
+from clustersim.scenario.devices import load_device
+from clustersim.scenario.load import Draft
+from clustersim.scenario.parallelism import Parallelism
+from clustersim.scenario.plan import Objective, PlanSpec
+from clustersim.scenario.spec import Scenario
+
+_SEED = {"parallelism": {}, "schedule": "1f1b", "batch.micro_batch_size": 1, "cluster.gpus": 1, "steps": 1}
+_OF_RECOMPUTATION = ("recompute_modules", "recompute_method", "recompute_num_layers", "recompute_every")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One cluster and number of GPUs to search."""
+
+    draft: Draft
+    scenario: Scenario  # one layout of it, on one GPU
+    spec: PlanSpec
+    fixed: Mapping[str, Any]
+    values: Mapping[str, Any]  # by which it differs from the draft, by dotted key; None takes one away
+    num_gpus: int
+    cluster_name: str
+
+    @property
+    def name(self) -> str:
+        """What the scenario is called."""
+        return self.scenario.name
+
+    @property
+    def space(self) -> Space:
+        """What is searched."""
+        scenario = self.scenario
+        assert scenario.model is not None
+        assert scenario.batch.global_batch_size is not None
+        return Space(
+            scenario.model,
+            scenario.batch.global_batch_size,
+            self.num_gpus,
+            self.fixed,
+            self.spec,
+            scenario.parallelism.model_copy(update=self._unsearched()),
+            scenario.runtime.p2p == "blocking",
+        )
+
+    @property
+    def capacity_bytes(self) -> int | None:
+        """Memory of a GPU that may be used: the device's, or less. [bytes]"""
+        device, limit = self.scenario.cluster.topology.device, self.spec.limits.memory
+        known = [size for size in (load_device(device).memory if device else None, limit) if size is not None]
+        return min(known, default=None)
+
+    @property
+    def num_steps(self) -> int | None:
+        """Steps that the token budget takes, None without one."""
+        budget, model = self.scenario.training.token_budget, self.scenario.model
+        if budget is None or model is None:
+            return None
+        return -(-budget // ((self.scenario.batch.global_batch_size or 1) * model.seq_length))
+
+    def setting(self) -> Setting | None:
+        """Return what workers need to know, with the first layout that there is; None if there is none."""
+        frame = next(frames(self.space), None)
+        if frame is None:
+            return None
+        layout = frame.layout(*variants(self.space, frame)[0])
+        return Setting(self.draft.scenario(self._values_of(layout)), self.fixed, self.capacity_bytes)
+
+    def file_of(self, layout: Layout) -> dict[str, Any]:
+        """Return the scenario of a layout as a file has it."""
+        values = self.draft.values(self._values_of(layout))
+        if self.fixed.get("vpp") is None and layout.vpp == 1:
+            values["parallelism"].pop("vpp", None)
+        return values
+
+    def assumptions(self) -> Iterator[str]:
+        """Yield what was taken as given, and what was searched."""
+        scenario = self.scenario
+        kept = {KEYS[name]: value for name, value in self.fixed.items()}
+        if kept:
+            yield "as the scenario says: " + ", ".join(f"{key} = {value}" for key, value in kept.items())
+        searched = [name for name in KEYS if name not in self.fixed and name != "sequence_parallel"]
+        yield "searched: " + ", ".join(searched) + "; the batch and everything else stay as they are"
+        if "sequence_parallel" not in self.fixed:
+            yield "tensor parallelism shards the sequence, too, wherever it can"
+        yield (
+            "layouts are legal where the scenario's rules allow them, and distinct: one schedule stands for all on one "
+            "pipeline rank, no ZeRO without replicas, two chunks at least under a schedule with loops; all "
+            "micro-batches have one size, all replicas one share"
+        )
+        yield "bounds take messages and collectives as unhindered; what was pruned can't be faster in the simulation"
+        if scenario.steps > 1:
+            yield "one step is looked at"
+        if self.capacity_bytes is None:
+            yield "memory of the GPUs is not known: nothing is too large"
+
+    def require_one_device(self, cluster: Any) -> None:
+        """Refuse a cluster of several kinds of GPUs, on which times are not bounded."""
+        names = sorted({name for name in cluster.devices if name})
+        if len(names) > 1:
+            what = f"has {' and '.join(names)}; a plan is for GPUs of one kind"
+            raise ScenarioError(Fault("cluster.topology", what, hint="plan for each of them, with `plan.clusters`"))
+
+    def _values_of(self, layout: Layout) -> dict[str, Any]:
+        return {**self.values, "cluster.gpus": None, **layout.values(self.fixed), "plan": None, "steps": 1}
+
+    def _unsearched(self) -> dict[str, Any]:
+        """Return what the scenario says of its parallelism beside the choices."""
+        given = self.draft.value("parallelism")
+        given = given if isinstance(given, dict) else {}
+        kept = {key: value for key, value in given.items() if key in ("etp", "order", "split")}
+        return {key: getattr(Parallelism.model_validate(kept), key) for key in kept}
+
+
+def jobs_of(scenario: Scenario | str | Path, overrides: Sequence[str], objective: Objective | None) -> list[Job]:
+    """Return what a scenario asks to be searched, one entry a cluster and number of GPUs.
+
+    Raises
+    ------
+    ScenarioError
+        The scenario has mistakes, or is none that a plan can be made for.
+    """
+    draft = Draft.of(scenario) if isinstance(scenario, Scenario) else Draft.read(scenario, overrides)
+    fixed = _fixed(draft)
+    seed = _seeded(draft, {})
+    _require_plannable(seed, draft)
+    spec = seed.plan or PlanSpec()
+    jobs = []
+    for topology, gpus in _clusters(draft, spec):
+        values = {} if topology is None else {"cluster.topology": topology}
+        own = seed if topology is None else _seeded(draft, values)
+        whole = _whole(draft, values, gpus)
+        name = own.loaded_from.topology_name if own.loaded_from else ""
+        for num_gpus in _numbers_of_gpus(spec, whole, objective):
+            jobs.append(Job(draft, own, spec, fixed, values, num_gpus, name))
+    return jobs
+
+
+def _fixed(draft: Draft) -> dict[str, Any]:
+    """Return the choices that the scenario makes itself."""
+    fixed = {}
+    for name, key in KEYS.items():
+        value = draft.value(key)
+        if value is not None:
+            fixed[name] = value
+    schedule = fixed.get("schedule")
+    if isinstance(schedule, dict):
+        if "name" not in schedule:
+            what = "a plan is made for schedules by their names, which order any shape"
+            raise ScenarioError(Fault("schedule", what, hint="name one, or leave it out to search all"))
+        fixed["schedule"] = schedule["name"]
+    if "recompute" not in fixed and any(draft.value(f"training.{key}") is not None for key in _OF_RECOMPUTATION):
+        fixed["recompute"] = "none"
+    return fixed
+
+
+def _seeded(draft: Draft, values: Mapping[str, Any]) -> Scenario:
+    """Return the scenario on one GPU, which every model can be laid out for, whatever it says of its own layout."""
+    seed = {**_SEED, "training.recompute": draft.value("training.recompute"), **values}
+    return draft.scenario(seed)
+
+
+def _require_plannable(seed: Scenario, draft: Draft) -> None:
+    faults = []
+    if seed.model is None:
+        faults.append(Fault("model", "a plan needs one, from which the costs of each layout follow"))
+    if seed.batch.global_batch_size is None:
+        what = "a plan compares layouts of one batch"
+        faults.append(Fault("batch.global_batch_size", what, hint="give it in place of num_microbatches"))
+    if draft.value("profile") is not None:
+        faults.append(Fault("profile", "holds times of one layout, and a plan is about all", hint="remove it"))
+    if seed.plan and seed.plan.limits.of_whole_training and seed.training.token_budget is None:
+        names = " and ".join(seed.plan.limits.of_whole_training)
+        what = f"counts the whole training ({names}), and how many tokens that has is not said"
+        faults.append(Fault("plan.limits", what, hint="give `training.token_budget`"))
+    if faults:
+        raise ScenarioError(faults)
+
+
+def _clusters(draft: Draft, spec: PlanSpec) -> list[tuple[Any, int | None]]:
+    """Return the topologies to choose from, None for the scenario's own, and how many of their GPUs there are."""
+    if spec.clusters is None:
+        gpus = draft.value("cluster.gpus")
+        return [(None, gpus if isinstance(gpus, int) else None)]
+    return [(cluster.topology, cluster.gpus) for cluster in spec.clusters]
+
+
+def _whole(draft: Draft, values: Mapping[str, Any], gpus: int | None) -> int:
+    """Return the GPUs of a cluster: as many as are asked for, or all that it has."""
+    if gpus is not None:
+        return gpus
+    num_there = _seeded(draft, {**values, "cluster.gpus": None}).cluster.topology.num_gpus
+    if num_there is None:
+        what = "the topology does not say beforehand how many GPUs it has"
+        raise ScenarioError(Fault("cluster.gpus", what, hint="say how many to use"))
+    return num_there
+
+
+def _numbers_of_gpus(spec: PlanSpec, whole: int, objective: Objective | None) -> list[int]:
+    if spec.gpus is not None:
+        return [number for number in dict.fromkeys(spec.gpus) if number <= whole] or [whole]
+    if (objective or spec.objective) != "gpus":
+        return [whole]
+    numbers = [whole]
+    while numbers[-1] % 2 == 0:
+        numbers.append(numbers[-1] // 2)
+    return numbers
