@@ -16,7 +16,7 @@ from clustersim.scenario.faults import faults_of
 from clustersim.scenario.findings import Finding, raise_if_any
 from clustersim.scenario.gallery import gallery_file, gallery_names
 from clustersim.scenario.node import Node, plain
-from clustersim.scenario.units import UsdPerH, UsdPerKwh
+from clustersim.scenario.spending_units import UsdPerH, UsdPerKwh
 
 LIST_PRICES = "list-prices"
 """What holds where a scenario says nothing."""

@@ -11,7 +11,8 @@ from clustersim.scenario.batch import MAX_BATCH_SIZE
 from clustersim.scenario.findings import Finding, raise_if_any
 from clustersim.scenario.parallelism import MAX_GPUS, MAX_PP, MAX_VPP
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES
-from clustersim.scenario.units import DurationS, EnergyJ, MoneyUsd, SizeBytes, TimePs
+from clustersim.scenario.spending_units import DurationS, EnergyJ, MoneyUsd
+from clustersim.scenario.units import SizeBytes, TimePs
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 

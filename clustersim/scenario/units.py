@@ -18,7 +18,7 @@ PS_PER_S = 10**12
 _NUMBER = r"(?P<number>[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?)"
 _QUANTITY = re.compile(rf"\s*{_NUMBER}\s*(?P<unit>[^\d\s.+-].*?)?\s*", re.ASCII | re.DOTALL)
 
-_TIME_S = {
+SECONDS = {
     "ps": Fraction(1, 10**12),
     "ns": Fraction(1, 10**9),
     "us": Fraction(1, 10**6),
@@ -30,49 +30,43 @@ _TIME_S = {
     "h": Fraction(3600),
 }
 _FEW_UNITS = 20  # of bandwidth there are so many spellings that an example says more
-_PREFIX = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15} | {
+PREFIXES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15} | {
     "Ki": 2**10,
     "Mi": 2**20,
     "Gi": 2**30,
     "Ti": 2**40,
     "Pi": 2**50,
 }
-_SIZE_BYTES = {prefix + "B": Fraction(factor) for prefix, factor in _PREFIX.items()}
-_SIZE_BITS = {prefix + bit for prefix in _PREFIX for bit in ("b", "bit")}
+_SIZE_BYTES = {prefix + "B": Fraction(factor) for prefix, factor in PREFIXES.items()}
+_SIZE_BITS = {prefix + bit for prefix in PREFIXES for bit in ("b", "bit")}
 _BYTES_PER_S = {
     prefix + name: Fraction(factor) / bits
-    for prefix, factor in _PREFIX.items()
+    for prefix, factor in PREFIXES.items()
     for name, bits in (("bps", 8), ("b/s", 8), ("bit/s", 8), ("B/s", 1))
 }
-_FLOP_PER_S = {prefix + "FLOP/s": Fraction(factor) for prefix, factor in _PREFIX.items() if "i" not in prefix}
+_FLOP_PER_S = {prefix + "FLOP/s": Fraction(factor) for prefix, factor in PREFIXES.items() if "i" not in prefix}
 # people write 15T tokens as well as 15 T tokens, and billions with either letter
 _TOKENS = {"tokens": Fraction(1)} | {
     f"{prefix}{blank}tokens": Fraction(factor)
     for prefix, factor in {"k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9, "T": 10**12}.items()
     for blank in (" ", "")
 }
-_USD_PER_H = {"USD/h": Fraction(1)}
-_USD_PER_KWH = {"USD/kWh": Fraction(1), "USD/MWh": Fraction(1, 1000)}
 _WATT = {"mW": Fraction(1, 1000), "W": Fraction(1), "kW": Fraction(1000), "MW": Fraction(10**6)}
 _KINDS = {
-    "time": _TIME_S,
+    "time": SECONDS,
     "size": _SIZE_BYTES,
     "bandwidth": _BYTES_PER_S,
     "rate of arithmetic": _FLOP_PER_S,
     "number of tokens": _TOKENS,
     "power": _WATT,
 }
-_JOULE = {prefix + "J": Fraction(factor) for prefix, factor in _PREFIX.items() if "i" not in prefix and prefix != "K"}
-_JOULE |= {f"{prefix}Wh": Fraction(3600 * factor) for prefix, factor in (("k", 10**3), ("M", 10**6), ("G", 10**9))}
-_USD = {"USD": Fraction(1), "k USD": Fraction(1000), "M USD": Fraction(10**6)}
-_LONG_TIME_S = _TIME_S | {"days": Fraction(86_400), "weeks": Fraction(7 * 86_400)}
 # An int64 of picoseconds or bytes must hold sums over a whole run; a single quantity stays far below that.
 _LARGEST_TIME_S = Fraction(30 * 86_400)
 _LARGEST_SIZE_BYTES = Fraction(2**55)
 _LARGEST_TOKENS = Fraction(10**18)
 
 
-def _quantity(value: object, units: dict[str, Fraction], kind: str, example: str) -> Fraction:
+def quantity(value: object, units: dict[str, Fraction], kind: str, example: str) -> Fraction:
     """Return the exact value of `value` in the base unit of `units`; ValueError says what is wrong with it."""
     if not isinstance(value, str):
         got = (
@@ -134,7 +128,7 @@ def parse_time_ps(value: object) -> int:
     Traceback (most recent call last):
     ValueError: got a bare number (3); a time is a number with a unit, such as 10 ms
     """
-    seconds = _quantity(value, _TIME_S, "time", "10 ms")
+    seconds = quantity(value, SECONDS, "time", "10 ms")
     if seconds > _LARGEST_TIME_S:
         raise ValueError(f"got {value!r}; a time may be at most {int(_LARGEST_TIME_S) // 86_400} days")
     return -int(-(seconds * PS_PER_S) // 1)
@@ -151,7 +145,7 @@ def parse_size_bytes(value: object) -> int:
     Traceback (most recent call last):
     ValueError: got '80 Gib'; 'b' is bit, and sizes are in bytes ('B'), such as 80 GiB
     """
-    size = _quantity(value, _SIZE_BYTES, "size", "80 GiB")
+    size = quantity(value, _SIZE_BYTES, "size", "80 GiB")
     if size > _LARGEST_SIZE_BYTES:
         raise ValueError(f"got {value!r}; a size may be at most 32 PiB")
     return -int(-size // 1)
@@ -165,7 +159,7 @@ def parse_bandwidth_bytes_per_s(value: object) -> Fraction:
     >>> parse_bandwidth_bytes_per_s("400 Gbps")
     Fraction(50000000000, 1)
     """
-    bandwidth = _quantity(value, _BYTES_PER_S, "bandwidth", "400 Gbps or 50 GB/s")
+    bandwidth = quantity(value, _BYTES_PER_S, "bandwidth", "400 Gbps or 50 GB/s")
     if not 0 < bandwidth <= 10**18:
         raise ValueError(f"got {value!r}; a bandwidth is above zero and at most 1e18 B/s")
     return bandwidth
@@ -179,7 +173,7 @@ def parse_flop_per_s(value: object) -> Fraction:
     >>> parse_flop_per_s("312 TFLOP/s")
     Fraction(312000000000000, 1)
     """
-    return _quantity(value, _FLOP_PER_S, "rate of arithmetic", "312 TFLOP/s")
+    return quantity(value, _FLOP_PER_S, "rate of arithmetic", "312 TFLOP/s")
 
 
 def parse_power_w(value: object) -> Fraction:
@@ -190,29 +184,7 @@ def parse_power_w(value: object) -> Fraction:
     >>> parse_power_w("0.7 kW")
     Fraction(700, 1)
     """
-    return _quantity(value, _WATT, "power", "400 W")
-
-
-def parse_usd_per_h(value: object) -> Fraction:
-    """Return a price by the hour, exactly. [USD/h]
-
-    Examples
-    --------
-    >>> parse_usd_per_h("2.50 USD/h")
-    Fraction(5, 2)
-    """
-    return _quantity(value, _USD_PER_H, "price", "2.50 USD/h")
-
-
-def parse_usd_per_kwh(value: object) -> Fraction:
-    """Return a price of electricity, exactly. [USD/kWh]
-
-    Examples
-    --------
-    >>> parse_usd_per_kwh("80 USD/MWh")
-    Fraction(2, 25)
-    """
-    return _quantity(value, _USD_PER_KWH, "price of electricity", "0.08 USD/kWh")
+    return quantity(value, _WATT, "power", "400 W")
 
 
 def parse_tokens(value: object) -> int:
@@ -226,43 +198,10 @@ def parse_tokens(value: object) -> int:
     Traceback (most recent call last):
     ValueError: got '15T'; 'T' is not a unit of number of tokens; allowed: tokens, k tokens, ...
     """
-    tokens = _quantity(value, _TOKENS, "number of tokens", "15T tokens")
+    tokens = quantity(value, _TOKENS, "number of tokens", "15T tokens")
     if not 0 < tokens <= _LARGEST_TOKENS:
         raise ValueError(f"got {value!r}; a number of tokens is above zero and at most 1e18")
     return -int(-tokens // 1)
-
-
-def parse_energy_j(value: object) -> Fraction:
-    """Return an energy, exactly. [J]
-
-    Examples
-    --------
-    >>> parse_energy_j("1.5 MWh")
-    Fraction(5400000000, 1)
-    """
-    return _quantity(value, _JOULE, "energy", "3.5 GWh")
-
-
-def parse_money_usd(value: object) -> Fraction:
-    """Return a sum of money, exactly. [US dollars]
-
-    Examples
-    --------
-    >>> parse_money_usd("2.5 M USD")
-    Fraction(2500000, 1)
-    """
-    return _quantity(value, _USD, "sum of money", "2.5 M USD")
-
-
-def parse_duration_s(value: object) -> Fraction:
-    """Return how long something lasts that may last for years, exactly. [s]
-
-    Examples
-    --------
-    >>> parse_duration_s("30 days")
-    Fraction(2592000, 1)
-    """
-    return _quantity(value, _LONG_TIME_S, "time", "30 days")
 
 
 _TIME_SHOWN = ("s", "ms", "us", "ns", "ps")
@@ -280,7 +219,7 @@ def format_time(time_ps: int) -> str:
     >>> format_time(18_522_000_000), format_time(0)
     ('18.522 ms', '0 ps')
     """
-    return _text(Fraction(time_ps, PS_PER_S), {unit: _TIME_S[unit] for unit in _TIME_SHOWN})
+    return quantity_text(Fraction(time_ps, PS_PER_S), {unit: SECONDS[unit] for unit in _TIME_SHOWN})
 
 
 def format_size(size_bytes: int) -> str:
@@ -291,7 +230,7 @@ def format_size(size_bytes: int) -> str:
     >>> format_size(1_610_612_736), format_size(80_000_000_000), format_size(0)
     ('1.5 GiB', '80 GB', '0 B')
     """
-    texts = [_text(Fraction(size_bytes), {unit: _SIZE_BYTES[unit], "B": Fraction(1)}) for unit in _SIZE_SHOWN]
+    texts = [quantity_text(Fraction(size_bytes), {unit: _SIZE_BYTES[unit], "B": Fraction(1)}) for unit in _SIZE_SHOWN]
     return min(texts, key=len)
 
 
@@ -308,7 +247,7 @@ def format_bandwidth(bandwidth_bytes_per_s: Fraction) -> str:
     >>> format_bandwidth(Fraction(50_000_000_000)), format_bandwidth(Fraction(1, 8))
     ('50 GB/s', '0.125 B/s')
     """
-    return _text(bandwidth_bytes_per_s, {unit: _BYTES_PER_S[unit] for unit in _BANDWIDTH_SHOWN})
+    return quantity_text(bandwidth_bytes_per_s, {unit: _BYTES_PER_S[unit] for unit in _BANDWIDTH_SHOWN})
 
 
 def format_flop_per_s(flop_per_s: Fraction) -> str:
@@ -319,7 +258,7 @@ def format_flop_per_s(flop_per_s: Fraction) -> str:
     >>> format_flop_per_s(Fraction(312 * 10**12))
     '312 TFLOP/s'
     """
-    return _text(flop_per_s, {unit: _FLOP_PER_S[unit] for unit in _FLOP_PER_S_SHOWN})
+    return quantity_text(flop_per_s, {unit: _FLOP_PER_S[unit] for unit in _FLOP_PER_S_SHOWN})
 
 
 def format_power(power_w: Fraction) -> str:
@@ -330,29 +269,7 @@ def format_power(power_w: Fraction) -> str:
     >>> format_power(Fraction(700))
     '700 W'
     """
-    return _text(power_w, {"W": _WATT["W"]})
-
-
-def format_usd_per_h(usd_per_h: Fraction) -> str:
-    """Return a price by the hour as exact text.
-
-    Examples
-    --------
-    >>> format_usd_per_h(Fraction(5, 2))
-    '2.5 USD/h'
-    """
-    return _text(usd_per_h, _USD_PER_H)
-
-
-def format_usd_per_kwh(usd_per_kwh: Fraction) -> str:
-    """Return a price of electricity as exact text.
-
-    Examples
-    --------
-    >>> format_usd_per_kwh(Fraction(2, 25))
-    '0.08 USD/kWh'
-    """
-    return _text(usd_per_kwh, {"USD/kWh": Fraction(1)})
+    return quantity_text(power_w, {"W": _WATT["W"]})
 
 
 def format_tokens(tokens: int) -> str:
@@ -363,17 +280,17 @@ def format_tokens(tokens: int) -> str:
     >>> format_tokens(15 * 10**12), format_tokens(1_500)
     ('15 T tokens', '1.5 k tokens')
     """
-    return _text(Fraction(tokens), {unit: _TOKENS[unit] for unit in _TOKENS_SHOWN})
+    return quantity_text(Fraction(tokens), {unit: _TOKENS[unit] for unit in _TOKENS_SHOWN})
 
 
-def _text(value: Fraction, units: dict[str, Fraction]) -> str:
+def quantity_text(value: Fraction, units: dict[str, Fraction]) -> str:
     """Return `value` in the first of `units` (largest first) of which it is at least one, or else in the last."""
     smallest = list(units)[-1]
     unit = next((unit for unit, factor in units.items() if value >= factor), smallest)
-    return f"{_decimal(value / units[unit])} {unit}"
+    return f"{decimal_text(value / units[unit])} {unit}"
 
 
-def _decimal(value: Fraction) -> str:
+def decimal_text(value: Fraction) -> str:
     """Return the decimal digits of a fraction whose denominator has no prime factors but 2 and 5."""
     num_places = 0
     while (value * 10**num_places).denominator != 1:
@@ -384,7 +301,7 @@ def _decimal(value: Fraction) -> str:
     return f"{digits[:-num_places]}.{digits[-num_places:]}" if num_places else digits
 
 
-def _schema(description: str, *examples: str) -> WithJsonSchema:
+def schema_of(description: str, *examples: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "description": description, "examples": list(examples)})
 
 
@@ -392,62 +309,35 @@ TimePs = Annotated[
     int,
     BeforeValidator(parse_time_ps),
     PlainSerializer(format_time, when_used="json"),
-    _schema("a time with its unit", "10 ms", "2 us"),
+    schema_of("a time with its unit", "10 ms", "2 us"),
 ]
 SizeBytes = Annotated[
     int,
     BeforeValidator(parse_size_bytes),
     PlainSerializer(format_size, when_used="json"),
-    _schema("a size with its unit", "80 GiB", "32 MB"),
+    schema_of("a size with its unit", "80 GiB", "32 MB"),
 ]
 BandwidthBytesPerS = Annotated[
     Fraction,
     BeforeValidator(parse_bandwidth_bytes_per_s),
     PlainSerializer(format_bandwidth, when_used="json"),
-    _schema("a bandwidth with its unit", "400 Gbps", "50 GB/s"),
+    schema_of("a bandwidth with its unit", "400 Gbps", "50 GB/s"),
 ]
 FlopPerS = Annotated[
     Fraction,
     BeforeValidator(parse_flop_per_s),
     PlainSerializer(format_flop_per_s, when_used="json"),
-    _schema("a rate of arithmetic with its unit", "312 TFLOP/s"),
+    schema_of("a rate of arithmetic with its unit", "312 TFLOP/s"),
 ]
 Watt = Annotated[
     Fraction,
     BeforeValidator(parse_power_w),
     PlainSerializer(format_power, when_used="json"),
-    _schema("a power with its unit", "400 W"),
+    schema_of("a power with its unit", "400 W"),
 ]
 Tokens = Annotated[
     int,
     BeforeValidator(parse_tokens),
     PlainSerializer(format_tokens, when_used="json"),
-    _schema("a number of tokens with its unit", "15T tokens", "300B tokens"),
-]
-UsdPerH = Annotated[
-    Fraction,
-    BeforeValidator(parse_usd_per_h),
-    PlainSerializer(format_usd_per_h, when_used="json"),
-    _schema("a price by the hour with its unit", "2.50 USD/h"),
-]
-UsdPerKwh = Annotated[
-    Fraction,
-    BeforeValidator(parse_usd_per_kwh),
-    PlainSerializer(format_usd_per_kwh, when_used="json"),
-    _schema("a price of electricity with its unit", "0.08 USD/kWh"),
-]
-
-
-def _shown_in(unit: str) -> PlainSerializer:
-    return PlainSerializer(lambda value: f"{_decimal(value)} {unit}", when_used="json")
-
-
-EnergyJ = Annotated[
-    Fraction, BeforeValidator(parse_energy_j), _shown_in("J"), _schema("an energy with its unit", "3.5 GWh", "10 MJ")
-]
-MoneyUsd = Annotated[
-    Fraction, BeforeValidator(parse_money_usd), _shown_in("USD"), _schema("a sum of money with its unit", "2.5 M USD")
-]
-DurationS = Annotated[
-    Fraction, BeforeValidator(parse_duration_s), _shown_in("s"), _schema("a time with its unit", "30 days", "12 h")
+    schema_of("a number of tokens with its unit", "15T tokens", "300B tokens"),
 ]
