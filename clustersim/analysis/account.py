@@ -27,7 +27,7 @@ class Account:
     step_end_ps: Ints  # of each step: its last end
     end_ps: Ints  # of each rank: end of its last row
     barrier_ps: Ints  # ``barrier_ps[rank, step]``: when the rank came to the barrier; -1 where there is none
-    waits: Waits | None  # of a run that is one part
+    waits: Waits | None  # of a run that does not come apart
 
     def replicas_to_follow(self, trace: Trace) -> list[int]:
         """Return the replicas that the critical path can pass, and that of the busiest rank.
@@ -44,9 +44,12 @@ def account_of(trace: Trace) -> Account:
 
     So nothing of the size of the whole trace is made, and what is looked at stays in the processor's cache.
     """
-    parts = [_account_of_part(part) for part in trace.parts()]
+    if trace.split is None:
+        return _account_of_part(trace)
+    # The waits of parts are not kept: together they are larger than the trace.
+    parts = [replace(_account_of_part(part), waits=None) for part in trace.parts()]
     if len(parts) == 1:
-        return parts[0] if trace.split is None else replace(parts[0], waits=None)
+        return parts[0]
     times = RankTimes(*_joined([part.times for part in parts], ("compute_ps", "exposed_ps", "bubble_ps")))
     memory = Memory(*_joined([part.memory for part in parts], [column.name for column in fields(Memory)]))
     compute_end_ps, end_ps, barrier_ps = _joined(parts, ("compute_end_ps", "end_ps", "barrier_ps"))
