@@ -32,8 +32,11 @@ class Crossings(NamedTuple):
 
     def of(self, rows: Ints) -> Crossings:
         """Return some rows."""
-        columns = (self.flow, self.link, self.begin_ps, self.end_ps, self.rate)
-        return Crossings(*(column[rows] for column in columns), self.is_late[rows])
+        flow, link, begin_ps = self.flow[rows], self.link[rows], self.begin_ps[rows]
+        return Crossings(flow, link, begin_ps, self.end_ps[rows], self.rate[rows], self.is_late[rows])
+
+
+_LARGEST = 2**46  # so that those of 100,000 flows on one link still add up within 64 bits
 
 
 class Capacities:
@@ -46,9 +49,9 @@ class Capacities:
         scale = lcm(*{rate.denominator for rate in known.values()})
         self._known = known  # whose objects are told apart: to convert a fraction takes long
         self._whole = {key: int(rate * scale) for key, rate in known.items()}
-        self.fits_64_bits = max(self._whole.values(), default=0) < 2**40
+        self.fits_64_bits = max(self._whole.values(), default=0) < _LARGEST
         capacities = [self._whole[id(rate)] for rate in bandwidths]
-        self._of_link = dict(zip(self._numbers.tolist(), capacities, strict=True))
+        self._of_link: dict[int, int] = dict(zip(self._numbers.tolist(), capacities, strict=True))
         self._capacity = np.array(capacities if self.fits_64_bits else [], dtype=np.int64)
 
     def rate(self, rate: Fraction) -> int:

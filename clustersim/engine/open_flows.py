@@ -68,7 +68,8 @@ class FlowKeys:
         num_phases = self.num_phases[position]
         first = self.first[position] + number * num_phases * num_groups
         own = vector.plans[vector.kinds[number]].latency_ps.shape[0]
-        return first + np.arange(own * num_groups).reshape(own, num_groups)
+        keys: Ints = first + np.arange(own * num_groups).reshape(own, num_groups)
+        return keys
 
     def phase(self, key: int) -> tuple[GroupVector, int, int, int]:
         """Return the group vector, collective, phase and group that a number stands for."""
@@ -190,8 +191,10 @@ class OpenFlows:
 def _repeated(template: _Template, rows: Ints, num_replicas: int) -> _Template:
     """Return what several messages of one way cross, which are the `rows` of a table of messages and replicas."""
     flow = (rows[:, None] * num_replicas + template.flow).reshape(-1)
-    link, rate, is_late = (np.tile(column, len(rows)) for column in (template.link, template.rate, template.is_late))
-    return _Template(flow, link, rate, is_late.astype(np.bool_))
+    times = len(rows)
+    return _Template(
+        flow, np.tile(template.link, times), np.tile(template.rate, times), np.tile(template.is_late, times)
+    )
 
 
 _NONE = np.empty(0, dtype=np.int64)

@@ -130,11 +130,12 @@ def link_columns(
 
 
 def rate_columns(log: RateLog, loads: Loads, rows: Ints | None = None) -> Rates:
-    """Return the rates that were noted, in order of time and then of flows; `rows` has the row of each flow."""
+    """Return the rates that were noted; where `rows` has the row of each flow, in order of time and then of flows."""
     flow, start_ps = np.array(log.flow, dtype=np.int64), np.array(log.start_ps, dtype=np.int64)
+    order = np.arange(len(flow))
     if rows is not None:
         flow = rows[flow]
-    order = np.lexsort((flow, start_ps))
+        order = np.lexsort((flow, start_ps))
     return Rates(
         flow=flow[order],
         start_ps=start_ps[order],
