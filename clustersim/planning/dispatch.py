@@ -55,6 +55,8 @@ def dispatched(base: Base, points: Iterable[Point], open_executor: Open, jobs: i
                 yield from dispatcher.rows(executor)
         except BrokenExecutor as error:
             dispatcher.suspect_all()
+            if not dispatcher.has_rows:
+                dispatcher.probe(open_executor)
             num_vain = num_vain + 1 if dispatcher.num_left == num_left else 0
             if num_vain > _MOST_VAIN:
                 raise ExecutorError(f"the executor breaks before it has run a point: {error}") from error
@@ -69,7 +71,7 @@ class _Dispatcher:
         self._jobs = jobs
         self._numbers = count()
         self._point_s = 0.0  # what a point takes, of late
-        self._has_rows = False
+        self.has_rows = False  # whether any point has run
 
     @property
     def num_left(self) -> int:
@@ -90,6 +92,16 @@ class _Dispatcher:
                 raise broken
             while self._suspects:
                 yield self._alone(executor, self._suspects[0])
+
+    def probe(self, open_executor: Open) -> None:
+        """Raise ExecutorError if workers can't even do a task without points: then no point is to blame."""
+        try:
+            with open_executor() as executor:
+                executor.submit(run_task, Task(next(self._numbers), self._base, ())).result()
+        except BrokenExecutor as error:
+            what = f"workers end before they run anything: {error}"
+            hint = 'a script that starts processes needs `if __name__ == "__main__":`'
+            raise ExecutorError(f"{what}; {hint}") from error
 
     def suspect_all(self) -> None:
         """Take note that what was at work may have ended a worker."""
@@ -127,7 +139,7 @@ class _Dispatcher:
             del self._at_work[future]
             self._point_s = done.time_s / len(done.rows)
             found += done.rows
-        self._has_rows = self._has_rows or bool(found)
+        self.has_rows = self.has_rows or bool(found)
         return found, broken
 
     def _alone(self, executor: Executor, point: Point) -> list[PlacedRow]:
@@ -139,9 +151,9 @@ class _Dispatcher:
             rows = [(point[0], failed_row(point[1], f"it ended its worker twice: {error}"))]
         except Exception as error:
             said = f"{type(error).__name__}: {error}"
-            if not self._has_rows:
+            if not self.has_rows:
                 raise ExecutorError(f"the executor can't run a point: {said}") from error
             rows = [(point[0], failed_row(point[1], f"the executor lost it twice: {said}"))]
-        self._has_rows = True
+        self.has_rows = True
         self._suspects.popleft()
         return rows
