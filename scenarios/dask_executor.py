@@ -1,5 +1,6 @@
 """Where a sweep runs, if not on this machine alone: functions for `clustersim sweep --executor`. Copy and change them.
 
+    pip install 'dask[distributed]'
     clustersim sweep bubble-by-batch -o results.db --executor dask_executor:local_cluster --jobs 4
 
 Any function without parameters will do that returns a `concurrent.futures.Executor` or a context that yields one, as

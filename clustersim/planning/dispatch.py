@@ -21,7 +21,6 @@ Open = Callable[[], AbstractContextManager[Executor]]
 
 _TASK_S = 0.2  # what a task should take: long against handing it over, short against what a kill may lose
 _MAX_POINTS_IN_TASK = 100
-_MOST_VAIN = 3  # executors in a row that break without a row
 _TASKS_PER_JOB = 2  # one that runs, and one that waits for it
 
 
@@ -47,17 +46,12 @@ def dispatched(base: Base, points: Iterable[Point], open_executor: Open, jobs: i
         How many tasks it runs at once.
     """
     dispatcher = _Dispatcher(base, points, jobs)
-    num_vain = 0
     while dispatcher.num_left:
-        num_left = dispatcher.num_left
         try:
             with open_executor() as executor:
                 yield from dispatcher.rows(executor)
-        except BrokenExecutor as error:
+        except BrokenExecutor:
             dispatcher.suspect_all()
-            num_vain = num_vain + 1 if dispatcher.num_left == num_left else 0
-            if num_vain > _MOST_VAIN:
-                raise ExecutorError(f"the executor breaks before it has run a point: {error}") from error
 
 
 class _Dispatcher:
@@ -70,6 +64,8 @@ class _Dispatcher:
         self._numbers = count()
         self._point_s = 0.0  # what a point takes, of late
         self._has_rows = False
+        self._has_broken = False
+        self._accused = ""  # what was said when the first suspect, alone, ended a worker
 
     @property
     def num_left(self) -> int:
@@ -77,6 +73,10 @@ class _Dispatcher:
 
     def rows(self, executor: Executor) -> Iterator[list[PlacedRow]]:
         """Yield rows until all points are done; BrokenExecutor says that the rest needs another executor."""
+        if self._has_broken:
+            self._check(executor)
+        if self._accused:
+            yield [self._convicted()]
         while self._suspects:
             yield self._alone(executor, self._suspects[0])
         while self._waiting or self._at_work:
@@ -92,7 +92,8 @@ class _Dispatcher:
                 yield self._alone(executor, self._suspects[0])
 
     def suspect_all(self) -> None:
-        """Take note that what was at work may have ended a worker."""
+        """Take note that the executor broke, and that what was at work may have ended a worker."""
+        self._has_broken = True
         for points in self._at_work.values():
             self._suspects.extend(points)
         self._at_work.clear()
@@ -136,7 +137,9 @@ class _Dispatcher:
         try:
             rows = list(future.result().rows)
         except BrokenExecutor as error:
-            rows = [(point[0], failed_row(point[1], f"it ended its worker twice: {error}"))]
+            if not self._at_work:  # else another one may have done it, and this one is run alone once more
+                self._accused = str(error) or type(error).__name__
+            raise
         except Exception as error:
             said = f"{type(error).__name__}: {error}"
             if not self._has_rows:
@@ -145,3 +148,18 @@ class _Dispatcher:
         self._has_rows = True
         self._suspects.popleft()
         return rows
+
+    def _check(self, executor: Executor) -> None:
+        """Raise ExecutorError if workers can't even do a task without points: then no point is to blame."""
+        try:
+            executor.submit(run_task, Task(next(self._numbers), self._base, ())).result()
+        except BrokenExecutor as error:
+            what = f"workers end before they run anything: {error}"
+            hint = 'a script that starts processes needs `if __name__ == "__main__":`'
+            raise ExecutorError(f"{what}; {hint}") from error
+
+    def _convicted(self) -> PlacedRow:
+        """Return the failed row of the suspect that ended a worker once more, while others can still run."""
+        position, values = self._suspects.popleft()
+        reason, self._accused = f"it ended its worker twice: {self._accused}", ""
+        return position, failed_row(values, reason)

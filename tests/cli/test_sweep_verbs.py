@@ -7,13 +7,15 @@ import io
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Run
 
 from clustersim.cli.sweeps import _Teller
+
+Run = Callable[..., tuple[int, str, str]]
 
 AXES = ("--axis", "schedule=gpipe,zb-h1", "--axis", "batch.num_microbatches={range: {start: 4, stop: 16, factor: 2}}")
 THREADS = ("--jobs", "2", "--executor", "concurrent.futures:ThreadPoolExecutor")
