@@ -302,6 +302,7 @@ def decimal_text(value: Fraction) -> str:
 
 
 def schema_of(description: str, *examples: str) -> WithJsonSchema:
+    """Return the JSON Schema of a quantity written as text."""
     return WithJsonSchema({"type": "string", "description": description, "examples": list(examples)})
 
 
