@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -139,11 +140,14 @@ def workers_for(setting: Setting, num_jobs: int) -> Iterator[Workers]:
     workers.close(wait=True)
 
 
+# orders are many small tuples that stay: looking through them for cycles takes longer than making them
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 _worker: Worker | None = None  # of a process that only evaluates
 
 
 def _begin(setting: Setting) -> None:
     global _worker
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker = Worker(setting)
 
