@@ -28,7 +28,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "compare": ("clustersim.cli.comparisons", "compare", "Run a scenario under several schedules."),
     "diff": ("clustersim.cli.comparisons", "diff", "Show what changed between two results, and why."),
     "sweep": ("clustersim.cli.sweeps", "sweep", "Run every combination of values of a scenario."),
-    "plan": ("clustersim.cli.plans", "plan", "Search every legal layout of a job, and prove which is the best."),
+    "plan": ("clustersim.cli.plans", "plan", "Search all layouts of a job for the best."),
     "optimize": ("clustersim.cli.optimize", "optimize", "Search for the best order of a training step."),
     "layers": ("clustersim.cli.layers", "layers", "Print what the layers of a model ask of a GPU."),
     "validate-model": ("clustersim.cli.validation", "validate_model", "Compare step times with published ones."),
