@@ -18,7 +18,7 @@ from clustersim.result import Result
 from clustersim.scenario.load import vary
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
-from clustersim.simulation import peak_bytes_by_rank, simulate, simulate_representatives
+from clustersim.simulation import simulate, simulate_representatives
 from clustersim.workload.alone import Alone, Estimate, OrderKey
 
 
@@ -79,7 +79,7 @@ class Worker:
 
     def peak_bytes(self, layout: Layout) -> int:
         """Return the peak of a layout's memory. [bytes]"""
-        return max(peak_bytes_by_rank(self.setting.scenario_of(layout)))
+        return self.alone.peak_bytes(layout.alternative(self.setting.scenario.parallelism))
 
     def simulated(self, layout: Layout) -> Simulated:
         """Return what the simulation of all replicas gives."""

@@ -133,6 +133,11 @@ class Alone:
             steps = dict(zip(fitting, step_ps(path, times, self.scenario.runtime), strict=True))
         return [Estimate(steps.get(index), peak) for index, peak in enumerate(peaks)]
 
+    def peak_bytes(self, alternative: Alternative) -> int:
+        """Return the peak of an alternative's memory. [bytes]"""
+        path, costs = self.order(alternative.order(self.samples)), self.stage_costs(alternative)
+        return self._peak_bytes(path, costs, alternative)
+
     def order(self, key: OrderKey) -> OrderPath:
         """Return the order of a schedule, ready to be evaluated."""
         if key in self._orders:
