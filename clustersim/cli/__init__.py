@@ -34,7 +34,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "scale": ("clustersim.cli.scale", "scale", "Run a scenario on more and more GPUs: scaling curves."),
     "size": ("clustersim.cli.size", "size", "Find the fewest GPUs, largest model or cheapest cluster."),
     "sensitivity": ("clustersim.cli.sensitivity", "sensitivity", "Tell how much answers move with assumptions."),
-    "plan": ("clustersim.cli.plans", "plan", "Search every legal layout of a job, and prove which is the best."),
+    "plan": ("clustersim.cli.plans", "plan", "Search all layouts of a job for the best."),
     "optimize": ("clustersim.cli.optimize", "optimize", "Search for the best order of a training step."),
     "layers": ("clustersim.cli.layers", "layers", "Print what the layers of a model ask of a GPU."),
     "validate-model": ("clustersim.cli.validation", "validate_model", "Compare step times with published ones."),

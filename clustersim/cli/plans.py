@@ -57,7 +57,9 @@ def plan(
         from clustersim.report.terminal_plan import plan_report
 
         emit_report(plan_report(document))
-    if output is not None:
+    if output is not None and output.lower().endswith(".json"):
+        emit_json(dict(found.winner.scenario), output)
+    elif output is not None:
         emit_text(_scenario_text(found), output)
     if found.unmet:
         click.echo(found.unmet, err=True)

@@ -59,6 +59,9 @@ class Bounds:
         self._times: dict[tuple[object, ...], _Times] = {}
         self._places: dict[tuple[str, int, int], _Place] = {}
         self._pairs: dict[str, bool] = {}
+        training = alone.scenario.training
+        # what a stage recomputes is then no sum over its layers: it is left out, and so is what it keeps
+        self._is_partial = training.recompute_num_layers is not None or training.recompute_every is not None
 
     def step_ps(self, frame: Frame, recompute: str, is_sharded: bool, coarse: bool = False) -> int:
         """Return a time that no step of a frame's layouts with such recomputation ends before. [ps]
@@ -73,6 +76,7 @@ class Bounds:
             Whether exchanges are left out, which is quicker.
         """
         place, rules = self._place(frame), SCHEDULE_RULES[frame.schedule]
+        recompute = "none" if self._is_partial else recompute
         with_exchanges, has_pairs = not coarse, self._has_pairs(frame.schedule)
         forward = back = weight_grad = 0.0
         exchanged = [0.0] * len(_AXES)
@@ -112,10 +116,11 @@ class Bounds:
             total += replicas * count * cost.weights_bytes // (copies if zero_stage == 3 else 1)
             total += count * cost.gradients_bytes // (copies if zero_stage >= 2 else 1)
             total += count * cost.optimizer_bytes // (copies if zero_stage >= 1 else 1)
-        costs = {kind: self._costs_of(frame, ModelPart((kind,)), recompute, zero_stage == 3) for kind in place.first}
+        first = Counter[LayerKind]() if self._is_partial else place.first
+        costs = {kind: self._costs_of(frame, ModelPart((kind,)), recompute, zero_stage == 3) for kind in first}
         alive = self._fewest_alive(frame)
-        kept = sum(count * costs[kind].kept_bytes for kind, count in place.first.items())
-        unfolded = max((costs[kind].activation_bytes - costs[kind].kept_bytes for kind in place.first), default=0)
+        kept = sum(count * costs[kind].kept_bytes for kind, count in first.items())
+        unfolded = max((costs[kind].activation_bytes - costs[kind].kept_bytes for kind in first), default=0)
         total += alive * kept + unfolded
         sized = self.alone.scenario.model_copy(update={"parallelism": parallelism})
         return total + int(total * fragmentation_of(sized)) + framework_bytes(sized)

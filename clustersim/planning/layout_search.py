@@ -88,9 +88,12 @@ class Search:
         Evaluate paths and simulations, several at a time.
     capacity_bytes
         Memory of a GPU; None: nobody knows.
+    find_leanest
+        Whether to find the layout with the lowest peak if none fits.
     """
 
-    def __init__(self, space: Space, workers: Workers, capacity_bytes: int | None) -> None:
+    def __init__(self, space: Space, workers: Workers, capacity_bytes: int | None, find_leanest: bool = False) -> None:
+        self._find_leanest = find_leanest
         self.space, self.workers, self.capacity_bytes = space, workers, capacity_bytes
         self.bounds = Bounds(workers.own.alone)
         self.counts = Counts()
@@ -201,8 +204,8 @@ class Search:
         return taken
 
     def _note_peak(self, peak_bytes: int, layout: Layout) -> None:
-        """Note what a layout holds at least that does not fit, in case that none does."""
-        if not self._candidates:
+        """Note what a layout holds at least that does not fit, in case that none does and the leanest is asked for."""
+        if self._find_leanest and not self._candidates:
             self._too_large.append((peak_bytes, layout))
 
     def _leanest(self) -> tuple[int, Layout] | None:

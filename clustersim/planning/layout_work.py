@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,7 +18,7 @@ from clustersim.result import Result
 from clustersim.scenario.load import vary
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
-from clustersim.simulation import peak_bytes_by_rank, simulate, simulate_representatives
+from clustersim.simulation import simulate, simulate_representatives
 from clustersim.workload.alone import Alone, Estimate, OrderKey
 
 
@@ -76,7 +77,7 @@ class Worker:
 
     def peak_bytes(self, layout: Layout) -> int:
         """Return the peak of a layout's memory. [bytes]"""
-        return max(peak_bytes_by_rank(self.setting.scenario_of(layout)))
+        return self.alone.peak_bytes(layout.alternative(self.setting.scenario.parallelism))
 
     def simulated(self, layout: Layout) -> Simulated:
         """Return what the simulation of all replicas gives."""
@@ -134,11 +135,14 @@ def workers_for(setting: Setting, num_jobs: int) -> Iterator[Workers]:
     workers.close(wait=True)
 
 
+# orders are many small tuples that stay: looking through them for cycles takes longer than making them
+_OBJECTS_BETWEEN_COLLECTIONS = 100_000
 _worker: Worker | None = None  # of a process that only evaluates
 
 
 def _begin(setting: Setting) -> None:
     global _worker
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _worker = Worker(setting)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any, get_args
 
@@ -135,11 +136,12 @@ def plan(
     if asked not in OBJECTIVES:
         what = f"got {asked!r}; a plan is the best by one of {', '.join(OBJECTIVES)}"
         raise ScenarioError(Fault("plan.objective", what))
-    counts, options = Counts(), list[_Searched]()
-    for job in jobs:
-        searched = _searched(job, num_jobs or os.cpu_count() or 1)
-        counts = counts.plus(searched.counts)
-        options += [searched] if searched.best else []
+    processes = num_jobs or os.cpu_count() or 1
+    searched = [_searched(job, processes, find_leanest=len(jobs) == 1) for job in jobs]
+    if len(jobs) > 1 and not any(one.best for one in searched):
+        searched = [_searched(job, processes, find_leanest=True) for job in jobs]
+    options = [one for one in searched if one.best]
+    counts = reduce(Counts.plus, (one.counts for one in searched))
     if not options:
         raise ScenarioError(Fault("parallelism", _nothing_legal(jobs), hint="free some of the choices that are fixed"))
     return _decided(jobs, options, counts, asked)
@@ -161,13 +163,14 @@ class _Searched:
 _NUM_NEAR = 5
 
 
-def _searched(job: Job, num_jobs: int) -> _Searched:
+def _searched(job: Job, num_jobs: int, find_leanest: bool = False) -> _Searched:
+    """Return the fastest layout on the GPUs of a job, or the leanest if none fits and that is asked for."""
     setting = job.setting()
     if setting is None:
         return _Searched(job, Counts(), None)
     with workers_for(setting, num_jobs) as workers:
         job.require_one_device(workers.own.alone.cluster)
-        found = Search(job.space, workers, setting.capacity_bytes).run()
+        found = Search(job.space, workers, setting.capacity_bytes, find_leanest).run()
         if not found.best and found.leanest is None:
             return _Searched(job, found.counts, None)
         best = found.best[0] if found.best else workers.own.simulated(found.leanest[1])  # type: ignore[index]

@@ -148,6 +148,9 @@ def _counts(document: Document) -> Iterator[RenderableType]:
             f"{count(document['evaluated'])} evaluated",
         ]
     )
+    if not simulated["whole"]:
+        yield Paragraph("None fits in memory: the one that needs the least of it is shown.")
+        return
     whole, alone = counted(simulated["whole"], "layout"), counted(simulated["alone"], "layout")
     yield Paragraph(
         f"{whole} simulated as a whole, with all replicas and the links that they share; {alone} with one replica "

@@ -18,7 +18,7 @@ from clustersim.scenario.spec import Scenario
 UNITS = ("s", "ms", "us")
 TIMES: dict[str, Quantity] = {f"{quantity}_time": quantity for quantity in get_args(Quantity)}
 OWN = ("name", "source", "layer", "communication")
-_NOT_VARIED = ("stage_costs", "profile", "sweep")
+_NOT_VARIED = ("stage_costs", "profile", "sweep", "plan")
 
 
 class Column(NamedTuple):

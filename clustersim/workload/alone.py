@@ -26,7 +26,8 @@ from clustersim.workload.alone_step import StepTimes, step_ps
 from clustersim.workload.group_times import GroupTimes
 from clustersim.workload.host_gap import host_gap_ps, with_host_gap
 from clustersim.workload.job import gpus_of_ranks
-from clustersim.workload.model.stage import ModelPart, parts_of
+from clustersim.workload.model.parameters import Parameters
+from clustersim.workload.model.stage import ModelPart, parts_of, stage_parameters
 from clustersim.workload.model_costs import ModelStages, model_stages
 from clustersim.workload.order_path import OrderPath
 from clustersim.workload.overhead import fragmentation_of, framework_bytes
@@ -100,6 +101,8 @@ class Alone:
         self._parts: dict[int, tuple[ModelPart, ...]] = {}
         self._usual = model_stages(scenario, self.model)
         self._costs: dict[tuple[object, ...], StageCosts] = {}
+        self._passing: dict[tuple[object, ...], StageCosts] = {}  # before anything is held
+        self._parameters: dict[tuple[object, ...], Parameters] = {}
         self._orders: OrderedDict[OrderKey, OrderPath] = OrderedDict()
 
     @classmethod
@@ -129,6 +132,11 @@ class Alone:
             times = [self.step_times(path, alternatives[index], costs[index]) for index in fitting]
             steps = dict(zip(fitting, step_ps(path, times, self.scenario.runtime), strict=True))
         return [Estimate(steps.get(index), peak) for index, peak in enumerate(peaks)]
+
+    def peak_bytes(self, alternative: Alternative) -> int:
+        """Return the peak of an alternative's memory. [bytes]"""
+        path, costs = self.order(alternative.order(self.samples)), self.stage_costs(alternative)
+        return self._peak_bytes(path, costs, alternative)
 
     def order(self, key: OrderKey) -> OrderPath:
         """Return the order of a schedule, ready to be evaluated."""
@@ -162,19 +170,26 @@ class Alone:
     def _part_costs(self, alternative: Alternative, part: ModelPart) -> StageCosts:
         """Return what a stage with these layers costs under an alternative."""
         p = alternative.parallelism
-        key = (
-            p.tp, p.cp, p.dp, p.ep, p.pp > 1, p.zero_stage, p.sequence_parallel,
-            alternative.micro_batch_size, alternative.recompute, part,
-        )  # fmt: skip
+        split = (p.tp, p.cp, p.ep, p.sequence_parallel, part)
+        passed = (*split, alternative.micro_batch_size, alternative.recompute, self._framework(p.zero_stage))
+        key = (*passed, p.dp, p.zero_stage, p.pp > 1)
         if key not in self._costs:
-            self._costs[key] = with_host_gap([self.stages(alternative).costs(part)], self.gap_ps)[0]
+            stages = self.stages(alternative)
+            if split not in self._parameters:
+                self._parameters[split] = stage_parameters(self.model, part, stages.shard)
+            if passed not in self._passing:
+                self._passing[passed] = with_host_gap([stages.passing_costs(part)], self.gap_ps)[0]
+            self._costs[key] = stages.with_state(self._passing[passed], part, self._parameters[split])
         return self._costs[key]
+
+    def _framework(self, zero_stage: int) -> str:
+        return self.scenario.runtime.memory.framework_name(zero_stage)
 
     def stages(self, alternative: Alternative) -> ModelStages:
         """Return what all stages of an alternative have in common."""
         p = alternative.parallelism
         stages, microbatch = self._usual, self._usual.microbatch
-        framework = load_framework(self.scenario.runtime.memory.framework_name(p.zero_stage))
+        framework = load_framework(self._framework(p.zero_stage))
         training, logit = self.scenario.training, self.scenario.runtime.memory.logit
         microbatch = replace(
             microbatch,

@@ -23,6 +23,7 @@ from clustersim.workload.measured import Measured, OpTimes
 from clustersim.workload.model.buffers import buffer_bytes
 from clustersim.workload.model.linears import output_linear
 from clustersim.workload.model.microbatch import MicroBatch
+from clustersim.workload.model.parameters import Parameters
 from clustersim.workload.model.precision import PRECISIONS
 from clustersim.workload.model.recompute import RecomputedLayers
 from clustersim.workload.model.shard import Shard, shard_of
@@ -179,39 +180,67 @@ class ModelStages:
 
     def costs(self, part: ModelPart, optimizer_ps: int | None = None) -> StageCosts:
         """Return what one micro-batch costs on a stage, whose optimizer step is measured or, if None, derived."""
-        model, microbatch, shard = self.model, self.microbatch, self.shard
-        times = self.measured_times(part).plus(self._derived_times(part))
-        activations = stage_activations(model, part, microbatch, shard)
-        parameters = stage_parameters(model, part, shard)
-        precision = microbatch.precision
+        parameters = stage_parameters(self.model, part, self.shard)
+        return self.with_state(self.passing_costs(part), part, parameters, optimizer_ps)
+
+    def with_state(
+        self, passing: StageCosts, part: ModelPart, parameters: Parameters, optimizer_ps: int | None = None
+    ) -> StageCosts:
+        """Return the costs of a stage with what it holds for the whole run, and what its replicas share of that.
+
+        Parameters
+        ----------
+        passing, part
+            What a micro-batch costs that passes the stage, and the layers of that.
+        parameters
+            Those of one of its GPUs.
+        optimizer_ps
+            Time of the optimizer step if it is measured; None: it is derived. [ps]
+        """
+        precision = self.microbatch.precision
         held = state_bytes(parameters, precision, self.parallelism)
         is_sharded = self.parallelism.zero_stage == 3  # what replicas share, they then share micro-batch by micro-batch
         shared = 0 if is_sharded else self._reduced(parameters.dense, parameters.experts)
         sizes = PRECISIONS[precision]
         if optimizer_ps is None:
             optimizer_ps = self.timing.memory_ps(optimizer_step_bytes(parameters, precision, self.parallelism))
+        gathers = (
+            tuple(fully_sharded(self.model, part, self.microbatch, self.parallelism, self.overlap))
+            if is_sharded
+            else ()
+        )
+        return replace(
+            passing,
+            optimizer_ps=optimizer_ps,
+            weights_bytes=held.weights_bytes,
+            gradients_bytes=held.gradients_bytes,
+            optimizer_bytes=held.optimizer_bytes,
+            buffers_bytes=buffer_bytes(self.model, part, self.microbatch, self.parallelism, self.bucket_bytes),
+            exchanges=(*passing.exchanges, *gathers),
+            reduced_bytes=sizes.gradient_bytes * shared,
+            gathered_bytes=sizes.weight_bytes * shared,
+        )
+
+    def passing_costs(self, part: ModelPart) -> StageCosts:
+        """Return what a micro-batch costs that passes a stage, however the replicas share what the stage holds."""
+        model, microbatch, shard = self.model, self.microbatch, self.shard
+        times = self.measured_times(part).plus(self._derived_times(part))
+        activations = stage_activations(model, part, microbatch, shard)
         return StageCosts(
             forward_ps=times.forward_ps,
             input_grad_ps=times.input_grad_ps,
             weight_grad_ps=times.weight_grad_ps,
             forward_backward_ps=times.forward_ps + times.input_grad_ps + times.weight_grad_ps,
             recompute_ps=times.recompute_ps,
-            optimizer_ps=optimizer_ps,
             activation_bytes=activations.whole_bytes,
             logits_bytes=activations.logits_bytes,
             weight_grad_activation_bytes=activations.weight_grad_bytes,
             checkpoint_bytes=activations.checkpoint_bytes if times.recompute_ps else 0,
             backward_bytes=0 if times.recompute_ps else activations.whole_bytes - activations.checkpoint_bytes,
             message_bytes=message_bytes(model, microbatch, shard),
-            weights_bytes=held.weights_bytes,
-            gradients_bytes=held.gradients_bytes,
-            optimizer_bytes=held.optimizer_bytes,
-            buffers_bytes=buffer_bytes(model, part, microbatch, self.parallelism, self.bucket_bytes),
             exchanges=(*self._exchanges(part), *self._exchanged_again(part)),
             recomputes_exchanges=False,
             tied_gradients_bytes=self._tied_bytes(part),
-            reduced_bytes=sizes.gradient_bytes * shared,
-            gathered_bytes=sizes.weight_bytes * shared,
         )
 
     def _again(self, part: ModelPart) -> ModelPart:
@@ -234,8 +263,6 @@ class ModelStages:
         """Yield what the groups of a stage exchange for one micro-batch, but for what measured times hold."""
         exchanging = partial(self.measured.exchanging, part)
         yield from exchanges_of(self.model, exchanging, self.microbatch, self.parallelism)
-        if self.parallelism.zero_stage == 3:
-            yield from fully_sharded(self.model, part, self.microbatch, self.parallelism, self.overlap)
 
     def _exchanged_again(self, part: ModelPart) -> Iterator[Exchange]:
         """Yield what a recomputation exchanges: whole layers what a forward does, and parts of layers what they do.

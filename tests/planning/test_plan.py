@@ -14,6 +14,7 @@ from clustersim.errors import ScenarioError
 from clustersim.planning.layouts import layouts
 from clustersim.planning.plan import Plan, plan
 from clustersim.planning.plan_job import jobs_of
+from clustersim.planning.validation import read_measurements
 
 NARROW_FABRIC = {  # two nodes whose GPUs share one NIC, under switches that are oversubscribed
     "fabric": "leaf-spine",
@@ -164,3 +165,28 @@ def test_what_the_scenario_says_is_kept(tmp_path: Path) -> None:
 def test_what_can_not_be_planned_is_refused(sections: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(ScenarioError, match=message):
         plan(written(tmp_path, **sections), num_jobs=1)
+
+
+def test_the_plan_of_a_measured_sweep_is_among_its_best(tmp_path: Path) -> None:
+    rows = [row for row in read_measurements() if row.name.startswith("vtrain-3.6b") and not row.changes]
+    measured_s = {
+        (
+            *(row.scenario["parallelism"][axis] for axis in ("tp", "pp", "dp")),
+            row.scenario["batch"]["micro_batch_size"],
+        ): (row.step_time_s)
+        for row in rows
+        if row.scenario["runtime"]["p2p"] == "asynchronous"
+    }
+    sections = {**rows[0].scenario, "batch": {"global_batch_size": 512}}
+    sections["parallelism"] = {"cp": 1, "sequence_parallel": False, "zero_stage": 0}
+    names = ("tp", "pp", "dp", "micro_batch_size")
+    sections["plan"] = {
+        name: sorted(set(values)) for name, values in zip(names, zip(*measured_s, strict=True), strict=True)
+    }
+    path = tmp_path / "sweep.json"
+    path.write_text(json.dumps(sections))
+    found = plan(path, num_jobs=1)
+    assert len(measured_s) >= 20
+    layout = found.winner.layout
+    ours_s = measured_s[layout.tp, layout.pp, layout.dp, layout.micro_batch_size]
+    assert ours_s <= 1.05 * min(measured_s.values())
