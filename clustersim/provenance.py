@@ -46,6 +46,11 @@ def provenance_of(scenario: Scenario, trace: Trace, constraints: list[str], star
         "wall_time_s": round(time.perf_counter() - started_s, 6),
         "events": trace.num_events,
         "engine": trace.engine,
+        "folding": {
+            "simulated_gpus": len(trace.sample.ranks),
+            "gpus": len(trace.ranks),
+            "unfolded_because": trace.unfolded_because or None,
+        },
         "constraints": constraints,
     }
 
@@ -61,7 +66,7 @@ def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:
         *_host_gap(scenario),
         f"point-to-point is {runtime.p2p}; {barrier} the optimizer step",
         *_sharing(trace),
-        f"every GPU is simulated: {len(trace.ranks)} of them, no folding",
+        folding_note(trace),
     ]
     if scenario.schedule.rules.is_continuous:
         constraints.append(
@@ -79,7 +84,7 @@ def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:
         constraints.append(
             f"the costs hold what {named} groups exchange, as they list no exchanges; it is not simulated"
         )
-    if len(trace.collectives):
+    if len(trace.sample.collectives):
         constraints.append(
             "a collective is one activity: its streams all go at one rate, by the algorithm that is fastest on an idle "
             "fabric; ops compute first, then exchange"
@@ -87,9 +92,20 @@ def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:
     return constraints
 
 
+def folding_note(trace: Trace) -> str:
+    """Return how many GPUs were simulated, and why so many."""
+    num_gpus = len(trace.ranks)
+    if trace.folded is None:
+        return f"every GPU is simulated: {num_gpus} of them, no folding ({trace.unfolded_because})"
+    return (
+        f"{trace.folded.num_classes} of {num_gpus} GPUs are simulated, one of each class: certified by an equitable "
+        "partition, those of a class do the same at the same time"
+    )
+
+
 def _axes(trace: Trace) -> set[str]:
     """Return the axes on which there were collectives."""
-    return {AXES[number] for number in set(trace.collectives.axis.tolist())}
+    return {AXES[number] for number in set(trace.sample.collectives.axis.tolist())}
 
 
 def _costs(scenario: Scenario) -> Iterator[str]:

@@ -45,13 +45,15 @@ def _compute_ps(trace: Trace, row: int) -> dict[OpPlace, int]:
 
 def _exposed_ps(trace: Trace, waits: Waits, row: int) -> dict[tuple[str, tuple[int, ...]], int]:
     found: dict[tuple[str, tuple[int, ...]], int] = {}
-    gpu = trace.ranks.gpu
+    gpu, copies = trace.ranks.gpu, trace.copies
     first, last = trace.ranks.first_op[row : row + 2].tolist()  # after its last row nothing is exposed
     for number in (first + np.flatnonzero(waits.exposed_ps[first:last] > 0)).tolist():
         collective = int(waits.collective[number])
         if collective >= 0:
             axis = AXES[int(trace.collectives.axis[collective])]
-            members = tuple(int(gpu[member]) for member in trace.groups[int(trace.collectives.group[collective])])
+            group = int(trace.collectives.group[collective])
+            own = tuple(int(gpu[member]) for member in trace.groups[group])
+            members = own if copies is None else copies.group_gpus[group]
         else:
             axis, members = AXES[int(trace.transfers.axis[int(waits.transfer[number])])], ()
         found[axis, members] = found.get((axis, members), 0) + int(waits.exposed_ps[number])

@@ -39,18 +39,20 @@ def traffic_by_axis(trace: Trace, waits: Waits) -> dict[str, AxisTraffic]:
     members = np.array([len(group) for group in trace.groups], dtype=np.int64)[collectives.group]
     sent_bytes = np.rint(bus_bytes(trace) * members).astype(np.int64)
     waited_for, slowed_ps = axis_of_wait(trace, waits), slowed_by_axis_ps(trace)
+    exposed_ps = waits.exposed_ps * trace.gpus_by_rank[waits.rank_index]
+    senders, copies = trace.gpus_by_rank[transfers.source], trace.num_groups[collectives.group]
     traffic = {}
     for number, axis in enumerate(AXES):
         sent, shared = transfers.axis == number, collectives.axis == number
-        busy_ps = int((transfers.end_ps - transfers.queued_ps)[sent].sum())
+        busy_ps = int(((transfers.end_ps - transfers.queued_ps) * senders)[sent].sum())
         # From its start: while one waits for those before it, those are what the group is busy with.
-        lasted_ps = collectives.end_ps - collectives.start_ps
+        lasted_ps = (collectives.end_ps - collectives.start_ps) * copies
         for size in np.unique(members[shared]).tolist():  # a product in Python: that of long runs is beyond an int64
             busy_ps += int(lasted_ps[shared & (members == size)].sum()) * size
         traffic[axis] = AxisTraffic(
-            int(transfers.size_bytes[sent].sum() + sent_bytes[shared].sum()),
+            int((transfers.size_bytes * senders)[sent].sum() + (sent_bytes * copies)[shared].sum()),
             busy_ps,
-            int(waits.exposed_ps[waited_for == number].sum()),
+            int(exposed_ps[waited_for == number].sum()),
             int(slowed_ps[number]),
         )
     return traffic

@@ -35,7 +35,7 @@ UNFIT = 3
 @click.option("--plot", metavar="FILE", help="Draw Gantt and memory to FILE.png, .svg or .pdf (extra plots).")
 @what_if_option
 @click.option("--check", is_flag=True, help="Check the laws that every run keeps.")
-@click.option("--no-fold", is_flag=True, help="Simulate every GPU; this version always does.")
+@click.option("--no-fold", is_flag=True, help="Simulate every GPU, also those that provably do the same.")
 @limit_options
 @common_options
 def run(
@@ -52,7 +52,7 @@ def run(
     plot: str | None,
     changes: dict[str, Fraction],
     check: bool,
-    no_fold: bool,  # noqa: ARG001 - nothing is folded yet
+    no_fold: bool,
     max_events: int | None,
     max_wall: float | None,
     max_rss: int | None,
@@ -68,7 +68,7 @@ def run(
     plugins, limits = load_plugins(bindings), limits_of(max_events, max_wall, max_rss)
     _check_names(trace, plot)
     with progress(f"simulating {scenario}") as say:
-        result = simulate(scenario, overrides, limits, plugins)
+        result = simulate(scenario, overrides, limits, plugins, fold=not no_fold)
         if check:
             _check(result)
         if result.memory.fits is False:

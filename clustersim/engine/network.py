@@ -23,7 +23,7 @@ class Network:
         self._rank_pairs: dict[int, list[Pair]] = {}  # by pipeline, which equal replicas share
         flows = sorted({pair for replica in range(len(job.pipelines)) for pair in self.gpu_pairs(replica).values()})
         self.link_ids: dict[Pair, Links] = {pair: tuple(cluster.route(*pair)) for pair in flows}
-        self._private = _private_links(self.link_ids, job.blocking)
+        self._private = private_links(self.link_ids, job.blocking)
         self._num_routes = Counter(number for links in self.link_ids.values() for number in links)
         self._needs_mailbox = job.blocking or job.policy is not None  # others than one hold wait for a message
         self.processes: dict[int, LinkProcess] = {}
@@ -89,7 +89,7 @@ class Network:
         gpus = self.job.gpus[replica]
         ranks = self._rank_pairs.get(id(self.job.pipelines[replica]))
         if ranks is None:
-            ranks = self._rank_pairs[id(self.job.pipelines[replica])] = _pairs(self.job.pipelines[replica])
+            ranks = self._rank_pairs[id(self.job.pipelines[replica])] = pairs_of(self.job.pipelines[replica])
         return {(source, destination): (gpus[source], gpus[destination]) for source, destination in ranks}
 
     def _fair_route(self, gpus: Pair, mailbox: Mailbox, first_transfer: int) -> FairRoute | None:
@@ -116,7 +116,7 @@ class Network:
         return self._servers[number]
 
 
-def _pairs(pipeline: Pipeline) -> list[Pair]:
+def pairs_of(pipeline: Pipeline) -> list[Pair]:
     """Return the pairs of pp_ranks that exchange messages, in order."""
     made_from = pipeline.made_from
     if made_from is not None and made_from[1] is pipeline.messages:
@@ -137,7 +137,7 @@ def _have_own_links(link_ids: dict[Pair, Links], links_of_groups: Sequence[Seque
     return [all(num_users[number] == 1 for number in links) for links in links_of_groups]
 
 
-def _private_links(link_ids: dict[Pair, tuple[int, ...]], blocking: bool) -> set[int]:
+def private_links(link_ids: dict[Pair, tuple[int, ...]], blocking: bool) -> set[int]:
     """Return the links that messages reach in the order in which they are sent.
 
     That is so if they all come from one GPU by one way. A rendezvous also needs one destination: the sender may agree

@@ -48,7 +48,7 @@ class Headline:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         result = self.result
         trace, times = result.trace, characters_of(options).times
-        num_microbatches = int(trace.ops.microbatch.max()) + 1
+        num_microbatches = int(trace.sample.ops.microbatch.max()) + 1
         microbatches = "micro-batch" if num_microbatches == 1 else "micro-batches"
         sizes = " ".join(f"{axis} {size}" for axis, size in result.scenario.parallelism.sizes.items() if size > 1)
         if result.name:
