@@ -14,6 +14,7 @@ import numpy as np
 from clustersim.trace import AXES, Floats, Ints, Trace
 
 _PS_PER_S = 10**12
+_PARTS = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,9 @@ def _lost_to_axes(trace: Trace, losses: _Losses) -> Ints:
     # Who shares with nobody that was noted shared with its own axis.
     nobody = np.flatnonzero(total[:, 0] <= 0)
     by[nobody, losses.axis[nobody]] = total[nobody, 0] = 1
-    return np.rint(by / total * losses.lost_ps[:, np.newaxis]).astype(np.int64)
+    # Shares such as a half are what they are whatever the order in which bytes were added up.
+    shares = np.rint(by / total * _PARTS) / _PARTS
+    return np.rint(shares * losses.lost_ps[:, np.newaxis]).astype(np.int64)
 
 
 class _Crossers:

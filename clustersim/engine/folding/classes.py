@@ -56,8 +56,8 @@ def is_equitable(uses: Uses, initial: Classes, classes: Classes) -> bool:
     of each group are of the same classes, one after the other, and so are the links of its phases, with as many streams
     on them. Each link is crossed by as much of each class.
     """
-    ways = Lists(np.diff(uses.ways.first[uses.first_way]).tolist())  # the hops of a replica are one list
-    phases = Lists(np.diff(uses.phases.first[uses.first_phase]).tolist())
+    ways = Lists(np.diff(uses.ways.first[uses.first_way]))  # the hops of a replica are one list
+    phases = Lists(np.diff(uses.phases.first[uses.first_phase]))
     slots, member = _by_replica(uses)
     entries, order = uses.by_link
     crossing = np.column_stack(_crossings(uses, classes))[order]
@@ -157,7 +157,7 @@ def _by_replica(uses: Uses) -> tuple[Lists, Ints]:
     """Return the memberships of each replica, as numbers of members, in the order of stages and axes."""
     order = np.lexsort((_axes(uses)[uses.members.owner], uses.member_rank, uses.member_replica))
     count = np.bincount(uses.member_replica, minlength=len(uses.pairs))
-    return Lists(count.tolist()), order
+    return Lists(count), order
 
 
 def _is_alike(lists: Lists, values: Ints, class_of: Ints) -> bool:
@@ -170,11 +170,11 @@ def _is_alike(lists: Lists, values: Ints, class_of: Ints) -> bool:
 
 
 def _each(number: int) -> Lists:
-    return Lists([1] * number)
+    return Lists(np.ones(number, dtype=np.int64))
 
 
 def _totals(values: Hashes, first: Ints) -> Hashes:
-    return Lists(np.diff(first).tolist()).sums(values)
+    return Lists(np.diff(first)).sums(values)
 
 
 def _mixed(*columns: Ints) -> Hashes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import chain
 
@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 from clustersim.engine.network import pairs_of
 from clustersim.ops import Group, Job, Phase
 from clustersim.topology.cluster import Cluster
-from clustersim.topology.discipline import Pair
-from clustersim.topology.link_roles import link_roles
+from clustersim.topology.link_roles import link_kinds
 from clustersim.trace import AXES, Flags, Ints
 
 
 class Lists:
     """Lists of different lengths, one after the other: list `i` is ``first[i]:first[i + 1]`` of each column."""
 
-    def __init__(self, lengths: Iterable[int]) -> None:
-        self.first = np.concatenate([[0], np.cumsum(np.fromiter(lengths, dtype=np.int64))]).astype(np.int64)
+    def __init__(self, lengths: Iterable[int] | Ints) -> None:
+        counts = lengths if isinstance(lengths, np.ndarray) else _ints(lengths)
+        self.first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
     def __len__(self) -> int:
         return len(self.first) - 1
@@ -59,7 +59,7 @@ class Uses:
     pairs
         ``pairs[replica]``: the pp_ranks that exchange messages; equal replicas share theirs.
     first_way, ways
-        The first way of each replica, and the hops of each way: ``hop_link``.
+        The first way of each replica, and the hops of each way: ``hop_link``; ``sender`` is the GPU that it begins at.
     phases, first_phase
         The phases of all plans of each group, and the links that each crosses: ``crossed``, with ``streams``.
     members
@@ -72,9 +72,10 @@ class Uses:
         self.job, self.cluster = job, cluster
         known = {id(pipeline): pairs_of(pipeline) for pipeline in {id(one): one for one in job.pipelines}.values()}
         self.pairs = [known[id(pipeline)] for pipeline in job.pipelines]
-        routes = [cluster.route(*gpus) for replica in range(len(job.pipelines)) for gpus in self._gpu_pairs(replica)]
         self.first_way = Lists(map(len, self.pairs)).first
-        self.ways = Lists(map(len, routes))
+        self.sender, receiver = self._gpus()
+        hops, lengths = cluster.routes(self.sender, receiver)
+        self.ways = Lists(lengths)
         plans = [[phase for plan in group.plans.values() for phase in plan.phases] for group in job.groups]
         self.first_phase = Lists(map(len, plans)).first
         phases = [phase for own in plans for phase in own]
@@ -84,13 +85,19 @@ class Uses:
         places = np.array([place for group in job.groups for place in group.places], dtype=np.int64).reshape(-1, 2)
         self.member_replica, self.member_rank = places.T
         crossed = _ints(chain.from_iterable(phase.links for phase in phases))
-        numbers = np.concatenate([_ints(chain.from_iterable(routes)), crossed])
+        numbers = np.concatenate([hops, crossed])
         self.links, index = _numbered(numbers, len(cluster.links))
         self.hop_link, self.crossed = index[: len(index) - len(crossed)], index[len(index) - len(crossed) :]
 
-    def _gpu_pairs(self, replica: int) -> Iterator[Pair]:
-        gpus = self.job.gpus[replica]
-        return ((gpus[source], gpus[destination]) for source, destination in self.pairs[replica])
+    def _gpus(self) -> tuple[Ints, Ints]:
+        """Return the GPU that each way comes from, and that which it leads to."""
+        known = {id(pairs): np.array(pairs, dtype=np.int64).reshape(-1, 2) for pairs in self.pairs}
+        ends = [
+            np.array(gpus, dtype=np.int64)[known[id(pairs)]]
+            for gpus, pairs in zip(self.job.gpus, self.pairs, strict=True)
+        ]
+        source, destination = np.concatenate(ends).T
+        return source, destination
 
     def way(self, replica: int, pair: int) -> Ints:
         """Return the links of one way."""
@@ -124,19 +131,8 @@ class Uses:
 
     @cached_property
     def kind_of_link(self) -> Ints:
-        """What tells links apart: bandwidth, latency, overhead, sharing, role; equal ones have equal numbers."""
-        links = [self.cluster.link(number) for number in self.links.tolist()]
-        bandwidths = {id(link.bandwidth_bytes_per_s): link.bandwidth_bytes_per_s for link in links}
-        kinds: dict[object, int] = {}
-        known: dict[object, int] = {}
-        found = []
-        for link, role in zip(links, link_roles(self.cluster, self.links.tolist()), strict=True):
-            make = (link.make, link.sharing, role)
-            if make not in known:
-                key = (bandwidths[id(link.bandwidth_bytes_per_s)], make[0][1:], *make[1:])
-                known[make] = kinds.setdefault(key, len(kinds))
-            found.append(known[make])
-        return _ints(found)
+        """What tells links apart before one knows what crosses them: bandwidth, latency, overhead, sharing, role."""
+        return link_kinds(self.cluster, self.links)
 
     @cached_property
     def _first_of_kind(self) -> tuple[list[int], Ints]:
@@ -175,8 +171,7 @@ class Uses:
         """Whether a link is shared by max-min fairness; the rules are those of ``topology.discipline``."""
         sharing = [self.cluster.link(number).sharing for number in self._first_of_kind[0]]
         asks, leaves_open = (self._each_link([entry == value for entry in sharing]) for value in ("fair", None))
-        gpus = [gpus[source] for gpus, pairs in zip(self.job.gpus, self.pairs, strict=True) for source, _ in pairs]
-        sender = _ints(gpus)[self.ways.owner]
+        sender = self.sender[self.ways.owner]
         least, most = np.full(len(self.links), np.iinfo(np.int64).max), np.full(len(self.links), -1)
         np.minimum.at(least, self.hop_link, sender)
         np.maximum.at(most, self.hop_link, sender)
@@ -207,7 +202,7 @@ class Uses:
     def by_link(self) -> tuple[Lists, Ints]:
         """What crosses each link, as numbers of entries: hops first, then streams; in no order within a link."""
         link = np.concatenate([self.hop_link, self.crossed])
-        return Lists(np.bincount(link, minlength=len(self.links)).tolist()), np.argsort(link, kind="stable")
+        return Lists(np.bincount(link, minlength=len(self.links))), np.argsort(link, kind="stable")
 
 
 def axis_number(group: Group) -> int:
