@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+
 from clustersim.result import CommunicationSummary, MemorySummary
 from clustersim.scenario.batch import deal_samples
 from clustersim.scenario.devices import load_device
@@ -17,6 +19,7 @@ from clustersim.scenario.profile import parts_in
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S, format_time
 from clustersim.topology.cluster import Cluster
+from clustersim.topology.link_roles import link_kinds
 from clustersim.trace import AXES, AXIS_WORDS, Ints, Trace
 
 _PACKAGES = ("simpy", "networkx", "numpy", "pydantic", "PyYAML", "click", "rich")
@@ -203,13 +206,7 @@ def warnings_of(
             f"{int(trace.links.slowed_ps.sum()) / PS_PER_S:.3g} s by sharing, "
             f"most at {trace.links.name[int(lost_ps.argmax())]}"
         )
-    fair = [cluster.links[number] for number in trace.links.number[trace.links.is_fair].tolist()]
-    overruled = [link.name for link in fair if link.sharing == "fifo"]
-    if overruled:
-        yield (
-            f"{len(overruled)} links written `sharing: fifo` were shared fairly, as others on the same routes are; "
-            f"the first is {overruled[0]}"
-        )
+    yield from _overruled(cluster, trace.links.number[trace.links.is_fair])
     yield from _stragglers(cluster, trace, compute_ps)
     if scenario.parallelism.zero_stage == 3 and scenario.stage_costs is not None:
         yield "zero_stage 3 is run as 2: weights are gathered once a step, not before every op"
@@ -219,6 +216,20 @@ def warnings_of(
     if memory.fits is False and memory.capacity_bytes is not None:
         over_gib, capacity_gib = (memory.peak_bytes - memory.capacity_bytes) / _GIB, memory.capacity_bytes / _GIB
         yield f"does not fit in memory: {over_gib:.2f} GiB over the capacity of {capacity_gib:.2f} GiB"
+
+
+def _overruled(cluster: Cluster, fair: Ints) -> Iterator[str]:
+    """Yield how many of the links that were shared fairly are written otherwise."""
+    _, first, kind, count = np.unique(
+        link_kinds(cluster, fair), return_index=True, return_inverse=True, return_counts=True
+    )
+    is_fifo = np.array([cluster.link(number).sharing == "fifo" for number in fair[first].tolist()], dtype=np.bool_)
+    if is_fifo.any():
+        name = cluster.link(int(fair[np.argmax(is_fifo[kind.reshape(-1)])])).name
+        yield (
+            f"{int(count[is_fifo].sum())} links written `sharing: fifo` were shared fairly, as others on the same "
+            f"routes are; the first is {name}"
+        )
 
 
 def _stragglers(cluster: Cluster, trace: Trace, compute_ps: Ints) -> Iterator[str]:

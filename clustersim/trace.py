@@ -154,7 +154,7 @@ class Phases(_Columns):
 class Links(_Columns):
     """Links that carried something, one row each."""
 
-    name: tuple[str, ...]
+    name: Sequence[str]
     number: Ints  # in the cluster
     role: tuple[str, ...]  # what it is for, such as "scale-up" or "NIC"
     is_fair: Flags  # shared by max-min fairness, or else FIFO

@@ -100,7 +100,7 @@ class GroupPlanner:
         """Whose routes tell how members of a host are joined; None where every link's ends have to be looked at."""
         if not all(host.has_switch for host in self.group.hosts):
             return None
-        return [host.members[:2] for host in self.group.hosts if len(host.members) > 1]  # type: ignore[misc]
+        return [(host.members[0], host.members[1]) for host in self.group.hosts if len(host.members) > 1]
 
     @property
     def routed_streams(self) -> list[tuple[tuple[int, ...], list[Stream]]]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import overload
 
 import numpy as np
 
@@ -15,8 +17,28 @@ from clustersim.engine.record_links import Loads, first_holds_ps, link_columns, 
 from clustersim.engine.record_parts import ops_table, transfers_table
 from clustersim.engine.record_programs import Stack, columns_by_replica
 from clustersim.later import later
+from clustersim.topology.cluster import Cluster
 from clustersim.topology.link_roles import link_roles
 from clustersim.trace import Copies, Ints, Links, Trace
+
+
+class _Names(Sequence[str]):
+    """The names of links, made when looked at: a report names ten of a hundred thousand."""
+
+    def __init__(self, cluster: Cluster, numbers: Ints) -> None:
+        self._cluster, self._numbers = cluster, numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[str]: ...
+    def __getitem__(self, row: int | slice) -> str | Sequence[str]:
+        if isinstance(row, slice):
+            return _Names(self._cluster, self._numbers[row])
+        return self._cluster.link(int(self._numbers[row])).name
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +227,7 @@ class FoldedRun:
         row = np.searchsorted(links.number, np.array(self.folding.link_numbers, dtype=np.int64))[class_of]
         numbers = uses.links[is_used]
         return Links(
-            name=later(lambda: tuple([cluster.link(number).name for number in numbers.tolist()])),
+            name=_Names(cluster, numbers),
             number=numbers,
             role=later(lambda: link_roles(cluster, numbers.tolist())),
             is_fair=links.is_fair[row],
