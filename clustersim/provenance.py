@@ -49,11 +49,7 @@ def provenance_of(scenario: Scenario, trace: Trace, constraints: list[str], star
         "wall_time_s": round(time.perf_counter() - started_s, 6),
         "events": trace.num_events,
         "engine": trace.engine,
-        "folding": {
-            "simulated_gpus": len(trace.sample.ranks),
-            "gpus": len(trace.ranks),
-            "unfolded_because": trace.unfolded_because or None,
-        },
+        "folding": folding_of(trace),
         "constraints": constraints,
     }
 
@@ -95,14 +91,30 @@ def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:
     return constraints
 
 
+def folding_of(trace: Trace) -> dict[str, Any]:
+    """Return how many GPUs and replicas were simulated, and why so many."""
+    folded = trace.folded
+    return {
+        "gpus": len(trace.ranks),
+        "simulated_gpus": len(trace.sample.ranks),
+        "replicas": folded.num_replicas if folded else len(set(trace.ranks.replica.tolist())),
+        "replica_classes": folded.num_classes if folded else None,
+        "replica_classes_by_program": folded.num_programs if folded else None,
+        "unfolded_because": trace.unfolded_because or None,
+    }
+
+
 def folding_note(trace: Trace) -> str:
-    """Return how many GPUs were simulated, and why so many."""
-    num_gpus = len(trace.ranks)
-    if trace.folded is None:
-        return f"every GPU is simulated: {num_gpus} of them, no folding ({trace.unfolded_because})"
+    """Return the same in a sentence."""
+    num_gpus, folded = len(trace.ranks), trace.folded
+    if folded is None:
+        why = f" ({trace.unfolded_because})" if trace.unfolded_because else ""
+        return f"every GPU is simulated: {num_gpus} of them, no folding{why}"
     return (
-        f"{trace.folded.num_classes} of {num_gpus} GPUs are simulated, one of each class: certified by an equitable "
-        "partition, those of a class do the same at the same time"
+        f"{len(trace.sample.ranks)} of {num_gpus} GPUs are simulated: the {folded.num_replicas} replicas are of "
+        f"{folded.num_classes} classes, {folded.num_programs} by what they run and how fast, the others by the links "
+        "and groups that they meet; an equitable partition certifies that those of one class do the same at the same "
+        "time"
     )
 
 

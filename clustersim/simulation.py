@@ -318,8 +318,7 @@ def _communication_summary(trace: Trace, by_axis: dict[str, AxisTraffic]) -> Com
         for load in busiest_links(trace, BUSIEST_LINKS)
     )
     lost = tuple(
-        CollisionSummary(entry.axis, entry.by, _mean_s(trace, entry.lost_ps), entry.link)
-        for entry in collisions(trace)
+        CollisionSummary(entry.axis, entry.by, _mean_s(trace, entry.lost_ps), entry.link) for entry in collisions(trace)
     )
     return CommunicationSummary(axes, lost, links, int(trace.links.is_contended.sum()))
 

@@ -283,7 +283,9 @@ class Folded(NamedTuple):
 
     sample: Trace  # one replica of each class
     rank: Ints  # row of its Ranks that each row of the whole's Ranks is like
-    num_classes: int  # of GPUs
+    num_replicas: int  # of the whole
+    num_programs: int  # classes of replicas that programs, devices and slow hosts alone tell apart
+    num_classes: int  # of replicas, with what they meet on links and in groups
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,8 +102,8 @@ def _losses(trace: Trace) -> _Losses:
     rows = np.flatnonzero(lost_ps >= 1)
     flow = rates.flow[rows]
     # Whole numbers, so that their sums depend on no order.
-    lost_ps = np.rint(lost_ps[rows]).astype(np.int64) * _num_losers(trace)[flow]
-    return _Losses(rows, axis_of_flow(trace)[flow], rates.bottleneck[rows], lost_ps)
+    of_one_ps = np.rint(lost_ps[rows]).astype(np.int64)
+    return _Losses(rows, axis_of_flow(trace)[flow], rates.bottleneck[rows], of_one_ps * _num_losers(trace)[flow])
 
 
 def _num_losers(trace: Trace) -> Ints:
@@ -127,7 +127,7 @@ def _lost_to_axes(trace: Trace, losses: _Losses) -> Ints:
     by[nobody, losses.axis[nobody]] = total[nobody, 0] = 1
     # Shares such as a half are what they are whatever the order in which bytes were added up.
     shares = np.rint(by / total * _PARTS) / _PARTS
-    return np.rint(shares * losses.lost_ps[:, np.newaxis]).astype(np.int64)
+    return np.asarray(np.rint(shares * losses.lost_ps[:, np.newaxis]), dtype=np.int64)
 
 
 class _Crossers:

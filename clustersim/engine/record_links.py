@@ -172,7 +172,8 @@ def lost_ps(cluster: Cluster, loads: Loads, rates: Rates, route: Ints, end_ps: I
     way = np.concatenate([route, loads.kind_of_phase + len(loads.routes)])
     lasted_ps = rates.until_ps(end_ps) - rates.start_ps
     # Whole numbers, so that their sums depend on no order.
-    return np.rint(lasted_ps * (1 - rates.bytes_per_s / np.array(alone)[way[rates.flow]])).astype(np.int64)
+    lost = lasted_ps * (1 - rates.bytes_per_s / np.array(alone)[way[rates.flow]])
+    return np.asarray(np.rint(lost), dtype=np.int64)
 
 
 def _bandwidths(cluster: Cluster, links: Iterable[int]) -> Floats:

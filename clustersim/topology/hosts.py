@@ -13,10 +13,10 @@ from functools import partial
 import numpy as np
 
 from clustersim.scenario.fabrics import Dragonfly, FatTree, HostedFabric, LeafSpine, LinkSpec, RailFatTree
-from clustersim.topology.cluster import gpu_attributes
+from clustersim.topology.cluster import Ints, gpu_attributes
 from clustersim.topology.flow_hash import flow_hash
 from clustersim.topology.layouts import LAYOUTS, Inside, Wire, part_attributes
-from clustersim.topology.wires import Ints, Wires, part_of
+from clustersim.topology.wires import Wires, part_of
 
 # A GPU reaches its NIC over PCIe that is built to be at least as fast as the NIC, and a NIC's latency is quoted from
 # GPU memory: what limits and delays a message is the NIC's own wire, so this one is ideal.

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from clustersim.topology.changed_links import ChangedLinks
-from clustersim.topology.cluster import Cluster, Link
-from clustersim.topology.wires import Ints, WireLinks
+from clustersim.topology.cluster import Cluster, Ints, Link
+from clustersim.topology.wires import WireLinks
 
 SCALE_UP = "scale-up"
 _OTHER = "other"

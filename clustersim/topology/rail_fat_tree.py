@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustersim.scenario.fabrics import NvlDomain, RailFabric, RailFatTree
-from clustersim.topology.cluster import Cluster
+from clustersim.topology.cluster import Cluster, Ints
 from clustersim.topology.hosts import Hosts, hosts_of_nodes
 from clustersim.topology.layouts import LAYOUTS
 from clustersim.topology.switch_tree import TreeRoutes, tree_nodes, tree_wires
-from clustersim.topology.wires import Ints, WireLinks
+from clustersim.topology.wires import WireLinks
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustersim.scenario.fabrics import LinkSpec, TreeShape
-from clustersim.topology.wires import Ints, Wires, part_of
+from clustersim.topology.cluster import Ints
+from clustersim.topology.wires import Wires, part_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from clustersim.engine.folding.uses import Lists, Uses, axis_number
 from clustersim.ops import Group
-from clustersim.trace import Flags, Ints
+from clustersim.trace import Ints
 
 Hashes = NDArray[np.uint64]
 
@@ -27,6 +27,7 @@ class Classes(NamedTuple):
     replica: Ints
     group: Ints
     link: Ints
+    num_programs: int  # classes of replicas that are told apart before one looks at what they meet
 
     @property
     def num_replicas(self) -> int:
@@ -39,13 +40,13 @@ def classes_of(uses: Uses) -> Classes | None:
 
     Every round tells apart what met different things in the round before, until nothing more is told apart.
     """
-    initial = _initial(uses)
+    initial = initial_classes(uses)
     found, number = initial, -1
-    while number != (number := sum(int(column.max(initial=-1)) for column in found)):
+    while number != (number := sum(int(column.max(initial=-1)) for column in found[:3])):
         if 2 * found.num_replicas > len(found.replica):
             return None
         found = _refined(uses, found)
-    found = Classes(*map(_in_order, found))
+    found = Classes(*map(_in_order, found[:3]), initial.num_programs)
     return found if is_equitable(uses, initial, found) else None
 
 
@@ -79,7 +80,7 @@ def is_equitable(uses: Uses, initial: Classes, classes: Classes) -> bool:
     )
 
 
-def _initial(uses: Uses) -> Classes:
+def initial_classes(uses: Uses) -> Classes:
     """Return what is known to be different before looking at what meets what."""
     job = uses.job
     statics = job.static_bytes or ((),) * len(job.pipelines)
@@ -89,7 +90,8 @@ def _initial(uses: Uses) -> Classes:
     )
     own = uses.has_own_links.tolist()
     groups = ((_identity(group), has_own) for group, has_own in zip(job.groups, own, strict=True))
-    return Classes(_numbers(replicas), _numbers(groups), 2 * uses.kind_of_link + uses.is_fair)
+    programs = _numbers(replicas)
+    return Classes(programs, _numbers(groups), 2 * uses.kind_of_link + uses.is_fair, int(programs.max()) + 1)
 
 
 def _order(ranks: tuple[int, ...]) -> tuple[int, ...]:
@@ -101,8 +103,7 @@ def _order(ranks: tuple[int, ...]) -> tuple[int, ...]:
 def _identity(group: Group) -> Hashable:
     """Return what a group does, but not on which links."""
     plans = tuple(
-        (kind, plan.operation, plan.algorithm, plan.size_bytes)
-        + tuple([(phase.volume_bytes, phase.latency_ps) for phase in plan.phases])
+        (kind, plan.operation, plan.algorithm, plan.size_bytes, *[(p.volume_bytes, p.latency_ps) for p in plan.phases])
         for kind, plan in group.plans.items()
     )
     return group.axis, plans
@@ -115,9 +116,7 @@ def _refined(uses: Uses, classes: Classes) -> Classes:
     at_place = _mixed(classes.replica[uses.member_replica], uses.member_rank, uses.members.position)
     at_stream = _mixed(classes.link[uses.crossed], _phase_place(uses), uses.streams)
     replica = _totals(at_way, uses.first_way)
-    slot = _mixed(
-        classes.group[uses.members.owner], uses.member_rank, _axes(uses)[uses.members.owner]
-    )
+    slot = _mixed(classes.group[uses.members.owner], uses.member_rank, _axes(uses)[uses.members.owner])
     np.add.at(replica, uses.member_replica, slot)
     group = uses.members.sums(at_place) + _totals(uses.phases.sums(at_stream), uses.first_phase)
     entries, order = uses.by_link
@@ -125,8 +124,9 @@ def _refined(uses: Uses, classes: Classes) -> Classes:
     return Classes(
         *(
             np.unique(_mixed(before, np.zeros_like(before)) + seen, return_inverse=True)[1].reshape(-1)
-            for before, seen in zip(classes, (replica, group, link), strict=True)
-        )
+            for before, seen in zip(classes[:3], (replica, group, link), strict=True)
+        ),
+        classes.num_programs,
     )
 
 

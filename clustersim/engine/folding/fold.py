@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from functools import cached_property
+from itertools import repeat
 
 import numpy as np
 
@@ -50,7 +51,7 @@ class Folding:
 
     def __init__(self, uses: Uses, classes: Classes) -> None:
         self.uses, self.classes = uses, classes
-        self.replicas, self.groups, self.links = (np.unique(column, return_index=True)[1] for column in classes)
+        self.replicas, self.groups, self.links = (np.unique(column, return_index=True)[1] for column in classes[:3])
         self.streams = _streams_on(uses, classes, self.links)
         self.link_numbers: list[int] = uses.links[self.links].tolist()
 
@@ -128,9 +129,8 @@ def _streams_on(uses: Uses, classes: Classes, links: Ints) -> dict[tuple[int, in
     for number, link in enumerate(links.tolist()):
         entry = order[entries.first[link] : entries.first[link + 1]]
         way = uses.ways.owner[entry[entry < num_hops]]
-        found.update(
-            zip([number] * len(way), classes.replica[uses.way_replica[way]].tolist(), uses.way_pair[way].tolist())
-        )
+        replicas = classes.replica[uses.way_replica[way]].tolist()
+        found.update(zip(repeat(number), replicas, uses.way_pair[way].tolist(), strict=False))
         crossing = entry[entry >= num_hops] - num_hops
         phase = uses.phases.owner[crossing]
         group, slot = (-1 - classes.group[uses.phase_group[phase]]).tolist(), uses.phase_slot[phase].tolist()

@@ -40,6 +40,12 @@ class _Names(Sequence[str]):
             return _Names(self._cluster, self._numbers[row])
         return self._cluster.link(int(self._numbers[row])).name
 
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, Sequence) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
 
 @dataclass(frozen=True, eq=False)
 class FoldedRun:

@@ -44,7 +44,8 @@ class Lists:
     def sums(self, values: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Return the sum of the values of each list, modulo 2^64."""
         total = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(values, dtype=np.uint64)])
-        return total[self.first[1:]] - total[self.first[:-1]]
+        sums: NDArray[np.uint64] = total[self.first[1:]] - total[self.first[:-1]]
+        return sums
 
     def of(self, numbers: Ints, position: int) -> Ints:
         """Return the entries at one position of some lists."""
@@ -186,7 +187,9 @@ class Uses:
 
     def is_flow(self, fair: Flags) -> Flags:
         """Return which ways have a fair link."""
-        return np.bincount(self.ways.owner, fair[self.hop_link], minlength=len(self.ways)) > 0
+        has_one = np.zeros(len(self.ways), dtype=np.bool_)
+        has_one[self.ways.owner[fair[self.hop_link]]] = True
+        return has_one
 
     @cached_property
     def replicas_queue_together(self) -> bool:

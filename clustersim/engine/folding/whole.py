@@ -27,7 +27,7 @@ def whole_trace(run: FoldedRun) -> Trace:
     """
     whole, sample = _Whole(run), run.trace
     assert sample.copies is not None
-    job = run.folding.uses.job
+    job, classes = run.folding.uses.job, run.folding.classes
     first_op = whole.stack.first_op
     rank = np.concatenate([whole.rows_of(replica, run.stack.first_rank) for replica in whole.folded_replicas])
     return Trace(
@@ -47,7 +47,7 @@ def whole_trace(run: FoldedRun) -> Trace:
         sample.fragmentation,
         sample.logits_shares,
         sample.engine,
-        folded=Folded(sample, rank, len(sample.ranks)),
+        folded=Folded(sample, rank, len(job.pipelines), classes.num_programs, classes.num_replicas),
     )
 
 
@@ -111,9 +111,7 @@ class _Whole:
         folding, log, copies = self.run.folding, self.run.network.collectives, CollectiveLog()
         groups = folding.uses.job.groups
         members = [folding.members_of_group(group).tolist() for group in range(len(folding.groups))]
-        kinds = {
-            id(plan): kind for group in folding.job.groups for kind, plan in group.plans.items()
-        }
+        kinds = {id(plan): kind for group in folding.job.groups for kind, plan in group.plans.items()}
         first: list[int] = []  # row of the first copy of each collective; those of the others follow
         for row, (group, order) in enumerate(zip(log.group, log.order, strict=True)):
             first.append(len(copies.group))
@@ -124,7 +122,10 @@ class _Whole:
         rows: list[list[int]] = []
         for row, (phase, collective) in enumerate(zip(log.phases, log.phase_collective, strict=True)):
             group, slot, _ = folding.phases_of_one[id(phase)]
-            own = [(first[collective] + copy, phases_of(groups[member])[slot]) for copy, member in enumerate(members[group])]
+            own = [
+                (first[collective] + copy, phases_of(groups[member])[slot])
+                for copy, member in enumerate(members[group])
+            ]
             times_ps = log.phase_start_ps[row], log.phase_end_ps[row]
             rows.append([copies.note_phase(*copy, *times_ps) for copy in own])
         return copies, rows
@@ -135,9 +136,7 @@ class _Whole:
         sample, first = run.trace, run.stack.first_message
         num_messages, ways = len(sample.transfers), sample.flows.way.tolist()
         columns = (column.tolist() for column in (sample.rates.flow, sample.rates.start_ps, sample.rates.bytes_per_s))
-        for flow, start_ps, bytes_per_s, bottleneck in zip(
-            *columns, sample.rates.bottleneck.tolist(), strict=True
-        ):
+        for flow, start_ps, bytes_per_s, bottleneck in zip(*columns, sample.rates.bottleneck.tolist(), strict=True):
             links = run.links_of_copies(ways[flow], run.loads.used[bottleneck])
             if flow < num_messages:
                 replica = int(np.searchsorted(first, flow, side="right")) - 1
