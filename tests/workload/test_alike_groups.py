@@ -28,7 +28,7 @@ TOPOLOGIES = {
     "a slow NIC": NODES | SLOW_NIC,
     "shared NICs": NODES | {"nics_per_node": 1},
     "hashed": NODES | {"routing": "ecmp"},
-    "no switch in a node": NODES | {"layout": "full-mesh"},
+    "no switch in a node": NODES | {"layout": "mesh"},
     "ring": {"fabric": "ring", "gpus": 64, "link": {"bandwidth": "10 GB/s"}},
 }
 
