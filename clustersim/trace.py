@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.later import Lazy
+
+if TYPE_CHECKING:
+    from clustersim.folded import Copies, Folded
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -263,29 +266,6 @@ class Split(NamedTuple):
     transfers: Transfers
     parts: Callable[[], Iterator[Trace]]
     of_replicas: Callable[[Sequence[int]], Trace]
-
-
-@dataclass(frozen=True, slots=True)
-class Copies:
-    """How many each row of a folded trace stands for, and where those are."""
-
-    ranks: Ints  # GPUs, for each row of Ranks
-    groups: Ints  # groups, for each of Trace.groups
-    group_gpus: tuple[tuple[int, ...], ...]  # all members of each group
-    streams: tuple[dict[int, int], ...]  # of each way: by row of Links, the streams of all flows that one stands for
-    links: Links  # of the whole
-    at_links: Callable[[Ints, Ints, Ints], Ints]
-    """Values of rows of Flows at rows of Links, each held for all that one stands for, summed by links of the whole."""
-
-
-class Folded(NamedTuple):
-    """The trace that a folded one was made from."""
-
-    sample: Trace  # one replica of each class
-    rank: Ints  # row of its Ranks that each row of the whole's Ranks is like
-    num_replicas: int  # of the whole
-    num_programs: int  # classes of replicas that programs, devices and slow hosts alone tell apart
-    num_classes: int  # of replicas, with what they meet on links and in groups
 
 
 @dataclass(frozen=True, slots=True)

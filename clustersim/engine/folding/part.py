@@ -16,10 +16,11 @@ from clustersim.engine.record_groups import GroupRecord
 from clustersim.engine.record_links import Loads, first_holds_ps, link_columns, lost_ps, phase_ways, rate_columns
 from clustersim.engine.record_parts import ops_table, transfers_table
 from clustersim.engine.record_programs import Stack, columns_by_replica
+from clustersim.folded import Copies
 from clustersim.later import later
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.link_roles import link_roles
-from clustersim.trace import Copies, Ints, Links, Trace
+from clustersim.trace import Ints, Links, Trace
 
 
 class _Names(Sequence[str]):
@@ -223,7 +224,7 @@ class FoldedRun:
         for (link, *place), streams in self.folding.streams.items():
             found.setdefault((place[0], place[1]), {})[numbers[link]] = streams
         phases = [(-1 - group, slot) for group, slot in self.where_phases]
-        return [found[place] for place in (*self.places, *phases)]
+        return [found.get(place, {}) for place in (*self.places, *phases)]  # nothing where no link limits it
 
     def whole_links(self, links: Links, slowed_ps: Ints) -> Links:
         """Return all links that carried something, given those that stand for them."""

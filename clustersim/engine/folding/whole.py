@@ -16,8 +16,9 @@ from clustersim.engine.network import Network
 from clustersim.engine.noted import Noted
 from clustersim.engine.record import ranks_table, record
 from clustersim.engine.record_programs import Stack, columns_by_replica
+from clustersim.folded import Folded
 from clustersim.later import later
-from clustersim.trace import Folded, Ints, Trace
+from clustersim.trace import Ints, Trace
 
 
 def whole_trace(run: FoldedRun) -> Trace:
