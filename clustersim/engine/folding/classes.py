@@ -46,7 +46,7 @@ def classes_of(uses: Uses) -> Classes | None:
         if 2 * found.num_replicas > len(found.replica):
             return None
         found = _refined(uses, found)
-    found = Classes(*map(_in_order, found[:3]), initial.num_programs)
+    found = Classes(_in_order(found.replica), _in_order(found.group), _in_order(found.link), initial.num_programs)
     return found if is_equitable(uses, initial, found) else None
 
 
@@ -121,13 +121,11 @@ def _refined(uses: Uses, classes: Classes) -> Classes:
     group = uses.members.sums(at_place) + _totals(uses.phases.sums(at_stream), uses.first_phase)
     entries, order = uses.by_link
     link = entries.sums(_mixed(*_crossings(uses, classes))[order])
-    return Classes(
-        *(
-            np.unique(_mixed(before, np.zeros_like(before)) + seen, return_inverse=True)[1].reshape(-1)
-            for before, seen in zip(classes[:3], (replica, group, link), strict=True)
-        ),
-        classes.num_programs,
-    )
+    refined = [
+        np.unique(_mixed(before) + seen, return_inverse=True)[1].reshape(-1)
+        for before, seen in ((classes.replica, replica), (classes.group, group), (classes.link, link))
+    ]
+    return Classes(refined[0], refined[1], refined[2], classes.num_programs)
 
 
 def _crossings(uses: Uses, classes: Classes) -> tuple[Ints, Ints, Ints]:

@@ -176,7 +176,7 @@ class Uses:
         least, most = np.full(len(self.links), np.iinfo(np.int64).max), np.full(len(self.links), -1)
         np.minimum.at(least, self.hop_link, sender)
         np.maximum.at(most, self.hop_link, sender)
-        fair = (most >= 0) & (asks | (leaves_open & (least != most))) & self.is_limited
+        fair: Flags = (most >= 0) & (asks | (leaves_open & (least != most))) & self.is_limited
         shared = ~self.has_own_links[self.phase_group[self.phases.owner]]
         fair[self.crossed[shared & self.is_limited[self.crossed]]] = True
         before = -1
@@ -187,7 +187,7 @@ class Uses:
 
     def is_flow(self, fair: Flags) -> Flags:
         """Return which ways have a fair link."""
-        has_one = np.zeros(len(self.ways), dtype=np.bool_)
+        has_one: Flags = np.zeros(len(self.ways), dtype=np.bool_)
         has_one[self.ways.owner[fair[self.hop_link]]] = True
         return has_one
 
