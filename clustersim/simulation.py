@@ -153,7 +153,7 @@ def peak_bytes_by_rank(scenario: Scenario, plugins: Mapping[str, Plugin] | None 
     """Return the peak of memory of each pp_rank as a run would give it, which is not run unless a policy orders it."""
     if scenario.schedule.policy is None:
         return program_peaks(scenario, build_cluster(scenario.cluster.topology), plugins)
-    trace = simulate_representatives(scenario, plugins=plugins)
+    trace = simulate_representatives(scenario, plugins=plugins).sample
     peaks = np.zeros(scenario.parallelism.pp, dtype=np.int64)
     np.maximum.at(peaks, trace.ranks.pp_rank, measure_memory(trace).peak_bytes)
     return tuple(peaks.tolist())

@@ -43,9 +43,9 @@ class Waits(Lazy):
     phase: Ints  # index into PHASES
     step: Ints
 
-    def bubble_by(self, column: Ints, num_values: int, gpus_by_rank: Ints) -> list[int]:
-        """Return the bubble, summed over all GPUs, by the values of a column. [ps]"""
-        bubble_ps = self.bubble_ps * gpus_by_rank[self.rank_index]
+    def bubble_by(self, column: Ints, num_values: int, gpus_by_rank: Ints | None = None) -> list[int]:
+        """Return the bubble, summed over all GPUs, by the values of a column; None: each rank is one. [ps]"""
+        bubble_ps = self.bubble_ps if gpus_by_rank is None else self.bubble_ps * gpus_by_rank[self.rank_index]
         return [int(bubble_ps[column == value].sum()) for value in range(num_values)]
 
 
