@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import repeat
@@ -10,11 +11,10 @@ from itertools import repeat
 import numpy as np
 
 from clustersim.engine.clock import Timeline
-from clustersim.engine.fair import FairNetwork, FairRoute, RateLog
+from clustersim.engine.fair import FairRoute
 from clustersim.engine.folding.classes import Classes, classes_of
 from clustersim.engine.folding.uses import Uses, phases_of
-from clustersim.engine.group import CollectiveLog
-from clustersim.engine.link import LinkProcess, LinkServer, Mailbox
+from clustersim.engine.link import Mailbox
 from clustersim.engine.network import Network, private_links
 from clustersim.ops import CollectivePlan, Group, Job, Phase, Place
 from clustersim.topology.cluster import Cluster
@@ -143,35 +143,26 @@ class FoldedNetwork(Network):
     """The network of a folded job: what a link is follows from all replicas, what crosses it from those simulated."""
 
     def __init__(self, env: Timeline, folding: Folding) -> None:
-        uses, job = folding.uses, folding.job
-        self.env, self.cluster, self.job, self.folding = env, uses.cluster, job, folding
-        self._rank_pairs: dict[int, list[Pair]] = {}
-        self._place: dict[Pair, tuple[int, int]] = {}  # of GPUs: folded replica, pair
-        for replica in range(len(job.pipelines)):
-            for pair, gpus in enumerate(self.gpu_pairs(replica).values()):
-                self._place[gpus] = replica, pair
-        self.link_ids = {gpus: uses.cluster.route(*gpus) for gpus in self._place}
-        self._private = private_links(self._ways_crossing(), job.blocking)
-        self._num_routes = Counter(number for links in self.link_ids.values() for number in links)
-        self._needs_mailbox = job.blocking
-        self.processes: dict[int, LinkProcess] = {}
-        self._servers: dict[int, LinkServer] = {}
-        self._has_own_links = uses.has_own_links[folding.groups].tolist()
-        is_fair = uses.is_fair[folding.links].tolist()
-        fair = [number for number, fair in zip(folding.link_numbers, is_fair, strict=True) if fair]
-        self.fair_links = frozenset(fair)
-        own = (group for group, is_own in zip(job.groups, self._has_own_links, strict=True) if is_own)
-        self.drained_links = self.fair_links | {
-            number
-            for group in own
-            for phase in phases_of(group)
-            for number in phase.links
-            if self.cluster.link(number).bandwidth_bytes_per_s is not None
+        self.folding = folding
+        super().__init__(env, folding.uses.cluster, folding.job)
+
+    @cached_property
+    def place(self) -> dict[Pair, tuple[int, int]]:
+        """The folded replica and the pair that two GPUs are."""
+        return {
+            gpus: (replica, pair)
+            for replica in range(len(self.job.pipelines))
+            for pair, gpus in enumerate(self.gpu_pairs(replica).values())
         }
-        self.collectives = CollectiveLog()
-        self.rates = RateLog()
-        links = {number: self.cluster.link(number) for number in sorted(fair)}
-        self.fair = FairNetwork(env, links, self.rates) if links else None
+
+    def _find_disciplines(
+        self, _links_of_groups: Sequence[Sequence[int]]
+    ) -> tuple[set[int], list[bool], frozenset[int]]:
+        uses, folding = self.folding.uses, self.folding
+        is_fair = uses.is_fair[folding.links].tolist()
+        fair = frozenset(number for number, fair in zip(folding.link_numbers, is_fair, strict=True) if fair)
+        has_own_links: list[bool] = uses.has_own_links[folding.groups].tolist()
+        return private_links(self._ways_crossing(), self.job.blocking), has_own_links, fair
 
     def _ways_crossing(self) -> dict[Pair, Links]:
         """Return the routes of all pairs of GPUs, of whatever replica, that share a link with those simulated."""
@@ -188,7 +179,7 @@ class FoldedNetwork(Network):
         return found
 
     def _fair_route(self, gpus: Pair, mailbox: Mailbox, first_transfer: int) -> FairRoute | None:
-        links, streams = self.folding.flow(*self._place[gpus])
+        links, streams = self.folding.flow(*self.place[gpus])
         if self.fair is None or not links:
             return None
         latency_ps = self.cluster.delay_ps(self.link_ids[gpus])

@@ -68,8 +68,7 @@ class FoldedRun:
     @cached_property
     def places(self) -> list[tuple[int, int]]:
         """The folded replica and the pair of each route."""
-        sizes = [len(self.network.gpu_pairs(replica)) for replica in range(len(self.noted.job.pipelines))]
-        return [(replica, pair) for replica, size in enumerate(sizes) for pair in range(size)]
+        return [self.network.place[gpus] for gpus in self.network.link_ids]
 
     @cached_property
     def routes(self) -> Routes:
