@@ -24,6 +24,22 @@ NODES: dict[str, Any] = {
     "nics_per_node": 8,
     "nic": {"bandwidth": "200 Gbps", "latency": "1 us"},
     "nodes_per_leaf": 4,
+    "collectives": {  # as on dgx-a100
+        "simple": {
+            "launch": "38 us",
+            "scaleup_step": "1.6 us",
+            "network_step": "6.4 us",
+            "scaleup_efficiency": 0.711,
+            "network_efficiency": 0.639,
+        },
+        "tree": {
+            "launch": "27.6 us",
+            "scaleup_step": "1.6 us",
+            "network_step": "7.4 us",
+            "scaleup_efficiency": 0.711,
+            "network_efficiency": 0.342,
+        },
+    },
 }
 
 
