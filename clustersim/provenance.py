@@ -9,6 +9,8 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any
 
+import numpy as np
+
 from clustersim.result import CommunicationSummary, MemorySummary
 from clustersim.scenario.batch import deal_samples
 from clustersim.scenario.devices import load_device
@@ -18,6 +20,7 @@ from clustersim.scenario.profile import parts_in
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S, format_time
 from clustersim.topology.cluster import Cluster
+from clustersim.topology.link_roles import link_kinds
 from clustersim.trace import AXES, AXIS_WORDS, Ints, Trace
 
 _PACKAGES = ("simpy", "networkx", "numpy", "pydantic", "PyYAML", "click", "rich")
@@ -50,6 +53,7 @@ def provenance_of(scenario: Scenario, trace: Trace, constraints: list[str], star
         "wall_time_s": round(time.perf_counter() - started_s, 6),
         "events": trace.num_events,
         "engine": trace.engine,
+        "folding": folding_of(trace),
         "constraints": constraints,
     }
 
@@ -65,7 +69,7 @@ def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:
         *_host_gap(scenario),
         f"point-to-point is {runtime.p2p}; {barrier} the optimizer step",
         *_sharing(trace),
-        f"every GPU is simulated: {len(trace.ranks)} of them, no folding",
+        folding_note(trace),
     ]
     if scenario.schedule.rules.is_continuous:
         constraints.append(
@@ -83,7 +87,7 @@ def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:
         constraints.append(
             f"the costs hold what {named} groups exchange, as they list no exchanges; it is not simulated"
         )
-    if len(trace.collectives):
+    if len(trace.sample.collectives):
         constraints.append(
             "a collective is one activity: its streams all go at one rate, by the algorithm that is fastest on an idle "
             "fabric; ops compute first, then exchange"
@@ -91,9 +95,36 @@ def constraints_of(scenario: Scenario, trace: Trace) -> list[str]:
     return constraints
 
 
+def folding_of(trace: Trace) -> dict[str, Any]:
+    """Return how many GPUs and replicas were simulated, and why so many."""
+    folded = trace.folded
+    return {
+        "gpus": len(trace.ranks),
+        "simulated_gpus": len(trace.sample.ranks),
+        "replicas": folded.num_replicas if folded else len(set(trace.ranks.replica.tolist())),
+        "replica_classes": folded.num_classes if folded else None,
+        "replica_classes_by_program": folded.num_programs if folded else None,
+        "unfolded_because": trace.unfolded_because or None,
+    }
+
+
+def folding_note(trace: Trace) -> str:
+    """Return the same in a sentence."""
+    num_gpus, folded = len(trace.ranks), trace.folded
+    if folded is None:
+        why = f" ({trace.unfolded_because})" if trace.unfolded_because else ""
+        return f"every GPU is simulated: {num_gpus} of them, no folding{why}"
+    return (
+        f"{len(trace.sample.ranks)} of {num_gpus} GPUs are simulated: the {folded.num_replicas} replicas are of "
+        f"{folded.num_classes} classes, {folded.num_programs} by what they run and how fast, the others by the links "
+        "and groups that they meet; an equitable partition certifies that those of one class do the same at the same "
+        "time"
+    )
+
+
 def _axes(trace: Trace) -> set[str]:
     """Return the axes on which there were collectives."""
-    return {AXES[number] for number in set(trace.collectives.axis.tolist())}
+    return {AXES[number] for number in set(trace.sample.collectives.axis.tolist())}
 
 
 def _costs(scenario: Scenario) -> Iterator[str]:
@@ -191,13 +222,7 @@ def warnings_of(
             f"{communication.contended_links} links were contended: summed over all messages of the run, they {told}, "
             f"most at {links.name[int((links.queued_ps + links.slowed_ps).argmax())]}"
         )
-    fair = [cluster.links[number] for number in trace.links.number[trace.links.is_fair].tolist()]
-    overruled = [link.name for link in fair if link.sharing == "fifo"]
-    if overruled:
-        yield (
-            f"{len(overruled)} links written `sharing: fifo` were shared fairly, as others on the same routes are; "
-            f"the first is {overruled[0]}"
-        )
+    yield from _overruled(cluster, trace.links.number[trace.links.is_fair])
     yield from _stragglers(cluster, trace, compute_ps)
     if scenario.parallelism.zero_stage == 3 and scenario.stage_costs is not None:
         yield "zero_stage 3 is run as 2: weights are gathered once a step, not before every op"
@@ -207,6 +232,20 @@ def warnings_of(
     if memory.fits is False and memory.capacity_bytes is not None:
         over_gib, capacity_gib = (memory.peak_bytes - memory.capacity_bytes) / _GIB, memory.capacity_bytes / _GIB
         yield f"does not fit in memory: {over_gib:.2f} GiB over the capacity of {capacity_gib:.2f} GiB"
+
+
+def _overruled(cluster: Cluster, fair: Ints) -> Iterator[str]:
+    """Yield how many of the links that were shared fairly are written otherwise."""
+    _, first, kind, count = np.unique(
+        link_kinds(cluster, fair), return_index=True, return_inverse=True, return_counts=True
+    )
+    is_fifo = np.array([cluster.link(number).sharing == "fifo" for number in fair[first].tolist()], dtype=np.bool_)
+    if is_fifo.any():
+        name = cluster.link(int(fair[np.argmax(is_fifo[kind.reshape(-1)])])).name
+        yield (
+            f"{int(count[is_fifo].sum())} links written `sharing: fifo` were shared fairly, as others on the same "
+            f"routes are; the first is {name}"
+        )
 
 
 def _stragglers(cluster: Cluster, trace: Trace, compute_ps: Ints) -> Iterator[str]:

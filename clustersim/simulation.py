@@ -68,6 +68,7 @@ def simulate(
     limits: Limits | None = None,
     plugins: Mapping[str, Plugin] | None = None,
     engine: str | None = None,
+    fold: bool = True,
 ) -> Result:
     """Return the result of a scenario, or of the scenario file at a path.
 
@@ -84,6 +85,8 @@ def simulate(
     engine
         "time-ordered" to have all events in the order of their times, also where that changes nothing but the speed, or
         "compiled" to evaluate static programs without events, where that is possible. The result is the same.
+    fold
+        Whether replicas that provably do the same at the same time are simulated once. The result is the same.
 
     Raises
     ------
@@ -102,7 +105,7 @@ def simulate(
     with no_garbage_collection():
         cluster = build_cluster(scenario.cluster.topology)
         job = build_job(scenario, cluster, plugins)
-        trace = run(job, cluster, limits, engine)
+        trace = run(job, cluster, limits, engine, fold)
         return measure(scenario, cluster, job, trace, started_s)
 
 
@@ -157,7 +160,7 @@ def peak_bytes_by_rank(scenario: Scenario, plugins: Mapping[str, Plugin] | None 
     """Return the peak of memory of each pp_rank as a run would give it, which is not run unless a policy orders it."""
     if scenario.schedule.policy is None:
         return program_peaks(scenario, build_cluster(scenario.cluster.topology), plugins)
-    trace = simulate_representatives(scenario, plugins=plugins)
+    trace = simulate_representatives(scenario, plugins=plugins).sample
     peaks = np.zeros(scenario.parallelism.pp, dtype=np.int64)
     np.maximum.at(peaks, trace.ranks.pp_rank, measure_memory(trace).peak_bytes)
     return tuple(peaks.tolist())
@@ -237,7 +240,7 @@ def _steady_step_time_s(trace: Trace, ends_ps: Ints) -> float | None:
 
 def _bound_summary(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace) -> BoundSummary:
     barrier = scenario.runtime.optimizer_barrier
-    replicas = costed_replicas(scenario, cluster, job)
+    replicas = costed_replicas(scenario, cluster, job, dict.fromkeys(trace.sample.ranks.replica.tolist()))
     bound_ps = max(makespan_bound_ps(replica, trace.num_steps, barrier) for replica in replicas)
     gap = trace.makespan_ps / bound_ps - 1 if bound_ps else None
     return BoundSummary(bound_ps / (PS_PER_S * trace.num_steps), gap)
@@ -327,8 +330,7 @@ def _communication_summary(trace: Trace, by_axis: dict[str, AxisTraffic]) -> Com
         for load in busiest_links(trace, BUSIEST_LINKS)
     )
     lost = tuple(
-        CollisionSummary(entry.axis, entry.by, _mean_s(trace, round(entry.lost_ps)), entry.link)
-        for entry in collisions(trace)
+        CollisionSummary(entry.axis, entry.by, _mean_s(trace, entry.lost_ps), entry.link) for entry in collisions(trace)
     )
     return CommunicationSummary(axes, lost, links, int(trace.links.is_contended.sum()))
 

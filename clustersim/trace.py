@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.later import Lazy
+
+if TYPE_CHECKING:
+    from clustersim.folded import Copies, Folded
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -154,7 +157,7 @@ class Phases(_Columns):
 class Links(_Columns):
     """Links that carried something, one row each."""
 
-    name: tuple[str, ...]
+    name: Sequence[str]
     number: Ints  # in the cluster
     role: tuple[str, ...]  # what it is for, such as "scale-up" or "NIC"
     is_fair: Flags  # shared by max-min fairness, or else FIFO
@@ -266,7 +269,7 @@ class Split(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(Lazy):
     """The whole run."""
 
     ranks: Ranks
@@ -287,19 +290,45 @@ class Trace:
     engine: str = "time-ordered"  # form in which it ran
     split: Split | None = field(default=None, repr=False)
     shared: dict[str, Ints] | None = field(default=None, repr=False)  # what all parts with the same programs share
+    folded: Folded | None = field(default=None, repr=False)  # where one replica was simulated for several
+    copies: Copies | None = field(default=None, repr=False)  # of the sample of a folded trace
+    unfolded_because: str = ""  # why every replica was simulated
+
+    @property
+    def sample(self) -> Trace:
+        """The trace of one replica of each class; the whole where nothing is folded.
+
+        It has all that happens, once, with the numbers that replicas, GPUs and links have in the whole.
+        """
+        return self if self.folded is None else self.folded.sample
+
+    @property
+    def gpus_by_rank(self) -> Ints:
+        """How many GPUs each row of Ranks stands for: one, except in the sample of a folded trace."""
+        return np.ones(len(self.ranks), dtype=np.int64) if self.copies is None else self.copies.ranks
+
+    @property
+    def num_groups(self) -> Ints:
+        """How many groups each of `groups` stands for, in the same way."""
+        return np.ones(len(self.groups), dtype=np.int64) if self.copies is None else self.copies.groups
 
     def parts(self) -> Iterator[Trace]:
         """Yield the trace in parts that have nothing to do with one another: whole replicas, their ops and messages.
 
         Links are left out of them; and where collectives or fairly shared links join replicas, the whole is one part.
+        Of a folded trace it is the sample, which stands for all.
         """
-        if self.split is not None and self._comes_apart:
+        if self.folded is not None:
+            yield self.folded.sample
+        elif self.split is not None and self._comes_apart:
             yield from self.split.parts()
         else:
             yield self
 
     def of_replicas(self, replicas: Sequence[int]) -> Trace:
         """Return the trace of some replicas, in rising order, with all links; the whole where replicas are joined."""
+        if self.folded is not None:
+            return self.folded.sample
         return self.split.of_replicas(replicas) if self.split is not None and self._comes_apart else self
 
     @property

@@ -44,6 +44,8 @@ def account_of(trace: Trace) -> Account:
 
     So nothing of the size of the whole trace is made, and what is looked at stays in the processor's cache.
     """
+    if trace.folded is not None:
+        return _of_all_ranks(_account_of_part(trace.folded.sample), trace.folded.rank)
     if trace.split is None:
         return _account_of_part(trace)
     # The waits of parts are not kept: together they are larger than the trace.
@@ -112,6 +114,20 @@ def _last_compute(trace: Trace) -> Ints:
     rank = trace.ops.rank_index[rows]
     is_last = np.append(rank[1:] != rank[:-1], True)[: len(rows)]
     return np.compress(is_last, rows)
+
+
+def _of_all_ranks(account: Account, rank: Ints) -> Account:
+    """Return the account of a folded run with a row for each rank; `rank` says whose row of the sample is its own."""
+    memory = [getattr(account.memory, column.name)[rank] for column in fields(Memory)]
+    times = account.times
+    return replace(
+        account,
+        times=RankTimes(times.compute_ps[rank], times.exposed_ps[rank], times.bubble_ps[rank]),
+        memory=Memory(*memory),
+        compute_end_ps=account.compute_end_ps[rank],
+        end_ps=account.end_ps[rank],
+        barrier_ps=account.barrier_ps[rank],
+    )
 
 
 def _joined(parts: Sequence[object], names: Sequence[str]) -> list[Ints]:

@@ -66,8 +66,9 @@ def by_rank(operation: np.ufunc, column: Ints, first: Ints) -> Ints:
 
 def measure_bubble(trace: Trace, waits: Waits, times: RankTimes) -> Bubble:
     """Return the bubble ratios of a run."""
-    compute, bubble = int(times.compute_ps.sum()), int(times.bubble_ps.sum())
-    total = trace.makespan_ps * len(trace.ranks)
+    copies = trace.gpus_by_rank
+    compute, bubble = int((times.compute_ps * copies).sum()), int((times.bubble_ps * copies).sum())
+    total = trace.makespan_ps * int(copies.sum())
     span_ps, span_compute_ps = _largest_span(trace)
     return Bubble(
         fraction=ratio(bubble, bubble + compute),
@@ -75,8 +76,8 @@ def measure_bubble(trace: Trace, waits: Waits, times: RankTimes) -> Bubble:
         span_fraction=ratio(span_ps - span_compute_ps, span_ps),
         idle_fraction=ratio(total - compute, total),
         span_ps=span_ps,
-        by_phase_ps=dict(zip(PHASES, waits.bubble_by(waits.phase, len(PHASES)), strict=True)),
-        by_cause_ps=dict(zip(CAUSES, waits.bubble_by(waits.cause, len(CAUSES)), strict=True)),
+        by_phase_ps=dict(zip(PHASES, waits.bubble_by(waits.phase, len(PHASES), copies), strict=True)),
+        by_cause_ps=dict(zip(CAUSES, waits.bubble_by(waits.cause, len(CAUSES), copies), strict=True)),
     )
 
 

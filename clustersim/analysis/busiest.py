@@ -45,9 +45,12 @@ def _exposed_ps(trace: Trace, waits: Waits, row: int) -> dict[tuple[str, tuple[i
     shared = np.flatnonzero(collective >= 0)
     axis, group = np.append(trace.transfers.axis, -1)[waits.transfer[mine]], np.full(len(collective), -1)
     axis[shared], group[shared] = collectives.axis[collective[shared]], collectives.group[collective[shared]]
-    gpu, found = trace.ranks.gpu, dict[tuple[str, tuple[int, ...]], int]()
+    gpu, copies, found = trace.ranks.gpu, trace.copies, dict[tuple[str, tuple[int, ...]], int]()
     for (on_axis, number), time_ps in _summed(np.stack([axis, group]), waits.exposed_ps[mine]):
-        members = tuple(int(gpu[member]) for member in trace.groups[number]) if number >= 0 else ()
+        members: tuple[int, ...] = ()
+        if number >= 0:
+            own = tuple(int(gpu[member]) for member in trace.groups[number])
+            members = own if copies is None else copies.group_gpus[number]
         found[AXES[on_axis], members] = found.get((AXES[on_axis], members), 0) + time_ps
     return found
 

@@ -14,6 +14,7 @@ import numpy as np
 from clustersim.trace import AXES, Floats, Ints, Trace
 
 _PS_PER_S = 10**12
+_PARTS = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +23,9 @@ class Collision:
 
     axis: str
     by: str
-    lost_ps: float  # summed over messages, and over the members of collectives
+    lost_ps: int  # summed over messages, and over the members of collectives
     link: str
-    lost_there_ps: float
+    lost_there_ps: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,32 +35,48 @@ class _Losses:
     rate: Ints  # row of Rates
     axis: Ints  # of the flow
     link: Ints  # row of Links that held it back
-    lost_ps: Floats
+    lost_ps: Ints
 
 
 def collisions(trace: Trace) -> list[Collision]:
     """Return who lost time to whom, the largest loss first."""
+    trace = trace.sample
     losses = _losses(trace)
     if not len(losses.rate):
         return []
+    links = trace.links if trace.copies is None else trace.copies.links
     lost_to = _lost_to_axes(trace, losses)
     found = []
     for axis, name in enumerate(AXES):
         for by, other in enumerate(AXES):
-            lost_ps = lost_to[:, by] * (losses.axis == axis)
-            by_link = np.bincount(losses.link, lost_ps, minlength=len(trace.links))
-            if by_link.sum() >= 1:
+            mine = np.flatnonzero(losses.axis == axis)
+            by_link = _at_links(trace, losses.rate[mine], lost_to[mine, by])
+            if by_link.any():
                 worst = int(by_link.argmax())
-                found.append(
-                    Collision(name, other, float(by_link.sum()), trace.links.name[worst], float(by_link[worst]))
-                )
+                found.append(Collision(name, other, int(by_link.sum()), links.name[worst], int(by_link[worst])))
     return sorted(found, key=lambda collision: -collision.lost_ps)
 
 
 def slowed_by_axis_ps(trace: Trace) -> Ints:
     """Return what the flows of each axis lost. [ps]"""
-    losses = _losses(trace)
-    return np.rint(np.bincount(losses.axis, losses.lost_ps, minlength=len(AXES))).astype(np.int64)
+    losses, lost_ps = _losses(trace), np.zeros(len(AXES), dtype=np.int64)
+    np.add.at(lost_ps, losses.axis, losses.lost_ps * _num_flows(trace)[trace.rates.flow[losses.rate]])
+    return lost_ps
+
+
+def _at_links(trace: Trace, rate: Ints, lost_ps: Ints) -> Ints:
+    """Return what flows lost while each rate held, all that they stand for included, by the link that set it. [ps]"""
+    if trace.copies is not None:
+        return trace.copies.at_links(trace.rates.flow[rate], trace.rates.bottleneck[rate], lost_ps)
+    by_link = np.zeros(len(trace.links), dtype=np.int64)
+    np.add.at(by_link, trace.rates.bottleneck[rate], lost_ps)
+    return by_link
+
+
+def _num_flows(trace: Trace) -> Ints:
+    """Return how many flows each one stands for."""
+    of_phases = trace.num_groups[trace.collectives.group[trace.phases.collective]]
+    return np.concatenate([trace.gpus_by_rank[trace.transfers.source], of_phases])
 
 
 def axis_of_flow(trace: Trace) -> Ints:
@@ -78,14 +95,15 @@ def _losses(trace: Trace) -> _Losses:
     rates = trace.rates
     if not len(rates):
         nothing = np.empty(0, dtype=np.int64)
-        return _Losses(nothing, nothing, nothing, np.empty(0))
+        return _Losses(nothing, nothing, nothing, nothing)
     lost_ps = (rates.until_ps(trace.flows.end_ps) - rates.start_ps) * (
         1 - rates.bytes_per_s / alone_bytes_per_s(trace)[rates.flow]
     )
     rows = np.flatnonzero(lost_ps >= 1)
     flow = rates.flow[rows]
-    lost_ps = lost_ps[rows] * _num_losers(trace)[flow]
-    return _Losses(rows, axis_of_flow(trace)[flow], rates.bottleneck[rows], lost_ps)
+    # Whole numbers, so that their sums depend on no order.
+    of_one_ps = np.rint(lost_ps[rows]).astype(np.int64)
+    return _Losses(rows, axis_of_flow(trace)[flow], rates.bottleneck[rows], of_one_ps * _num_losers(trace)[flow])
 
 
 def _num_losers(trace: Trace) -> Ints:
@@ -95,7 +113,7 @@ def _num_losers(trace: Trace) -> Ints:
     return np.concatenate([np.ones(len(trace.transfers), dtype=np.int64), of_phases])
 
 
-def _lost_to_axes(trace: Trace, losses: _Losses) -> Floats:
+def _lost_to_axes(trace: Trace, losses: _Losses) -> Ints:
     """Return what each row of `losses` lost to the flows of each axis. [ps]"""
     crossers = _Crossers(trace)
     by = np.zeros((len(losses.rate), len(AXES)))
@@ -107,8 +125,9 @@ def _lost_to_axes(trace: Trace, losses: _Losses) -> Floats:
     # Who shares with nobody that was noted shared with its own axis.
     nobody = np.flatnonzero(total[:, 0] <= 0)
     by[nobody, losses.axis[nobody]] = total[nobody, 0] = 1
-    lost_ps: Floats = by / total * losses.lost_ps[:, np.newaxis]
-    return lost_ps
+    # Shares such as a half are what they are whatever the order in which bytes were added up.
+    shares = np.rint(by / total * _PARTS) / _PARTS
+    return np.asarray(np.rint(shares * losses.lost_ps[:, np.newaxis]), dtype=np.int64)
 
 
 class _Crossers:
@@ -123,8 +142,9 @@ class _Crossers:
         self.first_of_way = np.searchsorted(self.way[self.by_way], np.arange(len(ways) + 1))
         self.ways_of_link: dict[int, list[int]] = {}
         self.streams = [dict(zip(way.links, way.streams, strict=True)) for way in ways]
-        for number, way in enumerate(ways):
-            for link in way.links:
+        self.all_streams = self.streams if trace.copies is None else trace.copies.streams
+        for number, streams in enumerate(self.streams):
+            for link in streams:
                 self.ways_of_link.setdefault(link, []).append(number)
 
     def carried_by_others(self, link: int, rows: Ints) -> Floats:
@@ -134,7 +154,7 @@ class _Crossers:
         """
         ways = self.ways_of_link[link]
         parts = [self.by_way[self.first_of_way[way] : self.first_of_way[way + 1]] for way in ways]
-        streams = np.repeat([self.streams[way][link] for way in ways], [len(part) for part in parts])
+        streams = np.repeat([self.all_streams[way][link] for way in ways], [len(part) for part in parts])
         on_link = np.concatenate(parts)
         bytes_per_s = self.bytes_per_s[on_link] * streams
         carried = np.zeros((len(rows), len(AXES)))

@@ -40,18 +40,19 @@ def traffic_by_axis(trace: Trace, waits: Waits) -> dict[str, AxisTraffic]:
     sent_bytes = np.rint(bus_bytes(trace) * members).astype(np.int64)
     exposed_ps, slowed_ps = _exposed_by_axis_ps(trace, waits), slowed_by_axis_ps(trace)
     num_sent = np.bincount(transfers.axis, minlength=len(AXES))
+    senders, copies = trace.gpus_by_rank[transfers.source], trace.num_groups[collectives.group]
     traffic = {}
     for number, axis in enumerate(AXES):
         shared = collectives.axis == number
         # As a rule all messages are on one axis, and none on the others.
         sent = transfers.axis == number if 0 < num_sent[number] < len(transfers) else slice(num_sent[number])
-        busy_ps = int((transfers.end_ps[sent] - transfers.queued_ps[sent]).sum())
+        busy_ps = int(((transfers.end_ps[sent] - transfers.queued_ps[sent]) * senders[sent]).sum())
         # From its start: while one waits for those before it, those are what the group is busy with.
-        lasted_ps = collectives.end_ps - collectives.start_ps
+        lasted_ps = (collectives.end_ps - collectives.start_ps) * copies
         for size in np.unique(members[shared]).tolist():  # a product in Python: that of long runs is beyond an int64
             busy_ps += int(lasted_ps[shared & (members == size)].sum()) * size
         traffic[axis] = AxisTraffic(
-            int(transfers.size_bytes[sent].sum() + sent_bytes[shared].sum()),
+            int((transfers.size_bytes[sent] * senders[sent]).sum() + (sent_bytes * copies)[shared].sum()),
             busy_ps,
             exposed_ps[number],
             int(slowed_ps[number]),
@@ -60,9 +61,10 @@ def traffic_by_axis(trace: Trace, waits: Waits) -> dict[str, AxisTraffic]:
 
 
 def _exposed_by_axis_ps(trace: Trace, waits: Waits) -> list[int]:
-    """Return how long ranks waited for what was sent on each axis, summed. [ps]"""
+    """Return how long GPUs waited for what was sent on each axis, summed. [ps]"""
     rows = np.flatnonzero(waits.exposed_ps)
-    exposed_ps, transfer, collective = waits.exposed_ps[rows], waits.transfer[rows], waits.collective[rows]
+    exposed_ps = waits.exposed_ps[rows] * trace.gpus_by_rank[waits.rank_index[rows]]
+    transfer, collective = waits.transfer[rows], waits.collective[rows]
     axis = np.append(trace.transfers.axis, -1)[transfer]
     shared = collective >= 0
     axis[shared] = trace.collectives.axis[collective[shared]]

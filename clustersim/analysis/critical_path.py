@@ -268,7 +268,7 @@ class _Walk:
         self._pass(whole._replace(start_ps=start_ps, end_ps=until_ps, cause=Cause.LATENCY))
         if start_ps > queued_ps:
             return _Node("collectives", self.index.ahead_in_group[row], node.rank_index)
-        callers = self.index.callers[self.index.first_caller[row] : self.index.first_caller[row + 1]].tolist()
+        callers = self.index.callers_of(row)
         called = [(int(trace.ops.end_ps[row]), _Node("ops", row, int(trace.ops.rank_index[row]))) for row in callers]
         return self._latest(queued_ps, node.rank_index, called)
 

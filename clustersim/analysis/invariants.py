@@ -133,7 +133,7 @@ def _transfers_take_their_turn(trace: Trace) -> Iterator[str]:
 
 def _no_link_is_busy_for_longer_than_the_run(trace: Trace | FlowTrace) -> Iterator[str]:
     for index in np.flatnonzero(trace.links.busy_ps > trace.makespan_ps):
-        yield f"{trace.links.name[index]} is busy for {trace.links.busy_ps[index]} of {trace.makespan_ps} ps"
+        yield f"{trace.links.name[int(index)]} is busy for {trace.links.busy_ps[index]} of {trace.makespan_ps} ps"
 
 
 def _what_is_sent_is_received(trace: Trace | FlowTrace) -> Iterator[str]:

@@ -108,6 +108,15 @@ class TraceIndex:
         """Where the callers of each collective begin in `callers`."""
         return _firsts(self.trace.ops.joins, len(self.trace.collectives))
 
+    def callers_of(self, collective: int) -> list[int]:
+        """Return the rows of ops that call for a collective, by rank."""
+        rows: list[int] = self.callers[self.first_caller[collective] : self.first_caller[collective + 1]].tolist()
+        if self.trace.copies is None:
+            return rows
+        # Of a folded trace a rank's row is that of the first of its class, which need not be in this very group.
+        place = self.trace.groups[int(self.trace.collectives.group[collective])].index
+        return sorted(rows, key=lambda row: place(int(self.trace.ops.rank_index[row])))
+
     @cached_property
     def rates(self) -> Ints:
         """The rows of rates, flow by flow, in order of time; see `first_rate`."""

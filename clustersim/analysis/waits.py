@@ -44,10 +44,12 @@ class Waits(Lazy):
     phase: Ints  # index into PHASES
     step: Ints
 
-    def bubble_by(self, column: Ints, num_values: int) -> list[int]:
-        """Return the bubble summed by the values of a column. [ps]"""
+    def bubble_by(self, column: Ints, num_values: int, gpus_by_rank: Ints | None = None) -> list[int]:
+        """Return the bubble, summed over all GPUs, by the values of a column; None: each rank is one. [ps]"""
         rows = np.flatnonzero(self.bubble_ps)
         bubble_ps, of_rows = self.bubble_ps[rows], column[rows]
+        if gpus_by_rank is not None:
+            bubble_ps = bubble_ps * gpus_by_rank[self.rank_index[rows]]
         return [int(bubble_ps[of_rows == value].sum()) for value in range(num_values)]
 
 

@@ -38,7 +38,7 @@ UNFIT = 3
 @excerpt_options
 @what_if_option
 @click.option("--check", is_flag=True, help="Check the laws that every run keeps.")
-@click.option("--no-fold", is_flag=True, help="Simulate every GPU; this version always does.")
+@click.option("--no-fold", is_flag=True, help="Simulate every GPU, also those that provably do the same.")
 @limit_options
 @common_options
 def run(
@@ -59,7 +59,7 @@ def run(
     trace_max_slices: int | None,
     changes: dict[str, Fraction],
     check: bool,
-    no_fold: bool,  # noqa: ARG001 - nothing is folded yet
+    no_fold: bool,
     max_events: int | None,
     max_wall: float | None,
     max_rss: int | None,
@@ -77,7 +77,7 @@ def run(
     is_written = any(path is not None for path in (trace, kineto, tables))
     excerpt = excerpt_of(trace_window, trace_ranks, trace_every, trace_max_slices, is_written)
     with progress(f"simulating {scenario}") as say:
-        result = simulate(scenario, overrides, limits, plugins)
+        result = simulate(scenario, overrides, limits, plugins, fold=not no_fold)
         if check:
             _check(result)
         if result.memory.fits is False:

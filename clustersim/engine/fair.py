@@ -250,13 +250,22 @@ class FairRoute:
         Where messages arrive.
     first_transfer
         Number, over the whole run, of the mailbox's first message.
+    streams
+        How many streams each message is on each of the links, one for each message that it stands for; None: one.
     """
 
     def __init__(
-        self, network: FairNetwork, links: Sequence[int], latency_ps: int, mailbox: Mailbox, first_transfer: int
+        self,
+        network: FairNetwork,
+        links: Sequence[int],
+        latency_ps: int,
+        mailbox: Mailbox,
+        first_transfer: int,
+        streams: Sequence[int] | None = None,
     ) -> None:
         self.network, self.links, self.latency_ps = network, links, latency_ps
         self.mailbox, self.first_transfer = mailbox, first_transfer
+        self.streams: Iterable[int] = repeat(1) if streams is None else streams
 
     def hold_ps(self, size_bytes: int) -> int:
         """Return the size itself: for how long a flow is on its links is not known before. [bytes]"""
@@ -274,7 +283,7 @@ class FairRoute:
         """Send a message at `time_ps`, not before now."""
         message, size_bytes, sender = parcel
         number = self.first_transfer + message
-        draining = Draining(self, message, self.links, repeat(1), size_bytes, sender, number, logged_as=number)
+        draining = Draining(self, message, self.links, self.streams, size_bytes, sender, number, logged_as=number)
         self.network.join_at(time_ps + self.latency_ps, draining)
 
     def begins(self, message: int, now_ps: int) -> None:

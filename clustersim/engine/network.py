@@ -23,21 +23,27 @@ class Network:
         self._rank_pairs: dict[int, list[Pair]] = {}  # by pipeline, which equal replicas share
         flows = sorted({pair for replica in range(len(job.pipelines)) for pair in self.gpu_pairs(replica).values()})
         self.link_ids: dict[Pair, Links] = {pair: tuple(cluster.route(*pair)) for pair in flows}
-        self._private = _private_links(self.link_ids, job.blocking)
         self._num_routes = Counter(number for links in self.link_ids.values() for number in links)
         self._needs_mailbox = job.blocking or job.policy is not None  # others than one hold wait for a message
         self.processes: dict[int, LinkProcess] = {}
         self._servers: dict[int, LinkServer] = {}
         links_of_groups = [_limited_links(cluster, group) for group in job.groups]
-        self._has_own_links = _have_own_links(self.link_ids, links_of_groups)
-        shared = (links for links, is_own in zip(links_of_groups, self._has_own_links, strict=True) if not is_own)
-        self.fair_links = fair_links(cluster, self.link_ids, (number for links in shared for number in links))
+        self._private, self._has_own_links, self.fair_links = self._find_disciplines(links_of_groups)
         own = (links for links, is_own in zip(links_of_groups, self._has_own_links, strict=True) if is_own)
         self.drained_links = self.fair_links | {number for links in own for number in links}  # by flows, not FIFO
         self.collectives = CollectiveLog()
         links = {number: cluster.links[number] for number in sorted(self.fair_links)}
         self.rates = RateLog()
         self.fair = FairNetwork(env, links, self.rates) if links else None
+
+    def _find_disciplines(
+        self, links_of_groups: Sequence[Sequence[int]]
+    ) -> tuple[set[int], list[bool], frozenset[int]]:
+        """Return which links are private, which groups have theirs to themselves, and which links are fair."""
+        has_own_links = _have_own_links(self.link_ids, links_of_groups)
+        shared = (links for links, is_own in zip(links_of_groups, has_own_links, strict=True) if not is_own)
+        fair = fair_links(self.cluster, self.link_ids, (number for links in shared for number in links))
+        return private_links(self.link_ids, self.job.blocking), has_own_links, fair
 
     def routes(self, replica: int, mailbox: Mailbox, first_transfer: int) -> dict[Pair, Route]:
         """Return the route of every pair of pp_ranks of a replica that exchange messages.
@@ -95,7 +101,7 @@ class Network:
         gpus = self.job.gpus[replica]
         ranks = self._rank_pairs.get(id(self.job.pipelines[replica]))
         if ranks is None:
-            ranks = self._rank_pairs[id(self.job.pipelines[replica])] = _pairs(self.job.pipelines[replica])
+            ranks = self._rank_pairs[id(self.job.pipelines[replica])] = pairs_of(self.job.pipelines[replica])
         return {(source, destination): (gpus[source], gpus[destination]) for source, destination in ranks}
 
     def _fair_route(self, gpus: Pair, mailbox: Mailbox, first_transfer: int) -> FairRoute | None:
@@ -122,7 +128,7 @@ class Network:
         return self._servers[number]
 
 
-def _pairs(pipeline: Pipeline) -> list[Pair]:
+def pairs_of(pipeline: Pipeline) -> list[Pair]:
     """Return the pairs of pp_ranks that exchange messages, in order."""
     made_from = pipeline.made_from
     if made_from is not None and made_from[1] is pipeline.messages:
@@ -143,7 +149,7 @@ def _have_own_links(link_ids: dict[Pair, Links], links_of_groups: Sequence[Seque
     return [all(num_users[number] == 1 for number in links) for links in links_of_groups]
 
 
-def _private_links(link_ids: dict[Pair, tuple[int, ...]], blocking: bool) -> set[int]:
+def private_links(link_ids: dict[Pair, tuple[int, ...]], blocking: bool) -> set[int]:
     """Return the links that messages reach in the order in which they are sent.
 
     That is so if they all come from one GPU by one way. A rendezvous also needs one destination: the sender may agree

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
 
@@ -23,6 +23,8 @@ from clustersim.engine.record_parts import Parts, can_be_parted, ops_table, tran
 from clustersim.engine.record_programs import Stack, columns_by_replica, ints
 from clustersim.later import later
 from clustersim.ops import Job
+from clustersim.topology.discipline import Links as LinkNumbers
+from clustersim.topology.discipline import Pair
 from clustersim.trace import Ints, Links, Phases, Ranks, Rates, Split, Trace, Transfers
 
 
@@ -32,7 +34,7 @@ def record(network: Network, noted: Noted) -> Trace:
     stack = Stack(columns_by_replica(job.pipelines))
     groups = GroupRecord(job, network.collectives)
     ops = ops_table(stack, noted.starts_ps, groups if job.groups else None)
-    routes = _Routes(network, job)
+    routes = Routes(network, job, network.link_ids)
     loads = Loads(routes.links, routes.loads(stack), groups.phases_in_order())
     transfers = transfers_table(
         stack,
@@ -48,9 +50,9 @@ def record(network: Network, noted: Noted) -> Trace:
         return transfers.size_bytes
 
     phases = groups.phases(loads)
-    links, rates = _links(network, loads, transfers, phases, groups.phase_rows(), noted.link_queued_ps)
+    links, rates = _links(network, loads, transfers, phases, groups.rows_of_flows(len(transfers)), noted.link_queued_ps)
     trace = Trace(
-        _ranks(job, stack.first_op),
+        ranks_table(job, stack.first_op),
         ops,
         transfers,
         groups.collectives(),
@@ -73,7 +75,8 @@ def record(network: Network, noted: Noted) -> Trace:
     return replace(trace, split=Split(ops, transfers, apart.parts, apart.of_replicas))
 
 
-def _ranks(job: Job, first_op: Ints) -> Ranks:
+def ranks_table(job: Job, first_op: Ints) -> Ranks:
+    """Return the GPUs of a job, replica after replica."""
     sizes = [len(ranks) for ranks in job.ranks]
     static = {id(rows): np.array(rows, dtype=np.int64).reshape(-1, 5) for rows in job.static_bytes}
     weights, gradients, optimizer, buffers, framework = np.concatenate(
@@ -93,13 +96,13 @@ def _ranks(job: Job, first_op: Ints) -> Ranks:
     )
 
 
-class _Routes:
-    """Every pair of GPUs that talk, numbered, with the links between them."""
+class Routes:
+    """Every pair of GPUs that talk, numbered as in `link_ids`, with the links between them."""
 
-    def __init__(self, network: Network, job: Job) -> None:
+    def __init__(self, network: Network, job: Job, link_ids: Mapping[Pair, LinkNumbers]) -> None:
         self.network, self.job = network, job
-        self.number = {pair: number for number, pair in enumerate(network.link_ids)}
-        self.links = tuple(network.link_ids.values())
+        self.number = {pair: number for number, pair in enumerate(link_ids)}
+        self.links = tuple(link_ids.values())
         self.names = tuple(tuple([network.link(link).name for link in links]) for links in self.links)
 
     def loads(self, stack: Stack) -> Iterable[tuple[int, int, int]]:
@@ -133,12 +136,10 @@ def _links(
     loads: Loads,
     transfers: Transfers,
     phases: Phases,
-    phase_rows: Ints,
+    rows_of_flows: Ints,
     queued_ps: dict[int, int],
 ) -> tuple[Links, Rates]:
-    rates = rate_columns(
-        network.rates, loads, np.append(np.arange(len(transfers.end_ps)), phase_rows + len(transfers.end_ps))
-    )
+    rates = rate_columns(network.rates, loads, rows_of_flows)
     slowed_ps = np.zeros(len(loads.used), dtype=np.int64)
     if len(rates):
         end_ps = np.concatenate([transfers.end_ps, phases.end_ps])

@@ -23,7 +23,7 @@ class GroupRecord:
         place = np.empty(len(self.by_group_and_order), dtype=np.int64)
         place[self.by_group_and_order] = np.arange(len(place))
         self._collective_of_phase = place[_column(log.phase_collective)]
-        self._phase_order = np.argsort(self._collective_of_phase, kind="stable")  # those of one are noted in order
+        self.phase_order = np.argsort(self._collective_of_phase, kind="stable")  # those of one are noted in order
 
     def collectives(self) -> Collectives:
         """Return a row for each collective, told apart by the call of the group's first member."""
@@ -64,17 +64,17 @@ class GroupRecord:
 
     def phases_in_order(self) -> list[Phase]:
         """Return what each phase was."""
-        return [self.log.phases[row] for row in self._phase_order.tolist()]
+        return [self.log.phases[row] for row in self.phase_order.tolist()]
 
-    def phase_rows(self) -> Ints:
-        """Return the row of each phase, in the order in which they were noted."""
-        rows = np.empty(len(self._phase_order), dtype=np.int64)
-        rows[self._phase_order] = np.arange(len(rows))
+    def rows_of_flows(self, num_messages: int) -> Ints:
+        """Return the row of each flow: of messages their own, then of phases, in the order in which they were noted."""
+        rows = np.arange(num_messages + len(self.phase_order))
+        rows[num_messages + self.phase_order] = np.arange(num_messages, len(rows))
         return rows
 
     def phases(self, loads: Loads) -> Phases:
         """Return a row for each phase."""
-        log, order = self.log, self._phase_order
+        log, order = self.log, self.phase_order
         volumes = np.array([float(phase.volume_bytes) for phase in loads.kinds_of_phases], dtype=np.float64)
         return Phases(
             collective=self._collective_of_phase[order],

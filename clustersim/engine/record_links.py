@@ -153,8 +153,18 @@ def phase_ways(loads: Loads) -> tuple[Way, ...]:
 def slowed_by_link_ps(cluster: Cluster, loads: Loads, rates: Rates, route: Ints, end_ps: Ints) -> Ints:
     """Return the time that flows lost by sharing, by the link that was their bottleneck meanwhile. [ps]
 
+    Parameters are those of :func:`lost_ps`.
+    """
+    slowed_ps = np.zeros(len(loads.used), dtype=np.int64)
+    np.add.at(slowed_ps, rates.bottleneck, lost_ps(cluster, loads, rates, route, end_ps))
+    return slowed_ps
+
+
+def lost_ps(cluster: Cluster, loads: Loads, rates: Rates, route: Ints, end_ps: Ints) -> Ints:
+    """Return the time that a flow lost by sharing while each rate held, to the picosecond. [ps]
+
     A flow at half the rate that it would have alone loses half of that time. Over its whole way it so loses
-    end - start - size / bandwidth of the slowest link, but for the rounding of its end.
+    end - start - size / bandwidth of the slowest link, but for rounding.
 
     Parameters
     ----------
@@ -170,8 +180,9 @@ def slowed_by_link_ps(cluster: Cluster, loads: Loads, rates: Rates, route: Ints,
         alone.append((_bandwidths(cluster, phase.links) / np.array(phase.streams)).min(initial=np.inf))
     way = np.concatenate([route, loads.kind_of_phase + len(loads.routes)])
     lasted_ps = rates.until_ps(end_ps) - rates.start_ps
-    lost_ps = lasted_ps * (1 - rates.bytes_per_s / np.array(alone)[way[rates.flow]])
-    return np.rint(np.bincount(rates.bottleneck, lost_ps, minlength=len(loads.used))).astype(np.int64)
+    # Whole numbers, so that their sums depend on no order.
+    lost = lasted_ps * (1 - rates.bytes_per_s / np.array(alone)[way[rates.flow]])
+    return np.asarray(np.rint(lost), dtype=np.int64)
 
 
 def _bandwidths(cluster: Cluster, links: Iterable[int]) -> Floats:

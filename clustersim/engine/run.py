@@ -7,19 +7,25 @@ from dataclasses import replace
 from clustersim.engine.budget import no_garbage_collection
 from clustersim.engine.clock import Timeline
 from clustersim.engine.compiled import COMPILED, noted_by_kernel
+from clustersim.engine.folding.fold import FoldedNetwork, Folding, folding_of
+from clustersim.engine.folding.part import FoldedRun
+from clustersim.engine.folding.whole import whole_trace
 from clustersim.engine.network import Network
 from clustersim.engine.noted import TIME_ORDERED, Noted
 from clustersim.engine.record import record
 from clustersim.engine.run_ahead import RUN_AHEAD, RunAhead, what_needs_time_order
 from clustersim.engine.run_checked import checked, is_worth_a_look
 from clustersim.engine.time_ordered import TimeOrdered
+from clustersim.errors import DeadlockError
 from clustersim.limits import Limits
 from clustersim.ops import Job
 from clustersim.topology.cluster import Cluster
 from clustersim.trace import Trace
 
 
-def run(job: Job, cluster: Cluster, limits: Limits | None = None, engine: str | None = None) -> Trace:
+def run(
+    job: Job, cluster: Cluster, limits: Limits | None = None, engine: str | None = None, fold: bool = True
+) -> Trace:
     """Return the trace of `job` on `cluster`.
 
     Parameters
@@ -32,6 +38,8 @@ def run(job: Job, cluster: Cluster, limits: Limits | None = None, engine: str | 
         "time-ordered" to have all events in the order of their times, also where that changes nothing, or "compiled" to
         have none at all, where that is possible and no budget is set, or "run-ahead" to have GPUs run ahead wherever
         they can, even where that takes longer; by default the form is the fastest in SimPy.
+    fold
+        Whether to simulate one replica of each class of those that provably do the same; see ``engine.folding``.
 
     Raises
     ------
@@ -43,8 +51,20 @@ def run(job: Job, cluster: Cluster, limits: Limits | None = None, engine: str | 
         A budget was used up before the end.
     """
     with no_garbage_collection():
+        folding = folding_of(job, cluster) if fold else "as asked for"
+        if isinstance(folding, Folding):
+            try:
+                return _folded(folding, limits or Limits(), engine)
+            except DeadlockError:  # the run of all tells who waits for whom
+                folding = "it comes to a deadlock"
         network = Network(Timeline(), cluster, job)
-        return record(network, run_noting(job, network, limits or Limits(), engine))
+        noted = run_noting(job, network, limits or Limits(), engine)
+        return replace(record(network, noted), unfolded_because=folding)
+
+
+def _folded(folding: Folding, limits: Limits, engine: str | None) -> Trace:
+    network = FoldedNetwork(Timeline(), folding)
+    return whole_trace(FoldedRun(network, run_noting(folding.job, network, limits, engine)))
 
 
 def run_noting(job: Job, network: Network, limits: Limits, engine: str | None = None) -> Noted:

@@ -38,7 +38,7 @@ class Gantt:
     result: Result
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        trace, characters = self.result.trace, characters_of(options)
+        trace, characters = self.result.trace.sample, characters_of(options)
         if not trace.makespan_ps:
             yield Paragraph("the run takes no time")
             return

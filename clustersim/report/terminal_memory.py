@@ -52,7 +52,7 @@ class MemoryReport:
 
     def _curves(self, rows: Sequence[RankMemory], levels: str) -> Iterator[str]:
         """Yield the activations of each rank over time, in the replica in which the Gantt shows it."""
-        trace = self.result.trace
+        trace = self.result.trace.sample
         curve: MemoryCurve = activation_curve(trace)
         largest = max(row.activations_peak_bytes for row in self.result.memory.ranks)
         mine = trace.ranks.replica == self.result.ranks[0].replica

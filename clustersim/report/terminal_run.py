@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.text import Text
@@ -48,7 +49,7 @@ class Headline:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         result = self.result
         trace, times = result.trace, characters_of(options).times
-        num_microbatches = int(trace.ops.microbatch.max()) + 1
+        num_microbatches = int(trace.sample.ops.microbatch.max()) + 1
         microbatches = "micro-batch" if num_microbatches == 1 else "micro-batches"
         sizes = " ".join(f"{axis} {size}" for axis, size in result.scenario.parallelism.sizes.items() if size > 1)
         if result.name:
@@ -200,6 +201,16 @@ def _warnings(result: Result) -> Iterator[RenderableType]:
             yield Paragraph(f"- {warning}", "yellow", indent=2)
 
 
+def _folding(folding: dict[str, Any]) -> Iterator[str]:
+    """Yield how many GPUs stand for all, or why none does."""
+    if folding["replica_classes"] is not None:
+        replicas, classes = counted(folding["replicas"], "replica"), folding["replica_classes"]
+        alike = f"{replicas} of {count(classes)} {'class' if classes == 1 else 'classes'}"
+        yield f"{count(folding['simulated_gpus'])} of {counted(folding['gpus'], 'GPU')} simulated ({alike})"
+    elif folding["replicas"] > 1 and folding["unfolded_because"]:
+        yield f"every GPU simulated: {folding['unfolded_because']}"
+
+
 def _provenance(result: Result) -> Iterator[RenderableType]:
     provenance = result.provenance
     sha256 = provenance["scenario"]["sha256"]
@@ -211,6 +222,7 @@ def _provenance(result: Result) -> Iterator[RenderableType]:
             f"topology {provenance['topology']['name']}",
             f"seed {provenance['seed']}",
             f"{count(provenance['events'])} events in {seconds(provenance['wall_time_s'])}",
+            *_folding(provenance["folding"]),
         ],
         "dim",
     )

@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from itertools import chain
 from typing import Literal
 
 import networkx as nx
+import numpy as np
+from numpy.typing import NDArray
 
 from clustersim.errors import Fault, TopologyError, UnroutableError
 from clustersim.scenario.fabrics import Library, LinkSpec
@@ -17,6 +20,7 @@ from clustersim.scenario.units import PS_PER_S
 MAX_SLOWDOWN = 1000
 FULL_SPEED = Fraction(1)
 
+Ints = NDArray[np.int64]
 Router = Callable[[int, int], tuple[int, ...] | None]
 
 
@@ -166,6 +170,24 @@ class Cluster:
         if pair not in self._routes:
             self._routes[pair] = self._find_route(source_gpu, destination_gpu)
         return self._routes[pair]
+
+    def routes(self, sources: Ints, destinations: Ints) -> tuple[Ints, Ints]:
+        """Return the links of many routes one after the other, and how many each route has.
+
+        Fabrics whose routes have a closed form find them all at once.
+
+        Raises
+        ------
+        UnroutableError
+            As :meth:`route` does.
+        """
+        many = getattr(self.router, "many", None)
+        if many is not None and len(sources) and max(sources.max(), destinations.max()) < len(self.gpus):
+            links, lengths = many(sources, destinations)
+            return links, lengths
+        found = [self.route(*pair) for pair in zip(sources.tolist(), destinations.tolist(), strict=True)]
+        lengths = np.array([len(route) for route in found], dtype=np.int64)
+        return np.fromiter(chain.from_iterable(found), dtype=np.int64), lengths
 
     def message_ps(self, source_gpu: int, destination_gpu: int, size_bytes: int) -> int:
         """Return how long a message takes at least: the transfer on its slowest link, and the delay of each. [ps]

@@ -10,8 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from clustersim.scenario.fabrics import Dragonfly, FatTree, HostedFabric, LeafSpine, LinkSpec, RailFatTree
-from clustersim.topology.cluster import gpu_attributes
+from clustersim.topology.cluster import Ints, gpu_attributes
 from clustersim.topology.flow_hash import flow_hash
 from clustersim.topology.layouts import LAYOUTS, Inside, Wire, part_attributes
 from clustersim.topology.wires import Wires, part_of
@@ -82,10 +84,12 @@ class Hosts:
 
     def wires(self, switch_of_nic: Callable[[int], str]) -> tuple[Wires, Wires, Wires]:
         """Return the wires inside domains, between GPUs and NICs, and between NICs and switches."""
+        own = {key for given in self.spec.override_by_node.values() for key in given}
+        inside = 0 if "scaleup" in own else len(self.inside.wires)
         return (
-            Wires(self.num_scaleup_wires, self._scaleup_wire, "scale-up"),
-            Wires(self.spec.nodes * self.pcie_wires_per_node, self._pcie_wire, "PCIe"),
-            Wires(self.num_nics, partial(self._nic_wire, switch_of_nic), "NIC"),
+            Wires(self.num_scaleup_wires, self._scaleup_wire, "scale-up", inside),
+            Wires(self.spec.nodes * self.pcie_wires_per_node, self._pcie_wire, "PCIe", 1),
+            Wires(self.num_nics, partial(self._nic_wire, switch_of_nic), "NIC", 0 if "nic" in own else 1),
         )
 
     def nic_name(self, nic: int) -> str:
@@ -211,6 +215,48 @@ class HostRoutes:
             2 * (self.first_nic_wire + destination_nic) + 1,
             2 * destination_pcie + 1,
         )
+
+    @property
+    def many(self) -> Callable[[Ints, Ints], tuple[Ints, Ints]] | None:
+        """The routes of many pairs of GPUs at once, if the network above has such a form; see `Cluster.routes`."""
+        above = getattr(self.network, "many", None)
+        return None if above is None or self.relays or self.hashes else partial(self._many, above)
+
+    def _many(self, above: Callable[[Ints, Ints], list[Ints]], source: Ints, destination: Ints) -> tuple[Ints, Ints]:
+        is_within = source // self.gpus_per_domain == destination // self.gpus_per_domain
+        ends = [gpu // self.gpus_per_node * self.nics_per_node for gpu in (source, destination)]
+        nics = [
+            end + gpu % self.gpus_per_node * self.nics_per_node // self.gpus_per_node
+            for end, gpu in zip(ends, (source, destination), strict=True)
+        ]
+        hops = [
+            2 * (self.first_pcie_wire + source),
+            2 * (self.first_nic_wire + nics[0]),
+            *above(*nics),
+            2 * (self.first_nic_wire + nics[1]) + 1,
+            2 * (self.first_pcie_wire + destination) + 1,
+        ]
+        between = np.stack(hops, axis=1)
+        between[is_within] = -1
+        rows = np.flatnonzero(is_within)
+        inside = self._many_within(source[rows], destination[rows])
+        links = np.full((len(source), max(between.shape[1], inside.shape[1])), -1, dtype=np.int64)
+        links[:, : between.shape[1]] = between
+        links[rows, : inside.shape[1]] = inside
+        return links[links >= 0], (links >= 0).sum(axis=1)
+
+    def _many_within(self, source: Ints, destination: Ints) -> Ints:
+        """Return the links of routes within domains, a row each, with -1 after the last."""
+        size = self.gpus_per_domain
+        domain, local = np.divmod(source, size)
+        kinds, kind = np.unique(local * size + destination % size, return_inverse=True)
+        found = [self.inside.route(*divmod(number, size)) for number in kinds.tolist()]
+        table = np.full((len(found), max(map(len, found), default=1)), -1, dtype=np.int64)
+        for row, route in enumerate(found):
+            table[row, : len(route)] = route
+        own = table[kind.reshape(-1)]
+        first = 2 * domain * len(self.inside.wires)
+        return np.where(own >= 0, own + first[:, np.newaxis], -1)
 
     def _within(self, source: int, destination: int) -> tuple[int, ...]:
         domain, local = divmod(source, self.gpus_per_domain)

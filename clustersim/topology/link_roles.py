@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from clustersim.topology.changed_links import ChangedLinks
-from clustersim.topology.cluster import Cluster, Link
+from clustersim.topology.cluster import Cluster, Ints, Link
 from clustersim.topology.wires import WireLinks
 
 SCALE_UP = "scale-up"
@@ -25,6 +27,30 @@ def link_roles(cluster: Cluster, numbers: Iterable[int]) -> tuple[str, ...]:
     ('gpu-gpu', 'gpu-gpu')
     """
     return tuple(_role(cluster, number) for number in numbers)
+
+
+def link_kinds(cluster: Cluster, numbers: Ints) -> Ints:
+    """Return a number for each link that only links of one kind share: as fast, for the same, between like nodes.
+
+    Such links have the same bandwidth, latency, overhead, sharing and role, and the kinds of their ends are the same.
+    """
+    first = cluster.links.alike(numbers) if isinstance(cluster.links, WireLinks) else numbers
+    which, index = np.unique(first, return_inverse=True)
+    known: dict[object, int] = {}
+    links = [cluster.link(number) for number in which.tolist()]
+    kinds = [
+        known.setdefault((*_make(link), role, *_kinds_of_ends(cluster, link)), len(known))
+        for link, role in zip(links, link_roles(cluster, which.tolist()), strict=True)
+    ]
+    return np.array(kinds, dtype=np.int64)[index.reshape(-1)]
+
+
+def _make(link: Link) -> tuple[object, ...]:
+    return link.bandwidth_bytes_per_s, link.latency_ps, link.overhead_ps, link.sharing
+
+
+def _kinds_of_ends(cluster: Cluster, link: Link) -> tuple[object, object]:
+    return cluster.nodes[link.source].get("kind"), cluster.nodes[link.target].get("kind")
 
 
 def _role(cluster: Cluster, number: int) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from clustersim.scenario.fabrics import NvlDomain, RailFabric, RailFatTree
-from clustersim.topology.cluster import Cluster
+from clustersim.topology.cluster import Cluster, Ints
 from clustersim.topology.hosts import Hosts, hosts_of_nodes
 from clustersim.topology.layouts import LAYOUTS
 from clustersim.topology.switch_tree import TreeRoutes, tree_nodes, tree_wires
@@ -32,6 +34,12 @@ class RailPorts:
         group, place = divmod(node, self.group_nodes)
         return (group * self.nics_per_node + rail) * self.group_nodes + place
 
+    def ports(self, nics: Ints) -> Ints:
+        """Return the port of each NIC."""
+        node, rail = np.divmod(nics, self.nics_per_node)
+        group, place = np.divmod(node, self.group_nodes)
+        return np.asarray((group * self.nics_per_node + rail) * self.group_nodes + place)
+
     def leaf_name(self, nic: int) -> str:
         """Return the name of the leaf switch that a NIC is on."""
         return f"leaf{self.port(nic) // self.group_nodes}"
@@ -47,6 +55,10 @@ class RailRoutes:
     def __call__(self, source_nic: int, destination_nic: int, spread: int) -> tuple[int, ...]:
         """Return the links between the leaf switches of two NICs."""
         return self.tree(self.ports.port(source_nic), self.ports.port(destination_nic), spread)
+
+    def many(self, source_nic: Ints, destination_nic: Ints) -> list[Ints]:
+        """Return the links of many routes, as `TreeRoutes` does."""
+        return self.tree.many(self.ports.ports(source_nic), self.ports.ports(destination_nic))
 
 
 def rail_fat_tree(spec: RailFatTree) -> Cluster:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from clustersim.scenario.fabrics import LinkSpec, TreeShape
+from clustersim.topology.cluster import Ints
 from clustersim.topology.wires import Wires, part_of
 
 
@@ -59,6 +62,26 @@ class TreeRoutes:
         )
         return (2 * up, 2 * to_core, 2 * from_core + 1, 2 * down + 1)
 
+    def many(self, source_port: Ints, destination_port: Ints) -> list[Ints]:
+        """Return the links of many routes, hop by hop, -1 where a route has none; without a hash."""
+        shape = self.shape
+        leaf, last_leaf = source_port // shape.ports_per_leaf, destination_port // shape.ports_per_leaf
+        choice, upper = np.divmod(destination_port, max(1, shape.uppers_per_pod))  # none above a single leaf
+        up, down = (self.first_wire + of * shape.uppers_per_pod + upper for of in (leaf, last_leaf))
+        pod, last_pod = leaf // shape.leaves_per_pod, last_leaf // shape.leaves_per_pod
+        climbs, stays = leaf != last_leaf, pod == last_pod
+        cores = max(1, shape.cores_per_upper)  # none where there is one pod: nothing crosses them
+        first_core_wire = self.first_wire + shape.num_leaves * shape.uppers_per_pod
+        to_core, from_core = (
+            first_core_wire + (of * shape.uppers_per_pod + upper) * cores + choice % cores for of in (pod, last_pod)
+        )
+        return [
+            np.where(climbs, 2 * up, -1),
+            np.where(climbs & ~stays, 2 * to_core, -1),
+            np.where(climbs & ~stays, 2 * from_core + 1, -1),
+            np.where(climbs, 2 * down + 1, -1),
+        ]
+
 
 def tree_wires(shape: TreeShape, nic: LinkSpec) -> tuple[Wires, Wires]:
     """Return the wires above the leaves and those above aggregation switches, in shares of a NIC's link."""
@@ -76,8 +99,8 @@ def tree_wires(shape: TreeShape, nic: LinkSpec) -> tuple[Wires, Wires]:
         return _upper_name(shape, upper), f"core{first + core}", upper_link
 
     return (
-        Wires(shape.num_leaves * shape.uppers_per_pod, leaf_wire),
-        Wires(shape.num_uppers * shape.cores_per_upper, upper_wire),
+        Wires(shape.num_leaves * shape.uppers_per_pod, leaf_wire, period=1),
+        Wires(shape.num_uppers * shape.cores_per_upper, upper_wire, period=1),
     )
 
 

@@ -11,18 +11,24 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 
+import numpy as np
+
 from clustersim.scenario.fabrics import LinkSpec
-from clustersim.topology.cluster import Link, one_way
+from clustersim.topology.cluster import Ints, Link, one_way
 from clustersim.topology.link_sequence import LinkSequence
 
 
 @dataclass(frozen=True, slots=True)
 class Wires:
-    """Wires of one kind: how many, the lower end, the upper end and the link of each, and what they are for."""
+    """Wires of one kind: how many, the lower end, the upper end and the link of each, and what they are for.
+
+    After so many wires as `period` says equal links between equal kinds of nodes come again; 0: nobody knows.
+    """
 
     count: int
     wire: Callable[[int], tuple[str, str, LinkSpec]]
     role: str = ""
+    period: int = 0
 
 
 class WireLinks(LinkSequence):
@@ -50,6 +56,15 @@ class WireLinks(LinkSequence):
     def role_of(self, index: int) -> str:
         """Return what a link is for; empty where its kind does not say."""
         return self._kinds[bisect_right(self._first, index // 2) - 1].role
+
+    def alike(self, numbers: Ints) -> Ints:
+        """Return, for each link, the first one that is known to be like it, between like nodes: maybe itself."""
+        wires = numbers // 2
+        ends = np.cumsum([kind.count for kind in self._kinds])
+        kind = np.searchsorted(ends, wires, side="right")
+        first, periods = np.array(self._first)[kind], np.array([kind.period for kind in self._kinds])[kind]
+        place = np.where(periods > 0, (wires - first) % np.maximum(periods, 1), wires - first)
+        return np.asarray(2 * (first + place) + numbers % 2)
 
     def link(self, index: int) -> Link:
         """Return the link of a number."""

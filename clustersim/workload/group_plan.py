@@ -129,6 +129,18 @@ class GroupPlanner:
                 (phase.latency_ps, phase.volume_bytes * share) for phase, share in zip(plan.phases, shares, strict=True)
             ]
 
+    @property
+    def probes(self) -> list[Stream] | None:
+        """Whose routes tell how members of a host are joined; None where every link's ends have to be looked at."""
+        if not all(host.has_switch for host in self.group.hosts):
+            return None
+        return [(host.members[0], host.members[1]) for host in self.group.hosts if len(host.members) > 1]
+
+    @property
+    def routed_streams(self) -> list[tuple[tuple[int, ...], list[Stream]]]:
+        """The links of each phase that was looked at for any plan so far, and the streams that take them."""
+        return [(phase.links, list(phase.phase.streams)) for phases in self._known.values() for phase in phases]
+
     def _chosen(self, operation: Operation) -> Iterator[str]:
         for name, entry in ALGORITHMS.items():
             if operation in entry.operations and entry.allows(self.group) and entry.is_chosen(self.group):

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from clustersim.errors import Fault, ScenarioError
-from clustersim.ops import CollectivePlan, Group, Pipeline, Place
+from clustersim.ops import Group, Pipeline, Place
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.rank_layout import RankCoordinates, RankLayout
-from clustersim.workload.group_plan import GroupPlanner
+from clustersim.workload.alike_groups import Kind, plans_of_groups
 
 
 def replica_index(parallelism: Parallelism, coordinates: RankCoordinates) -> int:
@@ -54,20 +54,18 @@ def job_groups(
     UnroutableError
         Two GPUs of a group have no path between them.
     """
-    groups = []
     calls_of = {id(pipeline): _calls_of(pipeline) for pipeline in {id(one): one for one in pipelines}.values()}
+    found: list[tuple[str, tuple[Place, ...], tuple[int, ...], tuple[Kind, ...]]] = []
     for axis, places in _places(parallelism, layout, pipelines):
         # Equal replicas share a pipeline: most groups have one set of calls.
         members = dict.fromkeys((id(pipelines[place.replica]), place.pp_rank) for place in places)
         kinds = _kinds(axis, [calls_of[pipeline].get((axis, pp_rank), []) for pipeline, pp_rank in members])
         simulated = tuple(place for place in places if num_simulated is None or place.replica < num_simulated)
         if kinds and simulated:
-            planner = GroupPlanner([gpus[place.replica][place.pp_rank] for place in places], cluster, in_training=True)
-            groups.append(Group(axis, simulated, {kind: _plan(kind, planner) for kind in kinds}))
-    return tuple(groups)
-
-
-Kind = tuple[str, int, int]  # operation, size [bytes], repeats
+            own_gpus = tuple([gpus[place.replica][place.pp_rank] for place in places])
+            found.append((axis, simulated, own_gpus, tuple(kinds)))
+    plans = plans_of_groups([own for _, _, own, _ in found], [kinds for *_, kinds in found], cluster)
+    return tuple(Group(axis, places, own) for (axis, places, _, _), own in zip(found, plans, strict=True))
 
 
 def _calls_of(pipeline: Pipeline) -> dict[tuple[str, int], list[Kind]]:
@@ -91,11 +89,6 @@ def _kinds(axis: str, calls: Sequence[Sequence[Kind]]) -> list[Kind]:
         )
         raise ScenarioError(Fault("batch.global_batch_size", what, hint="give every replica as many micro-batches"))
     return list(dict.fromkeys(kind for own in calls for kind in own))
-
-
-def _plan(kind: Kind, planner: GroupPlanner) -> CollectivePlan:
-    operation, size_bytes, repeats = kind
-    return planner.plan(operation, size_bytes).repeated(repeats)
 
 
 def _places(

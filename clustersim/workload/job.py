@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -211,15 +211,18 @@ def _step_options(scenario: Scenario) -> StepOptions:
     )
 
 
-def costed_replicas(scenario: Scenario, cluster: Cluster, job: Job) -> Iterator[CostedSchedule]:
-    """Yield the schedules of `job` with all that they cost, one of each kind of replica."""
+def costed_replicas(
+    scenario: Scenario, cluster: Cluster, job: Job, replicas: Iterable[int] | None = None
+) -> Iterator[CostedSchedule]:
+    """Yield the schedules of `job` with all that they cost, one of each kind of replica, of these or of all."""
     shares = deal_samples(scenario.batch, scenario.parallelism.dp)
     replicas_per_share = len(job.pipelines) // len(shares)
     known: set[tuple[int, Hops]] = set()
     hop_times = HopTimes(cluster)
     devices = RankDevices(scenario, cluster)
     costs_by_kind: dict[tuple[int, Devices], tuple[StageCosts, ...]] = {}
-    for replica, pipeline in enumerate(job.pipelines):
+    for replica in range(len(job.pipelines)) if replicas is None else replicas:
+        pipeline = job.pipelines[replica]
         schedule, fraction = pipeline.schedule, shares[replica // replicas_per_share].last_fraction
         gpus = job.gpus[replica]
         kind = (id(schedule), devices.of(gpus))

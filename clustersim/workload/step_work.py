@@ -59,7 +59,9 @@ def step_work(
         convention=convention,
         layers=[kind for part in parts for kind in recomputed_layers(part, microbatch).layers],
     )
-    counts = Counter(device or usual_device(scenario) for device in devices)
+    counts = Counter[Device]()
+    for device, count in Counter(devices).items():
+        counts[device or usual_device(scenario)] += count
     return StepWork(model_flop(model, samples, convention), again, _mean_peak(counts, training.precision))
 
 

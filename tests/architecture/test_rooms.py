@@ -31,7 +31,9 @@ ALLOWED = {
     "later": set(),
     "columns": set(),  # arrays that lowering makes and the engine goes through
     "ops": {"footprint", "later", "columns"},
-    "trace": {"later"},
+    "trace": {"later", "folded"},
+    # What a trace holds beside if one replica was simulated for several; a file of its own, as it is no table of a run.
+    "folded": {"trace"},
     "result": {"scenario.spec", "trace"},
     "schedules": {"footprint", "ops", "errors"},
     "collectives": {"ops", "errors"},
@@ -39,7 +41,7 @@ ALLOWED = {
     "scenario": {"schedules", "footprint", "ops", "errors"},
     "topology": TOPOLOGY_READS | {"errors"},
     "workload": {"columns", "later", "scenario", "schedules", "collectives", "topology", "ops", "errors"},
-    "engine": {"columns", "later", "ops", "trace", "topology", "limits", "errors", "scenario.units"},
+    "engine": {"columns", "folded", "later", "ops", "trace", "topology", "limits", "errors", "scenario.units"},
     "analysis": {"later", "trace", "ops", "errors"},
     "draws": {"engine", "errors", "scenario", "topology", "workload"},
     "provenance": {"result", "scenario", "topology", "trace"},

@@ -97,14 +97,14 @@ LARGE = {
 
 
 def test_large_jobs_run_ahead_by_themselves_and_say_who_met() -> None:
-    result = simulate(scenario_from_mapping(LARGE))
+    result = simulate(scenario_from_mapping(LARGE), fold=False)
     said = result.provenance["engine"]
     # 2 x 3 x 128 messages of each of 16 pipelines, and the phases of dp groups; tp groups have links of their own.
     assert said.startswith("run-ahead, 16 of 16 replicas as vectors, ")
     num_met, num_flows = (int(word) for word in said.split(", ")[2].split() if word.isdigit())
     assert num_flows >= 2 * 3 * 128 * 16
     assert 0 < num_met < num_flows / 20
-    in_order = simulate(scenario_from_mapping(LARGE), engine="time-ordered")
+    in_order = simulate(scenario_from_mapping(LARGE), engine="time-ordered", fold=False)
     assert_same_traces(result.trace, in_order.trace)
     for field in fields(result):
         if field.name not in ("provenance", "trace"):
@@ -113,7 +113,7 @@ def test_large_jobs_run_ahead_by_themselves_and_say_who_met() -> None:
 
 def test_where_everybody_meets_the_order_of_times_is_kept() -> None:
     topology = LARGE["cluster"]["topology"] | {"nics_per_node": 1}
-    result = simulate(scenario_from_mapping(LARGE | {"cluster": {"topology": topology}}))
+    result = simulate(scenario_from_mapping(LARGE | {"cluster": {"topology": topology}}), fold=False)
     assert result.provenance["engine"] == "time-ordered: ranks meet in collectives"
 
 

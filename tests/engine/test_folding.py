@@ -1,0 +1,176 @@
+"""Folded and unfolded runs are equal to the picosecond and the byte, and what can't be folded is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import clustersim as cs
+from clustersim.analysis.invariants import check_invariants
+from clustersim.engine.clock import Timeline
+from clustersim.engine.folding.classes import classes_of, initial_classes, is_equitable
+from clustersim.engine.folding.fold import Folding, folding_of
+from clustersim.engine.folding.uses import Uses
+from clustersim.engine.network import Network
+from clustersim.scenario.load import scenario_from_mapping
+from clustersim.scenario.spec import Scenario
+from clustersim.topology.table import build_cluster
+from clustersim.trace import Trace
+from clustersim.workload.job import build_job
+from tests.engine.folding_scenarios import drawn_scenario
+
+COSTS = {
+    "forward": "10 ms",
+    "input_grad": "10 ms",
+    "weight_grad": "10 ms",
+    "message": "20 MB",
+    "gradients": "60 MB",
+    "activation": "1 MB",
+}
+NODES = {
+    "fabric": "leaf-spine",
+    "nodes": 8,
+    "gpus_per_node": 4,
+    "nics_per_node": 4,
+    "nodes_per_leaf": 2,
+    "scaleup": {"bandwidth": "100 GB/s", "latency": "500 ns"},
+    "nic": {"bandwidth": "10 GB/s", "latency": "1 us"},
+}
+
+
+def scenario(topology: dict[str, Any] = NODES, **sections: Any) -> Scenario:
+    """Return a job of 32 GPUs, 8 replicas of 4 ranks, unless the sections say otherwise."""
+    mapping: dict[str, Any] = {
+        "version": 1,
+        "stage_costs": COSTS,
+        "cluster": {"topology": topology},
+        "parallelism": {"pp": 4, "dp": 8},
+        "batch": {"num_microbatches": 6},
+        "schedule": "1f1b",
+    }
+    return scenario_from_mapping(mapping | sections)
+
+
+def uses_of(job: Scenario) -> Uses:
+    """Return who uses which link in a scenario."""
+    cluster = build_cluster(job.cluster.topology)
+    return Uses(build_job(job, cluster), cluster)
+
+
+def different_parts(folded: cs.Result, unfolded: cs.Result) -> list[str]:
+    """Return in what two results differ: fields of the document but provenance, and tables of the trace."""
+    documents = [result.to_dict() for result in (folded, unfolded)]
+    found = [key for key in documents[0] if key != "provenance" and documents[0][key] != documents[1][key]]
+    tables = ("ranks", "ops", "transfers", "collectives", "links")
+    for table in tables:
+        one, other = getattr(folded.trace, table), getattr(unfolded.trace, table)
+        names = type(one).__dataclass_fields__
+        found += [f"{table}.{name}" for name in names if not np.array_equal(getattr(one, name), getattr(other, name))]
+    for name in ("routes", "groups", "num_steps", "makespan_ps"):
+        found += [name] if getattr(folded.trace, name) != getattr(unfolded.trace, name) else []
+    return found + (["rates"] if rates_of(folded.trace) != rates_of(unfolded.trace) else [])
+
+
+def rates_of(trace: Trace) -> list[tuple[Any, ...]]:
+    """Return the rates of all flows in an order that does not depend on how they are numbered."""
+    flows, ways, until_ps = trace.flows, trace.ways, trace.rates.until_ps(trace.flows.end_ps).tolist()
+    columns = (trace.rates.flow, trace.rates.start_ps, trace.rates.bytes_per_s, trace.rates.bottleneck)
+    rows = zip(*(column.tolist() for column in columns), until_ps, strict=True)
+    return sorted((ways[flows.way[flow]].links, int(flows.queued_ps[flow]), *rest) for flow, *rest in rows)
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_folded_and_unfolded_runs_are_equal(seed: int) -> None:
+    job = scenario_from_mapping(drawn_scenario(seed))
+    unfolded, folded = cs.simulate(job, fold=False), cs.simulate(job)
+    assert unfolded.trace.folded is None
+    assert different_parts(folded, unfolded) == []
+    if folded.trace.folded is not None:
+        assert folded.provenance["events"] < unfolded.provenance["events"]
+        check_invariants(folded.trace)
+
+
+def test_replicas_on_a_fabric_that_blocks_nothing_are_one_class() -> None:
+    result = cs.simulate(scenario({"fabric": "full-mesh", "gpus": 32, "link": {"bandwidth": "10 GB/s"}}))
+    assert result.provenance["folding"] == {
+        "gpus": 32,
+        "simulated_gpus": 4,
+        "replicas": 8,
+        "replica_classes": 1,
+        "replica_classes_by_program": 1,
+        "unfolded_because": None,
+    }
+
+
+def test_a_slow_host_is_a_class_of_its_own_and_so_is_who_meets_it() -> None:
+    slow = NODES | {"hosts": [{"match": "node0", "slowdown": 1.5}]}
+    plain, result = cs.simulate(scenario()), cs.simulate(scenario(slow))
+    folding = result.provenance["folding"]
+    assert folding["replica_classes_by_program"] == 2
+    assert plain.provenance["folding"]["simulated_gpus"] < folding["simulated_gpus"] < folding["gpus"]
+    assert any("computes slowly" in warning or "compute slowly" in warning for warning in result.warnings)
+    assert different_parts(result, cs.simulate(scenario(slow), fold=False)) == []
+
+
+def test_four_thousand_gpus_fold_into_two_replicas() -> None:
+    # On each leaf the ring of gradients comes in by one node and goes out by another, and passes the other two.
+    job = scenario_from_mapping(
+        {
+            "version": 1,
+            "model": "gpt-3-175b",
+            "cluster": {"topology": "dgx-a100", "gpus": 4096},
+            "parallelism": {"tp": 8, "pp": 16, "dp": 32},
+            "batch": {"num_microbatches": 16, "micro_batch_size": 1},
+            "schedule": "1f1b",
+        }
+    )
+    cluster = build_cluster(job.cluster.topology)
+    folding = folding_of(build_job(job, cluster), cluster)
+    assert isinstance(folding, Folding)
+    assert np.bincount(folding.classes.replica).tolist() == [64, 192]
+
+
+def fifo(topology: dict[str, Any]) -> dict[str, Any]:
+    """Return a fabric whose NICs, one a node, serve one message after the other."""
+    return topology | {"nics_per_node": 1, "nic": {"bandwidth": "10 GB/s", "sharing": "fifo"}}
+
+
+@pytest.mark.parametrize(
+    ("job", "reason"),
+    [
+        (scenario(parallelism={"pp": 4}), "there is one replica"),
+        (scenario(schedule={"policy": "backward-first"}), "a policy"),
+        (scenario(NODES | {"routing": "ecmp"}), "most replicas differ"),
+        (scenario(fifo(NODES), stage_costs=COSTS | {"gradients": "0 B"}), "queue at FIFO links"),
+    ],
+    ids=["one", "policy", "ecmp", "fifo"],
+)
+def test_what_depends_on_names_is_not_folded(job: Scenario, reason: str) -> None:
+    folding = cs.simulate(job).provenance["folding"]
+    assert reason in (folding["unfolded_because"] or ""), folding
+    assert folding["simulated_gpus"] == folding["gpus"]
+
+
+def test_the_certificate_refuses_classes_that_are_too_coarse() -> None:
+    uses = uses_of(scenario(NODES | {"hosts": [{"match": "node0", "slowdown": 1.5}]}))
+    classes = classes_of(uses)
+    assert classes is not None
+    initial = initial_classes(uses)
+    assert is_equitable(uses, initial, classes)
+    for kind in ("replica", "group", "link"):
+        column = getattr(classes, kind)
+        last = int(column.max())
+        assert last > 0
+        for other in range(last):
+            coarser = classes._replace(**{kind: np.where(column == last, other, column)})
+            assert not is_equitable(uses, initial, coarser), (kind, other)
+
+
+@pytest.mark.parametrize("seed", range(0, 24, 3))
+def test_what_a_link_is_follows_the_rules_of_the_network(seed: int) -> None:
+    uses = uses_of(scenario_from_mapping(drawn_scenario(seed)))
+    network = Network(Timeline(), uses.cluster, uses.job)
+    assert set(uses.links[uses.is_fair].tolist()) == network.fair_links
+    assert uses.has_own_links.tolist() == network._has_own_links
