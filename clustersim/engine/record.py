@@ -14,6 +14,7 @@ from clustersim.engine.record_groups import GroupRecord
 from clustersim.engine.record_links import (
     Loads,
     first_holds_ps,
+    lasting,
     link_columns,
     phase_ways,
     rate_columns,
@@ -143,5 +144,6 @@ def _links(
     slowed_ps = np.zeros(len(loads.used), dtype=np.int64)
     if len(rates):
         end_ps = np.concatenate([transfers.end_ps, phases.end_ps])
+        rates = lasting(rates, end_ps)
         slowed_ps = slowed_by_link_ps(network.cluster, loads, rates, transfers.route, end_ps)
     return link_columns(network.cluster, network.drained_links, loads, queued_ps, slowed_ps), rates

@@ -144,6 +144,27 @@ def rate_columns(log: RateLog, loads: Loads, rows: Ints | None = None) -> Rates:
     )
 
 
+def lasting(rates: Rates, end_ps: Ints) -> Rates:
+    """Return the rates that held for a while, and changed: what comes and goes in an instant depends on a run's form.
+
+    `end_ps` has the end of every flow.
+    """
+    held = _rows_of(rates, np.flatnonzero(rates.until_ps(end_ps) > rates.start_ps))
+    order = np.argsort(held.flow, kind="stable")
+    by_flow = _rows_of(held, order)
+    is_new = np.ones(len(order), dtype=np.bool_)
+    is_new[1:] = (
+        (by_flow.flow[1:] != by_flow.flow[:-1])
+        | (by_flow.bytes_per_s[1:] != by_flow.bytes_per_s[:-1])
+        | (by_flow.bottleneck[1:] != by_flow.bottleneck[:-1])
+    )
+    return _rows_of(held, np.sort(order[is_new]))
+
+
+def _rows_of(rates: Rates, rows: Ints) -> Rates:
+    return Rates(rates.flow[rows], rates.start_ps[rows], rates.bytes_per_s[rows], rates.bottleneck[rows])
+
+
 def phase_ways(loads: Loads) -> tuple[Way, ...]:
     """Return the links of each kind of phase, as rows of the links used."""
     row = {link: number for number, link in enumerate(loads.used)}

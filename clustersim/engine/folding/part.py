@@ -13,7 +13,15 @@ from clustersim.engine.folding.fold import FoldedNetwork, Folding
 from clustersim.engine.noted import Noted
 from clustersim.engine.record import Routes, ranks_table
 from clustersim.engine.record_groups import GroupRecord
-from clustersim.engine.record_links import Loads, first_holds_ps, link_columns, lost_ps, phase_ways, rate_columns
+from clustersim.engine.record_links import (
+    Loads,
+    first_holds_ps,
+    lasting,
+    link_columns,
+    lost_ps,
+    phase_ways,
+    rate_columns,
+)
 from clustersim.engine.record_parts import ops_table, transfers_table
 from clustersim.engine.record_programs import Stack, columns_by_replica
 from clustersim.folded import Copies
@@ -172,9 +180,9 @@ class FoldedRun:
         times = (noted.queued_ps, noted.started_ps, noted.arrived_ps)
         transfers = transfers_table(stack, ops, *times, route, holds_ps)
         phases = groups.phases(loads)
-        rates = rate_columns(network.rates, loads, groups.rows_of_flows(len(transfers)))
         ways = np.concatenate([route, phases.way + len(self.routes.links)])
         end_ps = np.concatenate([transfers.end_ps, phases.end_ps])
+        rates = lasting(rate_columns(network.rates, loads, groups.rows_of_flows(len(transfers))), end_ps)
         lost = lost_ps(network.cluster, loads, rates, route, end_ps) if len(rates) else rates.flow
         slowed_ps = self.at_links(ways[rates.flow], rates.bottleneck, lost)
         queued = {self.folding.link_numbers[link]: time_ps for link, time_ps in self.queued_by_class.items()}
