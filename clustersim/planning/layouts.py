@@ -16,7 +16,7 @@ from clustersim.scenario.batch import Batch, batch_findings
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.model_shard import model_shard_findings
 from clustersim.scenario.parallelism import Parallelism
-from clustersim.scenario.plan import PLANNED_SCHEDULES, PlanSpec
+from clustersim.scenario.plan import USUAL_SCHEDULES, PlanSpec
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES
 from clustersim.scenario.split import Split
 from clustersim.workload.alone import Alternative, takes_shape
@@ -201,7 +201,7 @@ def _micro_batch_sizes(space: Space, dp: int) -> list[int]:
 
 def _schedules(space: Space, pp: int) -> Iterator[tuple[str, int]]:
     """Yield the schedules that so many ranks allow, with their numbers of chunks."""
-    usual = sorted(PLANNED_SCHEDULES, key=lambda name: name != "1f1b")  # the one that stands for all on a single rank
+    usual = sorted(USUAL_SCHEDULES, key=lambda name: name != "1f1b")  # the one that stands for all on a single rank
     for name in space.allowed("schedule", usual):
         rules = SCHEDULE_RULES[name]
         if space.blocking and not rules.allows_blocking_p2p:

@@ -14,6 +14,7 @@ from clustersim.scenario.devices import load_device
 from clustersim.scenario.load import Draft
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.scenario.plan import Objective, PlanSpec
+from clustersim.scenario.schedule_choice import SCHEDULE_RULES
 from clustersim.scenario.spec import Scenario
 
 _SEED = {"parallelism": {}, "schedule": "1f1b", "batch.micro_batch_size": 1, "cluster.gpus": 1, "steps": 1}
@@ -99,10 +100,16 @@ class Job:
             "micro-batches have one size, all replicas one share"
         )
         yield "bounds take messages and collectives as unhindered; what was pruned can't be faster in the simulation"
+        if any(SCHEDULE_RULES[name].is_bidirectional for name in self._schedules()):
+            yield "the two copies of a stage under a bidirectional schedule do not pay for summing their gradients"
         if scenario.steps > 1:
             yield "one step is looked at"
         if self.capacity_bytes is None:
             yield "memory of the GPUs is not known: nothing is too large"
+
+    def _schedules(self) -> Sequence[str]:
+        fixed = self.fixed.get("schedule")
+        return self.spec.schedules or () if fixed is None else (fixed,)
 
     def require_one_device(self, cluster: Any) -> None:
         """Refuse a cluster of several kinds of GPUs, on which times are not bounded."""

@@ -22,7 +22,10 @@ Recompute = Literal["none", "selective", "full"]
 PLANNED_SCHEDULES = tuple(
     name for name, rules in SCHEDULE_RULES.items() if not rules.is_continuous and not rules.takes_limit
 )
-"""Schedules that are searched: those with a flush, which train as the batch says, in an order known beforehand."""
+"""Schedules that can be searched: those with a flush, which train as the batch says, in an order known beforehand."""
+
+USUAL_SCHEDULES = tuple(name for name in PLANNED_SCHEDULES if not SCHEDULE_RULES[name].is_bidirectional)
+"""Those that are searched unless a plan names others: two copies of a stage do not pay for summing their gradients."""
 
 _MOST_VALUES = 1000
 
@@ -93,7 +96,7 @@ class PlanSpec(BaseModel):
         None, description="Samples of a micro-batch; absent: all that divide a replica's share of the batch."
     )
     schedules: _values(str) | None = Field(  # type: ignore[valid-type]
-        None, description=f"Names of schedules; absent: {', '.join(PLANNED_SCHEDULES)}."
+        None, description=f"Names of schedules; absent: {', '.join(USUAL_SCHEDULES)}."
     )
     recompute: _values(Recompute) | None = Field(  # type: ignore[valid-type]
         None, description="What is computed again to save memory; absent: none, selective and full."
