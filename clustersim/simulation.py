@@ -175,7 +175,7 @@ def costed_schedules(scenario: Scenario) -> list[CostedSchedule]:
 def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, started_s: float) -> Result:
     """Return everything that is reported of the run of `job`, begun at `started_s` of the performance counter."""
     account = account_of(trace)
-    followed = trace.of_replicas(account.replicas_to_follow(trace))
+    followed = trace.standing_for(account.replicas_to_follow(trace))
     waits, times = account.waits, account.times
     if followed is not trace or waits is None:
         waits = find_waits(followed)

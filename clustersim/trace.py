@@ -316,20 +316,19 @@ class Trace(Lazy):
         """Yield the trace in parts that have nothing to do with one another: whole replicas, their ops and messages.
 
         Links are left out of them; and where collectives or fairly shared links join replicas, the whole is one part.
-        Of a folded trace it is the sample, which stands for all.
         """
-        if self.folded is not None:
-            yield self.folded.sample
-        elif self.split is not None and self._comes_apart:
+        if self.split is not None and self._comes_apart:
             yield from self.split.parts()
         else:
             yield self
 
     def of_replicas(self, replicas: Sequence[int]) -> Trace:
         """Return the trace of some replicas, in rising order, with all links; the whole where replicas are joined."""
-        if self.folded is not None:
-            return self.folded.sample
         return self.split.of_replicas(replicas) if self.split is not None and self._comes_apart else self
+
+    def standing_for(self, replicas: Sequence[int]) -> Trace:
+        """Return the least trace that has some replicas, or others that do the same, with all links."""
+        return self.of_replicas(replicas) if self.folded is None else self.folded.sample
 
     @property
     def _comes_apart(self) -> bool:

@@ -119,7 +119,7 @@ def measured(scenario: Scenario, trace: Trace) -> Point:
     columns = (account.times.compute_ps, account.times.exposed_ps, account.times.bubble_ps)
     total_ps = trace.makespan_ps * len(trace.ranks)
     compute, exposed, bubble = (int(column.sum()) / total_ps for column in columns)
-    path = critical_path(trace.of_replicas(account.replicas_to_follow(trace)))
+    path = critical_path(trace.standing_for(account.replicas_to_follow(trace)))
     on_path = resource_times_ps(trace, path)
     error, spent = class_error_of(scenario), cost_and_energy(scenario, step_time_s)
     peak, capacity = int(account.memory.peak_bytes.max()), capacity_bytes(scenario)
