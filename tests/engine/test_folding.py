@@ -92,6 +92,15 @@ def test_folded_and_unfolded_runs_are_equal(seed: int) -> None:
         check_invariants(folded.trace)
 
 
+@pytest.mark.parametrize("seed", [0, 3, 12, 61, 1005, 1013])
+def test_all_forms_are_equal_folded_and_unfolded(seed: int) -> None:
+    """Seeds at which flows stand for several, or change their rates for an instant."""
+    job = scenario_from_mapping(drawn_scenario(seed))
+    in_order = cs.simulate(job, engine="time-ordered", fold=False)
+    for fold in (False, True):
+        assert different_parts(cs.simulate(job, engine="run-ahead", fold=fold), in_order) == []
+
+
 def test_replicas_on_a_fabric_that_blocks_nothing_are_one_class() -> None:
     result = cs.simulate(scenario({"fabric": "full-mesh", "gpus": 32, "link": {"bandwidth": "10 GB/s"}}))
     assert result.provenance["folding"] == {
