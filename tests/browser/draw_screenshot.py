@@ -12,7 +12,7 @@ from clustersim.report.html.run_page import run_page
 
 SCREENSHOT = Path(__file__).parents[1] / "docs" / "report.png"
 SCENARIO = "collision-scattered"
-WIDTH, HEIGHT = 1200, 1160
+WIDTH, HEIGHT = 1200, 1340
 
 
 def draw(text: str, picture: Path) -> None:
