@@ -129,8 +129,9 @@ def rates_on(scenario: Scenario, cluster: Cluster, trace: Trace) -> Rates:
     gpus = trace.ranks.gpu.tolist()
     if len(gpus) != scenario.parallelism.num_gpus:
         return rates_of(scenario)
-    num_nodes = len(dict.fromkeys(cluster.nodes[cluster.gpus[gpu]].get("host", gpu) for gpu in gpus))
-    return rates_of(scenario, Counter(cluster.devices[gpu] for gpu in gpus), num_nodes)
+    names, nodes, devices = cluster.gpus, cluster.nodes, cluster.devices  # each made anew whenever it is asked for
+    num_nodes = len(dict.fromkeys(nodes[names[gpu]].get("host", gpu) for gpu in gpus))
+    return rates_of(scenario, Counter(devices[gpu] for gpu in gpus), num_nodes)
 
 
 def step_cost_of(rates: Rates, step_time_s: float) -> StepCost:
