@@ -41,7 +41,7 @@ def classes_of(uses: Uses) -> Classes | None:
     Every round tells apart what met different things in the round before, until nothing more is told apart.
     """
     initial = initial_classes(uses)
-    found, number = initial, -1
+    found, number = initial, -len(initial)  # below any sum: a column that is empty gives -1
     while number != (number := sum(int(column.max(initial=-1)) for column in found[:3])):
         if 2 * found.num_replicas > len(found.replica):
             return None

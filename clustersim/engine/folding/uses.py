@@ -15,6 +15,8 @@ from clustersim.topology.cluster import Cluster
 from clustersim.topology.link_roles import link_kinds
 from clustersim.trace import AXES, Flags, Ints
 
+_SPARSE = 16  # times as many numbers as values: sorting the values is then quicker than a flag for each number
+
 
 class Lists:
     """Lists of different lengths, one after the other: list `i` is ``first[i]:first[i + 1]`` of each column."""
@@ -220,6 +222,9 @@ def phases_of(group: Group) -> list[Phase]:
 
 def _numbered(values: Ints, most: int) -> tuple[Ints, Ints]:
     """Return the different values, rising, and for each which of them it is; all are below `most`."""
+    if most > _SPARSE * len(values):  # as in a full mesh, of whose links few are used
+        found, index = np.unique(values, return_inverse=True)
+        return found, index.reshape(-1)
     is_there = np.zeros(most, dtype=np.bool_)
     is_there[values] = True
     return np.flatnonzero(is_there), (np.cumsum(is_there) - 1)[values]

@@ -29,6 +29,7 @@ def whole_trace(run: FoldedRun) -> Trace:
     whole, sample = _Whole(run), run.trace
     assert sample.copies is not None
     job, classes = run.folding.uses.job, run.folding.classes
+    num_replicas, num_classes = len(job.pipelines), classes.num_replicas
     first_op = whole.stack.first_op
     rank = np.concatenate([whole.rows_of(replica, run.stack.first_rank) for replica in whole.folded_replicas])
     return Trace(
@@ -48,7 +49,7 @@ def whole_trace(run: FoldedRun) -> Trace:
         sample.fragmentation,
         sample.logits_shares,
         sample.engine,
-        folded=Folded(sample, rank, len(job.pipelines), classes.num_programs, classes.num_replicas),
+        folded=Folded(sample, lambda: whole.trace, rank, num_replicas, classes.num_programs, num_classes),
     )
 
 
