@@ -15,6 +15,7 @@ from clustersim.topology.cluster import Cluster
 from clustersim.topology.link_roles import link_kinds
 from clustersim.trace import AXES, Flags, Ints
 
+_PLACES = 2**20  # hops of a way, members of a group and phases of its plans are fewer
 _SPARSE = 16  # times as many numbers as values: sorting the values is then quicker than a flag for each number
 
 
@@ -202,6 +203,21 @@ class Uses:
         np.minimum.at(least, self.hop_link[is_fifo], replica)
         np.maximum.at(most, self.hop_link[is_fifo], replica)
         return bool(((most >= 0) & (least != most)).any())
+
+    @cached_property
+    def hop_place(self) -> Ints:
+        """Where each hop stands in its replica: pair, then hop."""
+        return self.way_pair[self.ways.owner] * _PLACES + self.ways.position
+
+    @cached_property
+    def phase_place(self) -> Ints:
+        """Where each crossing of a link stands in its group: phase, then position."""
+        return self.phase_slot[self.phases.owner] * _PLACES + self.phases.position
+
+    @cached_property
+    def axis(self) -> Ints:
+        """The number of each group's axis."""
+        return _ints(map(axis_number, self.job.groups))
 
     @cached_property
     def by_link(self) -> tuple[Lists, Ints]:

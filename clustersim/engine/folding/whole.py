@@ -122,12 +122,10 @@ class _Whole:
                 copy = copies.note_collective(member, order, plan, log.queued_ps[row], log.start_ps[row])
                 copies.end_ps[copy] = log.end_ps[row]
         rows: list[list[int]] = []
+        phases = {member: phases_of(groups[member]) for own in members for member in own}
         for row, (phase, collective) in enumerate(zip(log.phases, log.phase_collective, strict=True)):
             group, slot, _ = folding.phases_of_one[id(phase)]
-            own = [
-                (first[collective] + copy, phases_of(groups[member])[slot])
-                for copy, member in enumerate(members[group])
-            ]
+            own = [(first[collective] + copy, phases[member][slot]) for copy, member in enumerate(members[group])]
             times_ps = log.phase_start_ps[row], log.phase_end_ps[row]
             rows.append([copies.note_phase(*copy, *times_ps) for copy in own])
         return copies, [rows[row] for row in self.run.groups.phase_order.tolist()]
