@@ -130,28 +130,18 @@ def links_to_watch(network: Network, groups: Iterable[GroupVector], capacities: 
     What crosses a link has come over the links before it, and goes on over those after it. If those have no more room
     together than it, or on the other side less, it holds nobody.
     """
-    before, after, by_groups = _around(network), _around(network, step=1), _most_by_groups(groups, capacities)
+    before, after = network.links_beside(-1), network.links_beside(1)
+    by_groups = _most_by_groups(groups, capacities)
     watched = []
     for number in sorted(before.keys() | by_groups.keys()):
         capacity, of_groups = capacities.of_link(number), by_groups.get(number, 0)
-        coming = _room(network, before.get(number, set()), capacities)
-        going = _room(network, after.get(number, set()), capacities)
+        coming = _room(network, before.get(number, ()), capacities)
+        going = _room(network, after.get(number, ()), capacities)
         if coming is not None and (coming + of_groups < capacity or (coming == capacity and not of_groups)):
             continue
         if going is None or going + of_groups >= capacity:
             watched.append(number)
     return frozenset(watched)
-
-
-def _around(network: Network, step: int = -1) -> dict[int, set[int]]:
-    """Return the links that messages cross just before each fair link, or just after it; -1 where they begin or end."""
-    found: dict[int, set[int]] = {}
-    for route in dict.fromkeys(network.link_ids.values()):
-        around = [-1, *route[:-1]] if step < 0 else [*route[1:], -1]
-        for number, other in zip(route, around, strict=True):
-            if number in network.fair_links:
-                found.setdefault(number, set()).add(other)
-    return found
 
 
 def _room(network: Network, links: Iterable[int], capacities: Capacities) -> int | None:

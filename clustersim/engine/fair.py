@@ -17,7 +17,6 @@ from array import array
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from fractions import Fraction
 from heapq import heappop, heappush
-from itertools import repeat
 from typing import Any, Protocol
 
 import numpy as np
@@ -244,28 +243,27 @@ class FairRoute:
         The fair links.
     links
         Numbers of those on the route.
+    streams
+        How many streams each message is on each of them: one for each message that it stands for.
     latency_ps
         Sum of the latencies of all links on the route. [ps]
     mailbox
         Where messages arrive.
     first_transfer
         Number, over the whole run, of the mailbox's first message.
-    streams
-        How many streams each message is on each of the links, one for each message that it stands for; None: one.
     """
 
     def __init__(
         self,
         network: FairNetwork,
         links: Sequence[int],
+        streams: Sequence[int],
         latency_ps: int,
         mailbox: Mailbox,
         first_transfer: int,
-        streams: Sequence[int] | None = None,
     ) -> None:
-        self.network, self.links, self.latency_ps = network, links, latency_ps
+        self.network, self.links, self.streams, self.latency_ps = network, links, streams, latency_ps
         self.mailbox, self.first_transfer = mailbox, first_transfer
-        self.streams: Iterable[int] = repeat(1) if streams is None else streams
 
     def hold_ps(self, size_bytes: int) -> int:
         """Return the size itself: for how long a flow is on its links is not known before. [bytes]"""

@@ -62,7 +62,9 @@ def run_flows(flows: Sequence[GivenFlow], cluster: Cluster, limits: Limits | Non
     for pair, numbers in routes.items():
         limited = [number for number in numbers if number in fair]
         if network is not None and limited:
-            ways[pair] = FairRoute(network, limited, cluster.delay_ps(numbers), mailbox, first_transfer=0)
+            ways[pair] = FairRoute(
+                network, limited, (1,) * len(limited), cluster.delay_ps(numbers), mailbox, first_transfer=0
+            )
         else:
             for number in numbers:
                 servers.setdefault(number, LinkServer(env, cluster.links[number], is_private=False))

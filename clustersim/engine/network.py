@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from clustersim.engine.clock import Timeline
 from clustersim.engine.fair import FairNetwork, FairRoute, RateLog
@@ -104,13 +104,31 @@ class Network:
             ranks = self._rank_pairs[id(self.job.pipelines[replica])] = pairs_of(self.job.pipelines[replica])
         return {(source, destination): (gpus[source], gpus[destination]) for source, destination in ranks}
 
+    def fair_way(self, gpus: Pair) -> tuple[Links, tuple[int, ...]]:
+        """Return the fairly shared links on a route, and with how many streams a message is on each."""
+        fair = tuple([number for number in self.link_ids[gpus] if number in self.fair_links])
+        return fair, (1,) * len(fair)
+
+    def links_beside(self, step: int) -> dict[int, Collection[int]]:
+        """Return what messages cross just before each fair link (`step` -1) or just after it (1): one entry a link.
+
+        The entry is -1 where they begin or end.
+        """
+        found: dict[int, set[int]] = {}
+        for route in dict.fromkeys(self.link_ids.values()):
+            beside = [-1, *route[:-1]] if step < 0 else [*route[1:], -1]
+            for number, other in zip(route, beside, strict=True):
+                if number in self.fair_links:
+                    found.setdefault(number, set()).add(other)
+        return dict(found)
+
     def _fair_route(self, gpus: Pair, mailbox: Mailbox, first_transfer: int) -> FairRoute | None:
         """Return the route over links that are fairly shared; None if there is no such link on it."""
-        numbers = self.link_ids[gpus]
-        fair = [number for number in numbers if number in self.fair_links]
-        if self.fair is None or not fair:
+        links, streams = self.fair_way(gpus)
+        if self.fair is None or not links:
             return None
-        return FairRoute(self.fair, fair, self.cluster.delay_ps(numbers), mailbox, first_transfer)
+        latency_ps = self.cluster.delay_ps(self.link_ids[gpus])
+        return FairRoute(self.fair, links, streams, latency_ps, mailbox, first_transfer)
 
     def _fifo_route(self, gpus: Pair, mailbox: Mailbox) -> DirectRoute | LongRoute:
         numbers = self.link_ids[gpus]

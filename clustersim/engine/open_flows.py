@@ -84,7 +84,7 @@ class FlowKeys:
         if key < self.first[0]:
             message, replica = divmod(key, self.num_replicas)
             way = self._lockstep.ways[self._lockstep.way_of_message[message]]
-            return FlowSpec(way.links[replica], (1,) * len(way.links[replica]), way.size_bytes)
+            return FlowSpec(way.links[replica], way.streams[replica], way.size_bytes)
         vector, number, phase, group = self.phase(key)
         own = vector.plans[vector.kinds[number]].plans[group].phases[phase]
         return FlowSpec(own.links, own.streams, own.volume_bytes)
@@ -173,8 +173,7 @@ class OpenFlows:
         return FlowTable(*(column.reshape(-1) for column in columns)), self._plans[id(plan)]
 
     def _of_way(self, way: WayVector) -> _Template:
-        flows = zip(range(len(way.links)), way.links, way.alone, strict=True)
-        return self._template((replica, links, (1,) * len(links), alone) for replica, links, alone in flows)
+        return self._template(zip(range(len(way.links)), way.links, way.streams, way.alone, strict=True))
 
     def _template(self, flows: Iterable[tuple[int, Sequence[int], Sequence[int], Alone]]) -> _Template:
         rows = []

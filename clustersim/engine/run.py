@@ -72,19 +72,16 @@ def run(
 
 def _folded(folding: Folding, limits: Limits, engine: str | None) -> Trace:
     network = FoldedNetwork(Timeline(), folding)
-    return whole_trace(FoldedRun(network, run_noting(folding.job, network, limits, engine, checks=False)))
+    return whole_trace(FoldedRun(network, run_noting(folding.job, network, limits, engine)))
 
 
-def run_noting(job: Job, network: Network, limits: Limits, engine: str | None = None, checks: bool = True) -> Noted:
+def run_noting(job: Job, network: Network, limits: Limits, engine: str | None = None) -> Noted:
     """Return what a run notes.
 
     Parameters
     ----------
     job, network, limits, engine
         As :func:`run` takes them; what the job is run over.
-    checks
-        Whether ranks may run ahead where links are shared, and be checked for meeting others: not where a flow stands
-        for several, as a check knows nothing of those.
 
     Raises
     ------
@@ -100,7 +97,7 @@ def run_noting(job: Job, network: Network, limits: Limits, engine: str | None = 
             return noted
         # Stuck, or too long to count in 64 bits. Events in the order of their times tell who waits for whom.
         reason = "times do not fit into 64 bits"
-    elif checks and limits == Limits() and engine != TIME_ORDERED and (engine == RUN_AHEAD or is_worth_a_look(job)):
+    elif limits == Limits() and engine != TIME_ORDERED and (engine == RUN_AHEAD or is_worth_a_look(job)):
         in_lockstep = checked(job, network)
         noted = in_lockstep.run_to_end(engine == RUN_AHEAD) if in_lockstep is not None else None
         if noted is not None:

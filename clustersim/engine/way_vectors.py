@@ -22,8 +22,8 @@ class WayVector(NamedTuple):
     ----------
     hops
         FIFO links; none where they are flows.
-    links
-        ``links[replica]``: the fair links of a flow, in order; none where they are no flows.
+    links, streams
+        ``links[replica]``: the fair links of a flow, in order, and its streams there; none where they are no flows.
     latency_ps
         What passes before a flow drains. [ps]
     drain_ps
@@ -35,6 +35,7 @@ class WayVector(NamedTuple):
     size_bytes: int
     hops: tuple[FifoHop, ...]
     links: tuple[tuple[int, ...], ...]
+    streams: tuple[tuple[int, ...], ...]
     latency_ps: Time
     drain_ps: Time
     alone: tuple[Alone, ...]
@@ -53,10 +54,10 @@ def way_vectors(
     sharing: dict[int, tuple[int, ...]] = {}  # FIFO links that replicas use in one place
     for source, destination, size_bytes in kinds:
         routes = [network.link_ids[own[source, destination]] for own in pairs]
-        fair = [tuple([number for number in route if number in network.fair_links]) for route in routes]
-        if all(fair):
+        fair = [network.fair_way(own[source, destination]) for own in pairs]
+        if all(links for links, _ in fair):
             ways.append(_flow_way(network, routes, fair, size_bytes, rates))
-        elif any(fair) or len({len(route) for route in routes}) > 1:
+        elif any(links for links, _ in fair) or len({len(route) for route in routes}) > 1:
             return None
         else:
             hops = tuple([_fifo_hop(network, numbers, size_bytes) for numbers in zip(*routes, strict=True)])
@@ -65,14 +66,14 @@ def way_vectors(
                     return None
                 if len(set(numbers)) < len(numbers) or not all(map(network.is_private, numbers)):
                     return None
-            ways.append(WayVector(size_bytes, hops, (), 0, 0, ()))
+            ways.append(WayVector(size_bytes, hops, (), (), 0, 0, ()))
     return ways
 
 
 def _flow_way(
     network: Network,
     routes: Sequence[tuple[int, ...]],
-    fair: Sequence[tuple[int, ...]],
+    fair: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
     size_bytes: int,
     rates: AloneRates,
 ) -> WayVector:
@@ -83,9 +84,10 @@ def _flow_way(
         if makes not in latencies:
             latencies[makes] = network.cluster.delay_ps(route)
         latency_ps.append(latencies[makes])
-    alone = tuple([rates.of(links, (1,) * len(links)) for links in fair])
+    links, streams = zip(*fair, strict=True)
+    alone = tuple([rates.of(*way) for way in fair])
     drain_ps = [rates.drain_ps(one, size_bytes) for one in alone]
-    return WayVector(size_bytes, (), tuple(fair), agreed(latency_ps), agreed(drain_ps), alone)
+    return WayVector(size_bytes, (), links, streams, agreed(latency_ps), agreed(drain_ps), alone)
 
 
 def _fifo_hop(network: Network, numbers: tuple[int, ...], size_bytes: int) -> FifoHop:

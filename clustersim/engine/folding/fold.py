@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import repeat
@@ -11,10 +11,8 @@ from itertools import repeat
 import numpy as np
 
 from clustersim.engine.clock import Timeline
-from clustersim.engine.fair import FairRoute
 from clustersim.engine.folding.classes import Classes, classes_of
 from clustersim.engine.folding.uses import Uses, phases_of
-from clustersim.engine.link import Mailbox
 from clustersim.engine.network import Network, private_links
 from clustersim.ops import CollectivePlan, Group, Job, Phase, Place
 from clustersim.topology.cluster import Cluster
@@ -178,9 +176,22 @@ class FoldedNetwork(Network):
             found[gpus[source], gpus[destination]] = tuple(uses.links[uses.way(replica, pair)].tolist())
         return found
 
-    def _fair_route(self, gpus: Pair, mailbox: Mailbox, first_transfer: int) -> FairRoute | None:
-        links, streams = self.folding.flow(*self.place[gpus])
-        if self.fair is None or not links:
-            return None
-        latency_ps = self.cluster.delay_ps(self.link_ids[gpus])
-        return FairRoute(self.fair, links, latency_ps, mailbox, first_transfer, streams)
+    def fair_way(self, gpus: Pair) -> tuple[Links, tuple[int, ...]]:
+        """Return the links that stand for the fairly shared ones on a route, and the streams of all copies on each."""
+        return self.folding.flow(*self.place[gpus])
+
+    def links_beside(self, step: int) -> dict[int, Collection[int]]:
+        """Return what messages cross beside each fair link, as so many links that stand for others."""
+        uses, folding = self.folding.uses, self.folding
+        stands = np.zeros(len(uses.links), dtype=np.bool_)
+        stands[folding.links[uses.is_fair[folding.links]]] = True
+        hops = np.flatnonzero(stands[uses.hop_link])
+        way = uses.ways.owner
+        is_on_way = (hops > 0) if step < 0 else (hops < len(way) - 1)
+        others = np.clip(hops + step, 0, len(way) - 1)
+        beside = np.where(is_on_way & (way[others] == way[hops]), uses.hop_link[others], -1)
+        found: dict[int, list[int]] = {}
+        for link, other in np.unique(np.stack([uses.hop_link[hops], beside], axis=1), axis=0).tolist():
+            number = -1 if other < 0 else folding.link_numbers[folding.classes.link[other]]
+            found.setdefault(int(uses.links[link]), []).append(number)
+        return dict(found)
