@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -22,51 +23,67 @@ from clustersim.ops import CollectivePlan, Group, Phase, Pipeline, Place
 from clustersim.topology.cluster import Cluster
 from clustersim.trace import Ints
 
+_Noted = TypeVar("_Noted")
 
-class CollectiveLog:
-    """What became of every collective and of each of its phases: parallel columns."""
+
+class Kinds(Generic[_Noted]):
+    """Objects that are noted again and again, each of which is kept once, under a number."""
 
     def __init__(self) -> None:
-        self.group, self.order = array("q"), array("q")
+        self.known: list[_Noted] = []
+        self._numbers: dict[int, int] = {}
+
+    def number(self, one: _Noted) -> int:
+        """Return the number of an object."""
+        number = self._numbers.get(id(one))
+        if number is None:
+            number = self._numbers[id(one)] = len(self.known)
+            self.known.append(one)
+        return number
+
+
+class CollectiveLog:
+    """What became of every collective and of each of its phases: parallel columns, with plans and phases by number."""
+
+    def __init__(self) -> None:
+        self.plans: Kinds[CollectivePlan] = Kinds()
+        self.phases: Kinds[Phase] = Kinds()
+        self.group, self.order, self.plan = array("q"), array("q"), array("q")
         self.queued_ps, self.start_ps, self.end_ps = array("q"), array("q"), array("q")
-        self.plans: list[CollectivePlan] = []
-        self.phases: list[Phase] = []
+        self.phase = array("q")
         self.phase_collective = array("q")  # row of the columns above
         self.phase_start_ps, self.phase_end_ps = array("q"), array("q")  # of its draining
 
     def note_phase(self, collective: int, phase: Phase, start_ps: int, end_ps: int) -> int:
         """Add a phase and return its row."""
-        self.phases.append(phase)
+        self.phase.append(self.phases.number(phase))
         self.phase_collective.append(collective)
         self.phase_start_ps.append(start_ps)
         self.phase_end_ps.append(end_ps)
-        return len(self.phases) - 1
+        return len(self.phase) - 1
 
     def note_collective(self, group: int, order: int, plan: CollectivePlan, queued_ps: int, start_ps: int) -> int:
         """Add a collective, whose end is not known yet, and return its row."""
-        self.plans.append(plan)
-        for column, value in zip(
-            (self.group, self.order, self.queued_ps, self.start_ps, self.end_ps),
-            (group, order, queued_ps, start_ps, -1),
-            strict=True,
-        ):
-            column.append(value)
+        self.group.append(group)
+        self.order.append(order)
+        self.plan.append(self.plans.number(plan))
+        self.queued_ps.append(queued_ps)
+        self.start_ps.append(start_ps)
+        self.end_ps.append(-1)
         return len(self.group) - 1
 
     def note_collectives(
-        self, group: Ints, order: Ints, plans: list[CollectivePlan], queued_ps: Ints, start_ps: Ints, end_ps: Ints
+        self, group: Ints, order: Ints, plan: Ints, queued_ps: Ints, start_ps: Ints, end_ps: Ints
     ) -> None:
         """Add many collectives at once."""
-        self.plans += plans
-        columns = (self.group, self.order, self.queued_ps, self.start_ps, self.end_ps)
-        for column, values in zip(columns, (group, order, queued_ps, start_ps, end_ps), strict=True):
+        columns = (self.group, self.order, self.plan, self.queued_ps, self.start_ps, self.end_ps)
+        for column, values in zip(columns, (group, order, plan, queued_ps, start_ps, end_ps), strict=True):
             column.frombytes(np.ascontiguousarray(values).tobytes())
 
-    def note_phases(self, collective: Ints, phases: list[Phase], start_ps: Ints, end_ps: Ints) -> None:
+    def note_phases(self, collective: Ints, phase: Ints, start_ps: Ints, end_ps: Ints) -> None:
         """Add many phases at once; `collective` counts rows from the first one of the log."""
-        self.phases += phases
-        columns = (self.phase_collective, self.phase_start_ps, self.phase_end_ps)
-        for column, values in zip(columns, (collective, start_ps, end_ps), strict=True):
+        columns = (self.phase_collective, self.phase, self.phase_start_ps, self.phase_end_ps)
+        for column, values in zip(columns, (collective, phase, start_ps, end_ps), strict=True):
             column.frombytes(np.ascontiguousarray(values).tobytes())
 
 

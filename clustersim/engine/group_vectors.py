@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -38,18 +39,21 @@ class GroupVector:
     """Groups of one axis whose members are on the same pp_ranks; together they hold every replica once on each.
 
     All do the same collectives, numbered in the order of their calls. Ends are known as soon as the last member has
-    called, as it is assumed how long phases drain: as long as alone, unless `drains_ps` says otherwise.
+    called, as it is assumed how long phases drain: as was found, or else as long as in the last collective of the kind
+    of which something was found, as buckets follow one another in much the same company; or else as long as alone.
     """
 
     def __init__(self, numbers: Sequence[int], pp_ranks: tuple[int, ...], members: dict[int, _Members]) -> None:
         self.numbers, self.pp_ranks, self._members = numbers, pp_ranks, members
         self.kinds: list[Kind] = []  # of each collective
         self.plans: dict[Kind, PlanVector] = {}
-        self.drains_ps: dict[int, Ints] = {}  # by collective; of its phases [phase, group]
+        self.drains_ps: dict[int, Ints] = {}  # by collective; of its phases [phase, group], where not as alone
+        self._usual_ps: dict[Kind, Ints] = {}  # what the next collective of a kind is taken to be like
         self.has_own_links: Flags = np.empty(0, dtype=np.bool_)  # of each group
         self.are_links_own = True  # of all groups
         self.num_called = dict.fromkeys(pp_ranks, 0)
         self.num_known = 0  # collectives whose end is known
+        self._most_known = 0  # so far, before calls were taken back
 
     def prepare(self, kinds: list[Kind], groups: Sequence[Group], network: Network, rates: AloneRates) -> None:
         """Take in what the groups will do."""
@@ -63,6 +67,11 @@ class GroupVector:
         several = self.pp_ranks if len(self.pp_ranks) > 1 else ()
         self._called_ps = {pp_rank: np.empty(shape, dtype=np.int64) for pp_rank in several}
 
+    def longest_sum_ps(self) -> int:
+        """Return how long all collectives take in a row, the slowest group each time, if no phase meets others. [ps]"""
+        counts = Counter(self.kinds)
+        return sum(count * int(self.plans[kind].total_ps.max()) for kind, count in counts.items())
+
     def call(self, pp_rank: int, clock_ps: Ints) -> None:
         """Let the members on a pp_rank make their next call, each at a time of its own."""
         number, (in_order, first, _) = self.num_called[pp_rank], self._members[pp_rank]
@@ -74,8 +83,12 @@ class GroupVector:
             number = self.num_known
             if self._called_ps:
                 self.queued_ps[number] = np.max([called_ps[number] for called_ps in self._called_ps.values()], axis=0)
+            kind = self.kinds[number]
+            if kind in self._usual_ps:
+                self.drains_ps.setdefault(number, self._usual_ps[kind])
             self._set_times(number)
             self.num_known += 1
+        self._most_known = max(self._most_known, self.num_known)
 
     def _set_times(self, number: int) -> None:
         start = self.start_ps[number]
@@ -99,13 +112,26 @@ class GroupVector:
     def take_back(self, pp_rank: int) -> None:
         """Take back the last call of the members on a pp_rank."""
         self.num_called[pp_rank] -= 1
-        self.num_known = min(self.num_known, self.num_called[pp_rank])
+        if self.num_called[pp_rank] < self.num_known:
+            self.num_known = number = self.num_called[pp_rank]
+            # Some groups may have done it before; theirs is to be next time as it was.
+            self.drains_ps.setdefault(number, self.plans[self.kinds[number]].drain_ps)
 
-    def assume(self, number: int, drains_ps: Ints) -> None:
-        """Let the phases of a collective drain for so long from now on; ends that follow move."""
-        self.drains_ps[number] = drains_ps
-        for later in range(number, self.num_known):
-            self._set_times(later)
+    def assume(self, number: int, found: Iterable[tuple[int, int, int]]) -> None:
+        """Let phases of a collective drain for so long from now on (phase, group, time), and so those of later ones.
+
+        Ends that follow move.
+        """
+        kind = self.kinds[number]
+        usual_ps = self._usual_ps[kind] = self._usual_ps.get(kind, self.plans[kind].drain_ps).copy()
+        later = [other for other in range(number, self._most_known) if self.kinds[other] == kind]
+        for other in later:
+            self.drains_ps[other] = self.drains_ps.get(other, self.plans[kind].drain_ps).copy()
+        for drains_ps in (usual_ps, *(self.drains_ps[other] for other in later)):
+            for phase, group, drain_ps in found:
+                drains_ps[phase, group] = drain_ps
+        for other in range(number, self.num_known):
+            self._set_times(other)
 
     def phases_ps(self, number: int) -> tuple[Ints, Ints]:
         """Return when each phase of a collective begins to drain, and how long it does. [ps]"""

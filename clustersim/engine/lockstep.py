@@ -14,7 +14,7 @@ import numpy as np
 from clustersim.engine.clock import Actor, Hold
 from clustersim.engine.group_vectors import GroupVector
 from clustersim.engine.waking import Meeting, Waking
-from clustersim.engine.way_vectors import Time, WayVector, agreed
+from clustersim.engine.way_vectors import Time, WayVector, agreed, longest
 from clustersim.ops import Job, Kind, Pipeline
 from clustersim.trace import Ints
 
@@ -61,7 +61,8 @@ class Lockstep:
         self.reached = [0] * len(self.rows)  # the row that is next
         self.started_ps, self.arrived_ps = (np.empty((num_messages, num_replicas), dtype=np.int64) for _ in range(2))
         self.is_sent = bytearray(num_messages)
-        self.drains_ps: dict[int, Ints] = {}  # of flows that do not drain as long as alone, by message
+        self.drains_ps: dict[int, Ints] = {}  # that were found of flows, by message
+        self.usual_drains_ps = [way.drain_ps for way in ways]  # what the next flow of each way is taken to be like
         self.served: dict[tuple[int, ...], list[tuple[Ints, Ints]]] = {}  # by FIFO link: free from, waits so far
         self.flows: list[int] = []  # messages that are flows and may yet be found to meet others, as they were sent
         self.calls: list[tuple[GroupVector, int]] = []  # collectives of which the same is true
@@ -99,12 +100,15 @@ class Lockstep:
 
     def _take_back(self, message: int) -> None:
         self.is_sent[message] = 0
-        for links, _, _ in self.ways[self.way_of_message[message]].hops:
+        way = self.ways[self.way_of_message[message]]
+        if way.links:  # in some replicas it may have arrived before; there its next time is to be as its first
+            self.drains_ps.setdefault(message, self.arrived_ps[message] - self.started_ps[message])
+        for links, _, _ in way.hops:
             self.served[links].pop()
 
     def assume(self, message: int, drains_ps: Ints) -> None:
         """Let a flow drain for so long from now on."""
-        self.drains_ps[message] = drains_ps
+        self.drains_ps[message] = self.usual_drains_ps[self.way_of_message[message]] = drains_ps
         if self.is_sent[message]:
             np.add(self.started_ps[message], drains_ps, out=self.arrived_ps[message])
 
@@ -148,7 +152,7 @@ class Lockstep:
         if way.links:
             started_ps = self.started_ps[message]
             np.add(clock, way.latency_ps, out=started_ps)
-            np.add(started_ps, self.drains_ps.get(message, way.drain_ps), out=arrived_ps)
+            np.add(started_ps, self._drain_of(message), out=arrived_ps)
             self.flows.append(message)
         else:
             self._pass_links(message, way, clock)
@@ -156,6 +160,12 @@ class Lockstep:
         waiter = self._waiters.pop(message, None)
         if waiter is not None:
             self.env.woken.append(waiter)
+
+    def _drain_of(self, message: int) -> Time:
+        """Return how long a flow is assumed to drain: as was found, or else like the last one on its way of which any
+        was; micro-batches follow one another in much the same company. [ps]
+        """
+        return self.drains_ps.get(message, self.usual_drains_ps[self.way_of_message[message]])
 
     def _pass_links(self, message: int, way: WayVector, clock: Ints) -> None:
         arrived_ps = self.arrived_ps[message]
@@ -184,21 +194,22 @@ class Lockstep:
 
     def longest_ps(self) -> int:
         """Return how long the longest row lasts, a picosecond at least. [ps]"""
-        return max(1, *(int(np.max(row.duration_ps)) for rows in self.rows for row in rows))
+        return max(1, *(longest(row.duration_ps) for rows in self.rows for row in rows))
 
     def sum_ps(self) -> int:
         """Return how long everything takes in a row, the slowest replica each time, if no flow meets others. [ps]
 
         No clock gets past it: what waits for what is the same in all replicas, and goes round in no circle.
         """
-        computed_ps = sum(int(np.max(row.duration_ps)) for rows in self.rows for row in rows)
+        computed_ps = sum(longest(row.duration_ps) for rows in self.rows for row in rows)
         way_ps = [
-            int(np.max(way.latency_ps) + np.max(way.drain_ps))
-            + sum(int(np.max(hold_ps) + np.max(latency_ps)) for _, hold_ps, latency_ps in way.hops)
+            longest(way.latency_ps)
+            + longest(way.drain_ps)
+            + sum(longest(hold_ps) + longest(latency_ps) for _, hold_ps, latency_ps in way.hops)
             for way in self.ways
         ]
         vectors = {id(vector): vector for vector in self.groups.values()}.values()
-        totals_ps = [int(vector.plans[kind].total_ps.max()) for vector in vectors for kind in vector.kinds]
+        totals_ps = [vector.longest_sum_ps() for vector in vectors]
         return computed_ps + sum(way_ps[way] for way in self.way_of_message) + sum(totals_ps)
 
     def until_ps(self) -> int:

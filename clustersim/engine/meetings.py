@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from clustersim.engine.chains import Follower
 from clustersim.engine.clock import Timeline
 from clustersim.engine.fair import Carrier, Draining, FairNetwork, RateLog
 from clustersim.engine.open_flows import FlowSpec
 from clustersim.engine.rate import Rate
+from clustersim.engine.telling_links import TellingLinks
 from clustersim.topology.cluster import Cluster
 
 RateNote = tuple[int, float, int]  # since when [ps], how fast [bytes/s], and the link that set it
@@ -24,8 +26,12 @@ class UnderWay(NamedTuple):
 
 
 class Met(NamedTuple):
-    """What becomes of a flow: when it ends, at which rates it drains, and what was left of it each time it changed."""
+    """What becomes of a flow: its times, at which rates it drains, and what was left of it each time it changed.
 
+    Of one that was under way before, the begin is when that was looked at.
+    """
+
+    begin_ps: int
     end_ps: int
     rates: list[RateNote]
     states: list[tuple[int, UnderWay]]
@@ -54,18 +60,26 @@ class _Recorded(Draining):
         return lasts_ps
 
 
-class _Ends:
-    """Notes when flows end, and tells nobody."""
+class _Times:
+    """Notes when flows begin and end, and lets those begin that follow."""
 
-    def __init__(self) -> None:
+    def __init__(self, followers: Mapping[int, Follower]) -> None:
+        self.begin_ps: dict[int, int] = {}
         self.end_ps: dict[int, int] = {}
+        self.waiting: dict[int, _Recorded] = {}
+        self.network: FairNetwork
+        self._followers = followers
 
     def begins(self, cargo: int, now_ps: int) -> None:
-        """Take note of nothing: flows begin when it was said."""
+        """Note when a flow begins."""
+        self.begin_ps[cargo] = now_ps
 
     def ends(self, cargo: int, now_ps: int) -> None:
-        """Note when a flow ends."""
+        """Note when a flow ends; what follows it begins then, or later."""
         self.end_ps[cargo] = now_ps
+        follower = self._followers.get(cargo)
+        if follower is not None:
+            self.network.join_at(follower.begin_ps(now_ps), self.waiting.pop(follower.key))
 
 
 def meet(
@@ -73,6 +87,7 @@ def meet(
     under_way: Mapping[int, tuple[FlowSpec, UnderWay]],
     since_ps: int,
     cluster: Cluster,
+    followers: Mapping[int, Follower] | None = None,
 ) -> dict[int, Met]:
     """Return what becomes of flows where there are no others.
 
@@ -84,6 +99,8 @@ def meet(
         Flows that have begun earlier, by their numbers, as they are at that time. [ps]
     cluster
         Where they are.
+    followers
+        What follows a flow, by the number of that; when it is said to begin is then of no account.
 
     Examples
     --------
@@ -98,24 +115,32 @@ def meet(
     >>> [own.end_ps for own in meet([], halfway, 10**12, node).values()]
     [1500000000000, 2000000000000]
     """
-    ends = _Ends()
-    coming = [(begin_ps, _Recorded(ends, number, flow)) for number, begin_ps, flow in flows]
+    times, flows = _Times(followers or {}), list(flows)
+    waiting = {follower.key for follower in (followers or {}).values()} - under_way.keys()
+    telling = TellingLinks((*(flow for _, _, flow in flows), *(flow for flow, _ in under_way.values())), cluster)
+    coming = [(begin_ps, _Recorded(times, number, telling.of(flow))) for number, begin_ps, flow in flows]
     for number, (flow, state) in under_way.items():
-        draining = _Recorded(ends, number, flow)
+        draining = _Recorded(times, number, telling.of(flow))
         draining.left, draining.scale = state.left, state.scale
         coming.append((since_ps, draining))
     env, log = Timeline(), RateLog()
     numbers = sorted({link for _, draining in coming for link in draining.links})
-    network = FairNetwork(env, {number: cluster.link(number) for number in numbers}, log)
+    network = times.network = FairNetwork(env, {number: cluster.link(number) for number in numbers}, log)
     for begin_ps, draining in coming:
-        network.join_at(begin_ps, draining)
+        if draining.cargo in waiting:
+            times.waiting[draining.cargo] = draining
+        else:
+            network.join_at(begin_ps, draining)
     env.run_to_end(lambda _num_events: None)
     rates: dict[int, list[RateNote]] = {draining.cargo: [] for _, draining in coming}
     for number, time_ps, bytes_per_s, bottleneck in zip(
         log.flow, log.start_ps, log.bytes_per_s, log.bottleneck, strict=True
     ):
         rates[number].append((time_ps, bytes_per_s, bottleneck))
-    return {own.cargo: Met(ends.end_ps[own.cargo], rates[own.cargo], own.states) for _, own in coming}
+    return {
+        own.cargo: Met(times.begin_ps[own.cargo], times.end_ps[own.cargo], rates[own.cargo], own.states)
+        for _, own in coming
+    }
 
 
 def new_rates(met: Met, before: UnderWay | None) -> list[RateNote]:

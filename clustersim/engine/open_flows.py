@@ -21,6 +21,7 @@ class FlowTable(NamedTuple):
     """Flows, their times as assumed, and when they end if they meet nobody. [ps]"""
 
     key: Ints  # as `FlowKeys` has it
+    ready_ps: Ints  # since when it waits for nothing but its latency; of messages when it begins
     begin_ps: Ints
     end_ps: Ints
     alone_end_ps: Ints
@@ -62,14 +63,21 @@ class FlowKeys:
         keys: Ints = messages[:, None] * self.num_replicas + np.arange(self.num_replicas)
         return keys
 
-    def of_collective(self, vector: GroupVector, number: int) -> Ints:
-        """Return the numbers of the phases of a collective, ``[phase, group]``."""
+    def of_collectives(self, vector: GroupVector, numbers: Ints) -> Ints:
+        """Return the numbers of the phases of collectives of one kind, ``[collective, phase, group]``."""
         position, num_groups = self._position[id(vector)], len(vector.numbers)
-        num_phases = self.num_phases[position]
-        first = self.first[position] + number * num_phases * num_groups
-        own = vector.plans[vector.kinds[number]].latency_ps.shape[0]
-        keys: Ints = first + np.arange(own * num_groups).reshape(own, num_groups)
+        first = self.first[position] + numbers * (self.num_phases[position] * num_groups)
+        own = vector.plans[vector.kinds[int(numbers[0])]].latency_ps.shape[0]
+        keys: Ints = first[:, None, None] + np.arange(own * num_groups).reshape(own, num_groups)
         return keys
+
+    def groups_of(self, keys: Ints) -> Ints:
+        """Return a number for the group that each phase belongs to, of all groups of all vectors."""
+        sizes = np.array([len(vector.numbers) for vector in self._vectors], dtype=np.int64)
+        first = np.array(self.first, dtype=np.int64)
+        position = np.searchsorted(first, keys, side="right") - 1
+        groups: Ints = (np.cumsum(sizes) - sizes)[position] + (keys - first[position]) % sizes[position]
+        return groups
 
     def phase(self, key: int) -> tuple[GroupVector, int, int, int]:
         """Return the group vector, collective, phase and group that a number stands for."""
@@ -155,14 +163,15 @@ class OpenFlows:
             alone_end_ps[rows] += lockstep.ways[way].drain_ps
             parts.append(_repeated(self._ways[way], rows, self._keys.num_replicas))
         key = self._keys.of_message(messages)
-        table = FlowTable(*(column.reshape(-1) for column in (key, begin_ps, end_ps, alone_end_ps)))
+        table = FlowTable(*(column.reshape(-1) for column in (key, begin_ps, begin_ps, end_ps, alone_end_ps)))
         return table, _Template(*map(np.concatenate, zip(*parts, strict=True)))
 
     def _phases(self, vector: GroupVector, number: int) -> tuple[FlowTable, _Template]:
         plan = vector.plans[vector.kinds[number]]
         begin_ps, drains_ps = vector.phases_ps(number)
         alone_ps = np.where(plan.has_phase & ~vector.has_own_links, plan.drain_ps, 0)
-        columns = (self._keys.of_collective(vector, number), begin_ps, begin_ps + drains_ps, begin_ps + alone_ps)
+        key = self._keys.of_collectives(vector, np.array([number]))[0]
+        columns = (key, begin_ps - plan.latency_ps, begin_ps, begin_ps + drains_ps, begin_ps + alone_ps)
         if id(plan) not in self._plans:
             self._plans[id(plan)] = self._template(
                 (phase * len(plan.plans) + group, one.links, one.streams, alone)

@@ -36,7 +36,7 @@ def record(network: Network, noted: Noted) -> Trace:
     groups = GroupRecord(job, network.collectives)
     ops = ops_table(stack, noted.starts_ps, groups if job.groups else None)
     routes = Routes(network, job, network.link_ids)
-    loads = Loads(routes.links, routes.loads(stack), groups.phases_in_order())
+    loads = Loads(routes.links, routes.loads(stack), *groups.kinds_of_phases)
     transfers = transfers_table(
         stack,
         ops,

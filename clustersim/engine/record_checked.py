@@ -97,12 +97,15 @@ def _note_groups(
 ) -> int:
     """Note the collectives of groups, their phases and the rates of those; return how many phases are flows."""
     log, num_groups = network.collectives, len(vector.numbers)
-    first, number_of_kind = len(log.group), np.array([list(vector.plans).index(kind) for kind in vector.kinds])
+    place_of_kind = {kind: place for place, kind in enumerate(vector.plans)}
+    first, number_of_kind = len(log.group), np.array([place_of_kind[kind] for kind in vector.kinds])
     log.note_collectives(
         np.tile(vector.numbers, len(vector.kinds)),
         np.repeat(np.arange(len(vector.kinds)), num_groups),
-        [plan for kind in vector.kinds for plan in vector.plans[kind].plans],
-        *(column.reshape(-1) for column in (vector.queued_ps, vector.start_ps, vector.end_ps)),
+        np.stack([[log.plans.number(plan) for plan in own.plans] for own in vector.plans.values()])[number_of_kind],
+        vector.queued_ps,
+        vector.start_ps,
+        vector.end_ps,
     )
     num_flows = 0
     for number, plan in enumerate(vector.plans.values()):
@@ -130,12 +133,12 @@ def _note_phases(
     ends_ps = vector.start_ps[mine][:, None] + np.cumsum(plan.latency_ps + drains_ps, axis=1)
     place, phase, group = np.nonzero(np.broadcast_to(plan.has_phase, drains_ps.shape))
     begins_ps = (ends_ps - drains_ps)[place, phase, group]
-    own = [
-        plan.plans[g].phases[p] for p, g in zip(*(axis.tolist() for axis in np.nonzero(plan.has_phase)), strict=True)
-    ]
-    first_row, collective = len(log.phases), first + mine[place] * num_groups + group
-    log.note_phases(collective, own * len(mine), begins_ps, ends_ps[place, phase, group])
-    key = np.stack([keys.of_collective(vector, int(number)) for number in mine])[place, phase, group]
+    kind = np.zeros(plan.drain_ps.shape, dtype=np.int64)
+    for g, own in enumerate(plan.plans):
+        kind[: len(own.phases), g] = [log.phases.number(one) for one in own.phases]
+    first_row, collective = len(log.phase), first + mine[place] * num_groups + group
+    log.note_phases(collective, kind[phase, group], begins_ps, ends_ps[place, phase, group])
+    key = keys.of_collectives(vector, mine)[place, phase, group]
     is_met = np.isin(key, list(met))
     is_alone = ~is_met & (plan.drain_ps[phase, group] > 0)
     alone_rate = np.zeros(plan.drain_ps.shape, dtype=np.float64)

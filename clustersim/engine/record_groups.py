@@ -30,17 +30,18 @@ class GroupRecord:
         log, order = self.log, self.by_group_and_order
         group = _column(log.group)[order]
         calls = self._first_calls(group, _column(log.order)[order])
-        plans = [log.plans[row] for row in order.tolist()]
+        plans, plan = log.plans.known, _column(log.plan)[order]
+        numbers = plan.tolist()
         return Collectives(
             axis=calls[:, 0],
-            operation=tuple([plan.operation for plan in plans]),
-            algorithm=tuple([plan.algorithm for plan in plans]),
+            operation=tuple(map([one.operation for one in plans].__getitem__, numbers)),
+            algorithm=tuple(map([one.algorithm for one in plans].__getitem__, numbers)),
             kind=calls[:, 1],
             stage=calls[:, 2],
             microbatch=calls[:, 3],
             step=calls[:, 4],
             group=group,
-            size_bytes=_ints(plan.size_bytes for plan in plans),
+            size_bytes=_ints(one.size_bytes for one in plans)[plan],
             num_repeats=calls[:, 5],
             queued_ps=_column(log.queued_ps)[order],
             start_ps=_column(log.start_ps)[order],
@@ -62,9 +63,16 @@ class GroupRecord:
             found[first:last] = tables[id(calls)][own.axis, own.places[0].pp_rank][order[first:last]]
         return found
 
-    def phases_in_order(self) -> list[Phase]:
-        """Return what each phase was."""
-        return [self.log.phases[row] for row in self.phase_order.tolist()]
+    @cached_property
+    def kinds_of_phases(self) -> tuple[list[Phase], Ints]:
+        """What there was of phases, in the order in which each came up first, and which of them each phase is."""
+        number = _column(self.log.phase)[self.phase_order]
+        first = np.empty(len(self.log.phases.known), dtype=np.int64)
+        first[number[::-1]] = np.arange(len(number))[::-1]  # the last to be set is the first to come
+        order = np.argsort(first)
+        place = np.empty_like(order)
+        place[order] = np.arange(len(order))
+        return [self.log.phases.known[kind] for kind in order.tolist()], place[number]
 
     def rows_of_flows(self, num_messages: int) -> Ints:
         """Return the row of each flow: of messages their own, then of phases, in the order in which they were noted."""
@@ -133,11 +141,13 @@ class GroupRecord:
 
 def _calls_by_rank(calls: Calls) -> dict[tuple[str, int], Ints]:
     """Return axis, kind, stage, micro-batch, step and repeats of the calls of each rank on each axis, in order."""
+    axis, pp_rank = _ints(map(AXES.index, calls.axes)), _ints(calls.pp_ranks)
     columns = (calls.kinds, calls.stages, calls.microbatches, calls.steps, calls.num_repeats)
-    found: dict[tuple[str, int], list[tuple[int, ...]]] = {}
-    for axis, pp_rank, order, *call in zip(calls.axes, calls.pp_ranks, calls.orders, *columns, strict=True):
-        found.setdefault((axis, pp_rank), []).append((order, AXES.index(axis), *call))
-    return {place: np.array(sorted(own), dtype=np.int64)[:, 1:] for place, own in found.items()}
+    table = np.stack([axis, *map(_ints, columns)], axis=1)
+    order = np.lexsort((_ints(calls.orders), pp_rank, axis))
+    place = axis[order] * (int(pp_rank.max(initial=0)) + 1) + pp_rank[order]
+    first = np.flatnonzero(np.append(True, place[1:] != place[:-1])) if len(place) else place
+    return {(AXES[axis[own[0]]], int(pp_rank[own[0]])): table[own] for own in np.split(order, first[1:]) if len(own)}
 
 
 def _column(values: Iterable[int]) -> Ints:

@@ -15,6 +15,8 @@ from clustersim.topology.cluster import Cluster
 from clustersim.topology.link_roles import link_roles
 from clustersim.trace import Floats, Ints, Links, Rates, Way
 
+_NONE = np.empty(0, dtype=np.int64)
+
 
 class Loads:
     """How messages of one size load the links of one route, and phases of collectives theirs; each kind is counted.
@@ -25,20 +27,18 @@ class Loads:
         Links of each route, in order.
     messages
         Route, size [bytes] and number of all messages.
-    phases
-        Every phase of a collective, as often as it took place.
+    kinds_of_phases, kind_of_phase
+        What there was of phases of collectives, and which of them each phase is.
     """
 
     def __init__(
         self,
         routes: Sequence[tuple[int, ...]],
         messages: Iterable[tuple[int, int, int]],
-        phases: Sequence[Phase] = (),
+        kinds_of_phases: Sequence[Phase] = (),
+        kind_of_phase: Ints = _NONE,
     ) -> None:
-        self.routes = routes
-        self.kinds_of_phases = list({id(phase): phase for phase in phases}.values())
-        number_by_id = {id(phase): number for number, phase in enumerate(self.kinds_of_phases)}
-        self.kind_of_phase = _ints(number_by_id[id(phase)] for phase in phases)
+        self.routes, self.kinds_of_phases, self.kind_of_phase = routes, kinds_of_phases, kind_of_phase
         self.groups = [(routes[route], size_bytes, count) for route, size_bytes, count in messages]
         crossed = [*routes, *(phase.links for phase in self.kinds_of_phases)]
         self.used = sorted({link for links in crossed for link in links})

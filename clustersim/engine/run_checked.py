@@ -1,10 +1,11 @@
 """The run-ahead form where ranks meet in collectives and links are shared: first run, then look who met whom.
 
-All replicas go in lockstep, and every flow is taken to be alone. Then one looks which flows are on a link together with
-more than it has room for; what becomes of those is worked out, and where some flow so ends at another time than was
-taken, everything from the earlier of the two times on is done anew. Nothing that happens before then depends on that
-flow's end: so what stands for good grows until it is all. Rates are max-min fair at every moment in the end, and the
-events of a run follow from one another in one way only: so these are the times that the time-ordered form comes to.
+All replicas go in lockstep, and every flow is taken to drain as the last one of its kind did, or as if it were alone.
+Then one looks which flows are on a link together with more than it has room for, and what waits for those; what becomes
+of them is worked out, and where some flow so ends at another time than was taken, everything from the earlier of the
+two times on is done anew. Nothing that happens before then depends on that flow's end: so what stands for good grows
+until it is all. Rates are max-min fair at every moment in the end, and the events of a run follow from one another in
+one way only: so these are the times that the time-ordered form comes to, whatever was taken at first.
 
 References
 ----------
@@ -16,6 +17,7 @@ from __future__ import annotations
 import numpy as np
 
 from clustersim.engine.alone import AloneRates
+from clustersim.engine.chains import Follower, with_followers
 from clustersim.engine.encounters import Capacities, links_to_watch, meeting_flows, rates_of
 from clustersim.engine.group_vectors import GroupVector, group_vectors
 from clustersim.engine.lockstep import FAR_PS, Lockstep
@@ -65,17 +67,19 @@ class Checked:
     def run_to_end(self, at_any_cost: bool = False) -> Noted | None:
         """Run until nothing more happens; return what was noted, or None if ranks are stuck or flows meet too often."""
         lockstep, num_events, rounds_here = self._lockstep, 0, 0
-        window_ps = first_window_ps = _FIRST_WINDOW * lockstep.longest_ps()
+        longest_ps = lockstep.longest_ps()
+        window_ps = _FIRST_WINDOW * longest_ps
         while self._settled_ps < FAR_PS:
             num_events += lockstep.run_until(min(self._settled_ps + window_ps, FAR_PS), _run)
             if not lockstep.stopped and not lockstep.is_done():
                 return None
             before_ps = self._settled_ps
-            is_right = self._look(lockstep.until_ps(), first_window_ps)
+            is_right = self._look(lockstep.until_ps(), _FIRST_WINDOW * longest_ps)
             rounds_here = 0 if self._settled_ps > before_ps else rounds_here + 1
             if not at_any_cost and (rounds_here > _MOST_AT_ONE_TIME or self._is_too_dear()):
                 return None
-            window_ps = min(2 * window_ps, FAR_PS) if is_right else 2 * (self._settled_ps - before_ps) + 1
+            gained_ps = self._settled_ps - before_ps
+            window_ps = min(2 * window_ps, FAR_PS) if is_right else max(longest_ps, 2 * gained_ps)
         return noted_in_lockstep(self._job, self._network, lockstep, self._groups, self._keys, self._rates, num_events)
 
     def _look(self, until_ps: int, window_ps: int) -> bool:
@@ -92,36 +96,43 @@ class Checked:
             until_ps = min(until_ps, first_ps + window_ps)
             is_there = table.begin_ps < until_ps
             table, is_meeting = FlowTable(*(column[is_there] for column in table)), is_meeting[is_there]
-        ends_ps = self._meet(table, is_meeting)
-        wrong = np.flatnonzero(ends_ps != table.end_ps)
-        right_until_ps = min(until_ps, int(np.minimum(ends_ps, table.end_ps)[wrong].min(initial=FAR_PS)))
+        is_meeting, waiting = with_followers(table, is_meeting, self._keys)
+        begins_ps, ends_ps = self._meet(table, is_meeting, waiting)
+        first_end_ps = np.minimum(ends_ps, table.end_ps)  # what ends later depends on what has yet to begin
+        is_wrong = ((ends_ps != table.end_ps) | (begins_ps != table.begin_ps)) & (first_end_ps < until_ps)
+        wrong = np.flatnonzero(is_wrong)
+        right_until_ps = min(until_ps, int(first_end_ps[wrong].min(initial=FAR_PS)))
         if len(wrong):
             self._lockstep.go_back(right_until_ps)
-            self._correct(table.key[wrong], (ends_ps - table.begin_ps)[wrong])
-        self._settle(
-            dict(zip(table.key[is_meeting].tolist(), table.begin_ps[is_meeting].tolist(), strict=True)), right_until_ps
-        )
+            self._correct(table.key[wrong], (ends_ps - begins_ps)[wrong])
+        self._settle(right_until_ps)
         return not len(wrong)
 
-    def _meet(self, table: FlowTable, is_meeting: Flags) -> Ints:
-        """Return when each flow of a table ends; what becomes of those that meet others is kept."""
-        ends_ps = table.alone_end_ps.copy()
-        keys, begins_ps = table.key[is_meeting].tolist(), table.begin_ps[is_meeting].tolist()
+    def _meet(self, table: FlowTable, is_meeting: Flags, waiting: dict[int, Follower]) -> tuple[Ints, Ints]:
+        """Return when each flow of a table begins and ends; what becomes of those that meet others is kept."""
+        begins_ps, ends_ps = table.begin_ps.copy(), table.alone_end_ps.copy()
+        keys = table.key[is_meeting].tolist()
         new = [
             (key, begin_ps, self._keys.spec(key))
-            for key, begin_ps in zip(keys, begins_ps, strict=True)
+            for key, begin_ps in zip(keys, table.begin_ps[is_meeting].tolist(), strict=True)
             if key not in self._met
         ]
         self._num_looks += len(keys)
-        self._found = meet(new, self._met, self._settled_ps, self._network.cluster) if keys else {}
+        self._found = {}
+        if keys:
+            self._found = meet(new, self._met, self._settled_ps, self._network.cluster, waiting)
         ends_ps[is_meeting] = [self._found[key].end_ps for key in keys]
-        return ends_ps
+        is_new = is_meeting & ~np.isin(table.key, list(self._met))
+        begins_ps[is_new] = [self._found[key].begin_ps for key, _, _ in new]
+        return begins_ps, ends_ps
 
-    def _settle(self, begins_ps: dict[int, int], time_ps: int) -> None:
+    def _settle(self, time_ps: int) -> None:
         """Let all stand that happens before a time, and note how flows that met others have drained until then."""
+        if time_ps == self._settled_ps:
+            return
         met = {}
         for key, own in self._found.items():
-            if begins_ps[key] >= time_ps:
+            if own.begin_ps >= time_ps:
                 continue
             before = self._met.get(key)
             rates = new_rates(own, before[1] if before is not None else None)
@@ -151,10 +162,7 @@ class Checked:
                 drains[replica] = drain_ps
             lockstep.assume(message, drains)
         for (position, number), entries in of_phases.items():
-            drains = vectors[position].phases_ps(number)[1].copy()
-            for phase, group, drain_ps in entries:
-                drains[phase, group] = drain_ps
-            vectors[position].assume(number, drains)
+            vectors[position].assume(number, entries)
 
     def _is_too_dear(self) -> bool:
         """Return whether it would cost more to go on than to take all events in the order of their times."""

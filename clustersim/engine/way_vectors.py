@@ -102,3 +102,8 @@ def _fifo_hop(network: Network, numbers: tuple[int, ...], size_bytes: int) -> Fi
 def agreed(values: Sequence[int]) -> Time:
     """Return the one value that all have, or else each one's. [ps]"""
     return values[0] if len(set(values)) == 1 else np.array(values, dtype=np.int64)
+
+
+def longest(time: Time) -> int:
+    """Return the longest of the times of all replicas. [ps]"""
+    return time if isinstance(time, int) else int(time.max())

@@ -92,9 +92,9 @@ def test_folded_and_unfolded_runs_are_equal(seed: int) -> None:
         check_invariants(folded.trace)
 
 
-@pytest.mark.parametrize("seed", [0, 3, 12, 61, 1005, 1013])
+@pytest.mark.parametrize("seed", [0, 3, 12, 61, 1005, 1013, 3058])
 def test_all_forms_are_equal_folded_and_unfolded(seed: int) -> None:
-    """Seeds at which flows stand for several, or change their rates for an instant."""
+    """Seeds at which flows stand for several, change rates for an instant, or are taken back when others had ended."""
     job = scenario_from_mapping(drawn_scenario(seed))
     in_order = cs.simulate(job, engine="time-ordered", fold=False)
     for fold in (False, True):

@@ -94,8 +94,8 @@ class FoldedRun:
     def loads(self) -> Loads:
         """What went over the routes, and phases with the streams of one group."""
         one = {number: phase for number, (_, _, phase) in self.folding.phases_of_one.items()}
-        phases = [one[id(phase)] for phase in self.groups.phases_in_order()]
-        return Loads(self.routes.links, self.routes.loads(self.stack), phases)
+        kinds, kind_of_phase = self.groups.kinds_of_phases
+        return Loads(self.routes.links, self.routes.loads(self.stack), [one[id(kind)] for kind in kinds], kind_of_phase)
 
     @cached_property
     def where_phases(self) -> list[tuple[int, int]]:
@@ -123,7 +123,7 @@ class FoldedRun:
             for (link, replica, pair), streams in self.folding.streams.items()
             for size_bytes, count in traffic.get((replica, pair), ())
         ]
-        return Loads([(link,) for link in self.loads.used], messages, self.groups.phases_in_order())
+        return Loads([(link,) for link in self.loads.used], messages, *self.groups.kinds_of_phases)
 
     def at_links(self, way: Ints, link: Ints, value: Ints) -> Ints:
         """Return values of ways at links (rows of those that stand for others), summed by links of the whole.

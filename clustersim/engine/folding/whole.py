@@ -115,16 +115,17 @@ class _Whole:
         members = [folding.members_of_group(group).tolist() for group in range(len(folding.groups))]
         kinds = {id(plan): kind for group in folding.job.groups for kind, plan in group.plans.items()}
         first: list[int] = []  # row of the first copy of each collective; those of the others follow
-        for row, (group, order) in enumerate(zip(log.group, log.order, strict=True)):
+        for row, (group, order, plan_number) in enumerate(zip(log.group, log.order, log.plan, strict=True)):
             first.append(len(copies.group))
+            kind = kinds[id(log.plans.known[plan_number])]
             for member in members[group]:
-                plan = groups[member].plans[kinds[id(log.plans[row])]]
+                plan = groups[member].plans[kind]
                 copy = copies.note_collective(member, order, plan, log.queued_ps[row], log.start_ps[row])
                 copies.end_ps[copy] = log.end_ps[row]
         rows: list[list[int]] = []
         phases = {member: phases_of(groups[member]) for own in members for member in own}
-        for row, (phase, collective) in enumerate(zip(log.phases, log.phase_collective, strict=True)):
-            group, slot, _ = folding.phases_of_one[id(phase)]
+        for row, (phase, collective) in enumerate(zip(log.phase, log.phase_collective, strict=True)):
+            group, slot, _ = folding.phases_of_one[id(log.phases.known[phase])]
             own = [(first[collective] + copy, phases[member][slot]) for copy, member in enumerate(members[group])]
             times_ps = log.phase_start_ps[row], log.phase_end_ps[row]
             rows.append([copies.note_phase(*copy, *times_ps) for copy in own])
