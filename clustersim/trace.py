@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -191,9 +192,14 @@ class Rates(_Columns):
     def __len__(self) -> int:
         return len(self.flow)
 
+    @cached_property
+    def by_flow(self) -> Ints:
+        """The rates flow by flow, those of one in order of time."""
+        return np.argsort(self.flow, kind="stable")
+
     def until_ps(self, end_ps: Ints) -> Ints:
         """Return until when each rate held; `end_ps` has the end of every flow."""
-        order = np.argsort(self.flow, kind="stable")
+        order = self.by_flow
         until = end_ps[self.flow]
         goes_on = self.flow[order][1:] == self.flow[order][:-1]
         until[order[:-1][goes_on]] = self.start_ps[order[1:][goes_on]]

@@ -149,19 +149,19 @@ def lasting(rates: Rates, end_ps: Ints) -> Rates:
 
     `end_ps` has the end of every flow.
     """
-    held = _rows_of(rates, np.flatnonzero(rates.until_ps(end_ps) > rates.start_ps))
-    order = np.argsort(held.flow, kind="stable")
-    by_flow = _rows_of(held, order)
-    is_new = np.ones(len(order), dtype=np.bool_)
-    is_new[1:] = (
-        (by_flow.flow[1:] != by_flow.flow[:-1])
-        | (by_flow.bytes_per_s[1:] != by_flow.bytes_per_s[:-1])
-        | (by_flow.bottleneck[1:] != by_flow.bottleneck[:-1])
-    )
-    return _rows_of(held, np.sort(order[is_new]))
+    has_lasted = rates.until_ps(end_ps) > rates.start_ps
+    held = rates if has_lasted.all() else _rows_of(rates, np.flatnonzero(has_lasted))
+    order = held.by_flow
+    is_new = np.zeros(len(order), dtype=np.bool_)
+    is_new[:1] = True
+    for column in (held.flow, held.bytes_per_s, held.bottleneck):
+        by_flow = column[order]
+        is_new[1:] |= by_flow[1:] != by_flow[:-1]
+    return held if is_new.all() else _rows_of(held, np.sort(order[is_new]))
 
 
 def _rows_of(rates: Rates, rows: Ints) -> Rates:
+    """Return some rates, or the same ones in another order."""
     return Rates(rates.flow[rows], rates.start_ps[rows], rates.bytes_per_s[rows], rates.bottleneck[rows])
 
 
