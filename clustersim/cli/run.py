@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from clustersim.cli.excerpts import excerpt_of, excerpt_options
-from clustersim.cli.limits import limit_options, limits_of
+from clustersim.cli.limits import limit_options
 from clustersim.cli.options import common_options, json_option, output_option, plugin_option, report_option, set_option
 from clustersim.cli.output import emit_report, emit_text, progress, tell
 from clustersim.cli.what_if import what_if_option
 
 if TYPE_CHECKING:
+    from clustersim.limits import Limits
     from clustersim.report.excerpt import Excerpt
     from clustersim.result import Result
 
@@ -60,9 +61,7 @@ def run(
     changes: dict[str, Fraction],
     check: bool,
     no_fold: bool,
-    max_events: int | None,
-    max_wall: float | None,
-    max_rss: int | None,
+    limits: Limits,
 ) -> int:
     """Simulate a scenario (a file, or a name from the gallery) and report where the time goes.
 
@@ -72,7 +71,7 @@ def run(
     from clustersim.cli.plugins import load_plugins
     from clustersim.simulation import simulate
 
-    plugins, limits = load_plugins(bindings), limits_of(max_events, max_wall, max_rss)
+    plugins = load_plugins(bindings)
     _check_names(trace, plot)
     is_written = any(path is not None for path in (trace, kineto, tables))
     excerpt = excerpt_of(trace_window, trace_ranks, trace_every, trace_max_slices, is_written)

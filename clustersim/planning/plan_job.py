@@ -16,6 +16,7 @@ from clustersim.scenario.parallelism import Parallelism
 from clustersim.scenario.plan import Objective, PlanSpec
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES
 from clustersim.scenario.spec import Scenario
+from clustersim.workload.job import budget_steps
 
 _SEED = {"parallelism": {}, "schedule": "1f1b", "batch.micro_batch_size": 1, "cluster.gpus": 1, "steps": 1}
 _OF_RECOMPUTATION = ("recompute_modules", "recompute_method", "recompute_num_layers", "recompute_every")
@@ -64,10 +65,7 @@ class Job:
     @property
     def num_steps(self) -> int | None:
         """Steps that the token budget takes, None without one."""
-        budget, model = self.scenario.training.token_budget, self.scenario.model
-        if budget is None or model is None:
-            return None
-        return -(-budget // ((self.scenario.batch.global_batch_size or 1) * model.seq_length))
+        return budget_steps(self.scenario)
 
     def setting(self) -> Setting | None:
         """Return what workers need to know, with the first layout that there is; None if there is none."""

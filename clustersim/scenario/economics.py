@@ -23,6 +23,7 @@ LIST_PRICES = "list-prices"
 ShareName = Literal["draw", "host", "network", "pue"]
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+_BOUNDS: dict[ShareName, tuple[float, float]] = {"draw": (0, 1), "host": (0, 10), "network": (0, 10), "pue": (1, 10)}
 _Factor = Annotated[float, Field(ge=0, le=10)]
 _Text = Annotated[str, Field(max_length=1000)]
 
@@ -98,6 +99,20 @@ class Economics(BaseModel):
         {}, description="The least and the most that a share may be, for intervals."
     )
     sources: dict[ShareName, _Text] = Field({}, description="Where a share comes from.")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        raise_if_any(self._findings())
+        return self
+
+    def _findings(self) -> Iterator[Finding]:
+        for name, (least, most) in self.ranges.items():
+            low, high = _BOUNDS[name]
+            if least > most:
+                yield Finding(("ranges", name), f"got {least:g} to {most:g}; the least comes first")
+            elif not low <= least <= most <= high or (name == "draw" and least == low):
+                above = "above 0" if name == "draw" else f"{low:g}"
+                yield Finding(("ranges", name), f"got {least:g} to {most:g}; allowed: {above} to {high:g}")
 
     def over(self, below: Economics) -> Economics:
         """Return these figures, and those of `below` where these have none."""
