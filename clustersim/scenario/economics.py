@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path as FilePath
@@ -11,7 +12,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from clustersim.errors import Fault, ScenarioError, nearest
+from clustersim.scenario.devices import device_names, name_in_file
 from clustersim.scenario.document import READERS, read_document
+from clustersim.scenario.fabrics import Fabric, GraphFile, HostedFabric
 from clustersim.scenario.faults import faults_of
 from clustersim.scenario.findings import Finding, raise_if_any
 from clustersim.scenario.gallery import gallery_file, gallery_names
@@ -119,6 +122,22 @@ class Economics(BaseModel):
         given = {key: getattr(self, key) for key in self.model_fields_set if getattr(self, key) is not None}
         merged = {key: {**getattr(below, key), **getattr(self, key)} for key in ("prices", "ranges", "sources")}
         return below.model_copy(update=given | merged)
+
+
+def price_findings(prices: Iterable[str], fabric: Fabric) -> Iterator[Finding]:
+    """Yield the names among `prices` that are of no device: neither in the catalogue, nor one of the topology's own."""
+    if isinstance(fabric, GraphFile):
+        return  # its nodes name devices, too, which are known when it is read
+    hosts = fabric.hosts if isinstance(fabric, HostedFabric) else ()
+    own: list[str] = []
+    for device in (fabric.device, *(host.device for host in hosts)):
+        with suppress(ScenarioError):  # what is wrong with a device file is told where it stands
+            own += [name_in_file(device)] if device else []
+    known = {*own, *device_names()}
+    for name in prices:
+        if name not in known:
+            hint = nearest(name, own) or nearest(name, sorted(known)) or "`clustersim list devices` tells all names"
+            yield Finding(("economics", "prices", name), f"no device is called '{name}'", hint)
 
 
 def economics_node(node: Node, folder: FilePath) -> Node:
