@@ -10,7 +10,7 @@ from typing import Any
 from clustersim.errors import Fault, ScenarioError
 from clustersim.planning.layout_work import Setting
 from clustersim.planning.layouts import KEYS, Layout, Space, frames, variants
-from clustersim.planning.plan_sizes import numbers_of_gpus, pools_of, require_numbers_there, seeded
+from clustersim.planning.plan_sizes import numbers_of_gpus, own_values, pools_of, require_numbers_there, seeded
 from clustersim.scenario.devices import load_device
 from clustersim.scenario.load import Draft
 from clustersim.scenario.parallelism import Parallelism
@@ -117,13 +117,13 @@ class Job:
         ways += [f"list more under {' or '.join(f'`plan.{name}`' for name in listed)}"] if listed else []
         smaller = range(self.num_gpus - 1, 0, -1)
         most = next((number for number in smaller if any(frames(replace(self.space, num_gpus=number)))), None)
-        ways += [f"use {counted} GPUs, which have one" for counted in [most] if counted]
+        ways += [] if most is None else [f"use {most} GPUs, which have one"]
         model, samples = self.space.model, self.space.global_batch_size
         rule = (
             f"tp * cp * pp * dp are the GPUs, where dp divides the batch of {samples}, tp the "
             f"{model.num_attention_heads} heads, and pp is at most the {model.num_layers} layers"
         )
-        return "; or ".join(ways or ["change the batch or the number of GPUs"]) + f": {rule}"
+        return "; or ".join(ways or ["change the batch or the number of GPUs"]) + f"; {rule}"
 
     def _schedules(self) -> Sequence[str]:
         fixed = self.fixed.get("schedule")
@@ -157,7 +157,7 @@ def jobs_of(scenario: Scenario | str | Path, overrides: Sequence[str], objective
     """
     draft = Draft.of(scenario) if isinstance(scenario, Scenario) else Draft.read(scenario, overrides)
     fixed = _fixed(draft)
-    seed = seeded(draft, {})
+    seed = seeded(draft, own_values(draft))
     _require_plannable(seed, draft)
     spec, pools = seed.plan or PlanSpec(), pools_of(draft, seed)
     require_numbers_there(draft, spec, pools)

@@ -38,6 +38,15 @@ def seeded(draft: Draft, values: Mapping[str, Any]) -> Scenario:
     return draft.scenario(_seed(draft, values))
 
 
+def own_values(draft: Draft) -> dict[str, Any]:
+    """Return what a draft without a cluster of its own lacks: the first of those that its plan chooses from."""
+    clusters = draft.value("plan.clusters")
+    if draft.value("cluster.topology") is not None or not isinstance(clusters, list) or not clusters:
+        return {}
+    first = clusters[0]
+    return {"cluster.topology": first.get("topology") if isinstance(first, dict) else first}
+
+
 def pools_of(draft: Draft, own: Scenario) -> list[Pool]:
     """Return the clusters that a draft has to choose from.
 
@@ -52,9 +61,12 @@ def pools_of(draft: Draft, own: Scenario) -> list[Pool]:
     pools = []
     for index, cluster in enumerate(clusters):
         values = {"cluster.topology": cluster.topology}
-        scenario = seeded(draft, values)
-        where: Path = ("plan", "clusters", index, "gpus")
-        pools.append(Pool(scenario, values, _num_gpus(draft, values, cluster.gpus, where)))
+        where: Path = ("plan", "clusters", index)
+        try:
+            scenario = seeded(draft, values)
+        except ScenarioError as error:
+            raise ScenarioError([_retold(fault, where, draft) for fault in error.faults]) from None
+        pools.append(Pool(scenario, values, _num_gpus(draft, values, cluster.gpus, (*where, "gpus"))))
     return pools
 
 
@@ -132,5 +144,11 @@ def _faults_of(draft: Draft, values: Mapping[str, Any], asked: object, where: Pa
         draft.scenario(seed)
     except ScenarioError as error:
         found = [fault for fault in error.faults if fault.where == "cluster.gpus"]
-        return found if where == _OWN else [fault_of(Finding(where, fault.what), draft.root) for fault in found]
+        return found if where == _OWN else [_retold(fault, where[:-1], draft) for fault in found]
     return []
+
+
+def _retold(fault: Fault, where: Path, draft: Draft) -> Fault:
+    """Return a fault of ``cluster`` as one of the cluster that stands at `where`; any other as it is."""
+    section, *steps = fault.where.split(".")
+    return fault if section != "cluster" else fault_of(Finding((*where, *steps), fault.what, fault.hint), draft.root)
