@@ -26,6 +26,7 @@ class Folded(NamedTuple):
     """The trace that a folded one was made from."""
 
     sample: Trace  # one replica of each class
+    whole: Callable[[], Trace]  # makes the trace of all GPUs as one that was never folded, once
     rank: Ints  # row of its Ranks that each row of the whole's Ranks is like
     num_replicas: int  # of the whole
     num_programs: int  # classes of replicas that programs, devices and slow hosts alone tell apart

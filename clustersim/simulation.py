@@ -24,6 +24,7 @@ from clustersim.analysis.busiest import busiest_rank
 from clustersim.analysis.collisions import collisions
 from clustersim.analysis.communication import AxisTraffic, busiest_links
 from clustersim.analysis.critical_path import critical_path
+from clustersim.analysis.mean_times import mean_s
 from clustersim.analysis.memory import Memory, measure_memory
 from clustersim.analysis.sensitivity import blame, resource_times_ps
 from clustersim.analysis.waits import Waits, find_waits
@@ -83,6 +84,7 @@ def simulate(
     plugins
         Functions by the names under which ``schedule: {plugin: name}`` may ask for them.
     engine
+        "run-ahead" to have GPUs run ahead wherever they can, even where that takes longer,
         "time-ordered" to have all events in the order of their times, also where that changes nothing but the speed, or
         "compiled" to evaluate static programs without events, where that is possible. The result is the same.
     fold
@@ -198,7 +200,7 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
         span_s=account.bubble.span_ps / PS_PER_S,
         bound=_bound_summary(scenario, cluster, job, trace),
         bubble=_bubble_summary(trace, account.bubble),
-        time_s=TimeSummary(*(_mean_s(trace, int(column.sum())) for column in _columns(account.times))),
+        time_s=TimeSummary(*(mean_s(trace, int(column.sum())) for column in _columns(account.times))),
         ranks=_rank_rows(trace, account),
         throughput=throughput_of(scenario, step_time_s, num_stages, _devices(scenario, cluster, trace)),
         memory=memory,
@@ -215,11 +217,6 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
         scenario=scenario,
         trace=trace,
     )
-
-
-def _mean_s(trace: Trace, total_ps: int) -> float:
-    """Return a sum over all GPUs and steps as the mean per GPU and step. [s]"""
-    return total_ps / (PS_PER_S * len(trace.ranks) * trace.num_steps)
 
 
 def _devices(scenario: Scenario, cluster: Cluster, trace: Trace) -> tuple[Device | None, ...]:
@@ -252,8 +249,8 @@ def _bubble_summary(trace: Trace, bubble: Bubble) -> BubbleSummary:
         bubble.overhead,
         bubble.span_fraction,
         bubble.idle_fraction,
-        {phase: _mean_s(trace, total_ps) for phase, total_ps in bubble.by_phase_ps.items()},
-        {cause: _mean_s(trace, total_ps) for cause, total_ps in bubble.by_cause_ps.items()},
+        {phase: mean_s(trace, total_ps) for phase, total_ps in bubble.by_phase_ps.items()},
+        {cause: mean_s(trace, total_ps) for cause, total_ps in bubble.by_cause_ps.items()},
     )
 
 
@@ -319,9 +316,9 @@ def _communication_summary(trace: Trace, by_axis: dict[str, AxisTraffic]) -> Com
     axes = {
         axis: AxisSummary(
             traffic.size_bytes // trace.num_steps,
-            _mean_s(trace, traffic.busy_ps),
-            _mean_s(trace, traffic.exposed_ps),
-            _mean_s(trace, traffic.slowed_ps),
+            mean_s(trace, traffic.busy_ps),
+            mean_s(trace, traffic.exposed_ps),
+            mean_s(trace, traffic.slowed_ps),
         )
         for axis, traffic in by_axis.items()
     }
@@ -330,7 +327,7 @@ def _communication_summary(trace: Trace, by_axis: dict[str, AxisTraffic]) -> Com
         for load in busiest_links(trace, BUSIEST_LINKS)
     )
     lost = tuple(
-        CollisionSummary(entry.axis, entry.by, _mean_s(trace, entry.lost_ps), entry.link) for entry in collisions(trace)
+        CollisionSummary(entry.axis, entry.by, mean_s(trace, entry.lost_ps), entry.link) for entry in collisions(trace)
     )
     return CommunicationSummary(axes, lost, links, int(trace.links.is_contended.sum()))
 

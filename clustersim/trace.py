@@ -317,14 +317,16 @@ class Trace(Lazy):
 
         Links are left out of them; and where collectives or fairly shared links join replicas, the whole is one part.
         """
-        if self.split is not None and self._comes_apart:
-            yield from self.split.parts()
+        whole = self if self.folded is None else self.folded.whole()
+        if whole.split is not None and whole._comes_apart:
+            yield from whole.split.parts()
         else:
             yield self
 
     def of_replicas(self, replicas: Sequence[int]) -> Trace:
         """Return the trace of some replicas, in rising order, with all links; the whole where replicas are joined."""
-        return self.split.of_replicas(replicas) if self.split is not None and self._comes_apart else self
+        whole = self if self.folded is None else self.folded.whole()
+        return whole.split.of_replicas(replicas) if whole.split is not None and whole._comes_apart else self
 
     def standing_for(self, replicas: Sequence[int]) -> Trace:
         """Return the least trace that has some replicas, or others that do the same, with all links."""
@@ -367,6 +369,7 @@ def _ways_of(routes: Sequence[Sequence[str]], links: Links) -> tuple[Way, ...]:
     return tuple(Way(tuple(row_by_name[name] for name in route), (1,) * len(route)) for route in routes)
 
 
+PS_PER_S = 10**12
 AXES = ("tp", "pp", "dp", "cp", "ep", "etp")
 
 AXIS_WORDS = {

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clustersim.trace import AXES, Floats, Ints, Trace
+from clustersim.trace import AXES, PS_PER_S, Floats, Ints, Trace
 
-_PS_PER_S = 10**12
 _PARTS = 2**30
 
 
@@ -164,7 +163,7 @@ class _Crossers:
             rate = bytes_per_s[self.axis[on_link] == number]
             carried[:, number] = _carried(self.start_ps[mine], self.until_ps[mine], rate, since_ps, until_ps)
         own_streams = np.array([self.streams[way][link] for way in self.way[rows].tolist()])
-        own = (until_ps - since_ps) / _PS_PER_S * self.bytes_per_s[rows] * own_streams
+        own = (until_ps - since_ps) / PS_PER_S * self.bytes_per_s[rows] * own_streams
         carried[np.arange(len(rows)), self.axis[rows]] -= own
         return np.maximum(carried, 0)
 
@@ -175,6 +174,6 @@ def _carried(start_ps: Ints, end_ps: Ints, bytes_per_s: Floats, since_ps: Ints, 
     order = np.argsort(time_ps, kind="stable")
     time_ps = time_ps[order]
     rate = np.cumsum(np.concatenate([bytes_per_s, -bytes_per_s])[order])
-    total = np.concatenate([[0.0], np.cumsum(rate[:-1] * np.diff(time_ps) / _PS_PER_S)])
+    total = np.concatenate([[0.0], np.cumsum(rate[:-1] * np.diff(time_ps) / PS_PER_S)])
     sums: Floats = np.interp(until_ps, time_ps, total) - np.interp(since_ps, time_ps, total)
     return sums

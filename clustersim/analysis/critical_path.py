@@ -24,11 +24,10 @@ from clustersim.analysis.path_stretch import Cause, Segment, segments_of, stretc
 from clustersim.analysis.trace_index import TraceIndex
 from clustersim.analysis.waits import Waits, find_waits
 from clustersim.ops import Kind
-from clustersim.trace import Ints, Trace
+from clustersim.trace import PS_PER_S, Ints, Trace
 
 __all__ = ["Cause", "CriticalPath", "critical_path"]
 
-_PS_PER_S = 10**12
 _WORTH_ARRAYS = 10  # ops of a stretch, from which on a few array operations cost less
 
 
@@ -97,9 +96,12 @@ class _Walk:
 
     def all_segments(self) -> Ints:
         """Return all that was passed so far, a row for each segment, the last first."""
+        self._keep_segments()
+        return np.concatenate(self.passed)
+
+    def _keep_segments(self) -> None:
         self.passed.append(np.array(self.segments, dtype=np.int64).reshape(-1, len(Segment._fields)))
         self.segments = []
-        return np.concatenate(self.passed)
 
     def last_op(self) -> _Node | None:
         """Return the last op to end; of several that of the lowest rank, and on it the last."""
@@ -132,7 +134,8 @@ class _Walk:
         if len(stretch.ops) < _WORTH_ARRAYS:
             self.num_ops_to_look_at = len(stretch.ops)
             return row
-        self.passed = [self.all_segments(), segments_of(stretch, self.trace, self.index)]
+        self._keep_segments()
+        self.passed.append(segments_of(stretch, self.trace, self.index))
         return stretch.next_op
 
     def _before_op(self, row: int) -> _Node | None:
@@ -297,4 +300,4 @@ def _transfer_ps(size_bytes: int, bytes_per_s: float) -> int:
     if np.isinf(bytes_per_s):
         return 0
     numerator, denominator = float(bytes_per_s).as_integer_ratio()
-    return -(-int(size_bytes) * _PS_PER_S * denominator // numerator)
+    return -(-int(size_bytes) * PS_PER_S * denominator // numerator)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from clustersim.analysis.account import account_of
-from clustersim.trace import Trace
-
-_PS_PER_S = 10**12
+from clustersim.trace import PS_PER_S, Trace
 
 
 class MeanTimes(NamedTuple):
@@ -22,16 +20,17 @@ class MeanTimes(NamedTuple):
 
 def mean_times(trace: Trace) -> MeanTimes:
     """Return where the time of a run goes: compute, exposed communication, on each axis, and bubble."""
-    account, num_ranks = account_of(trace), len(trace.ranks)
-
-    def mean_s(total_ps: int) -> float:
-        return total_ps / (_PS_PER_S * num_ranks * trace.num_steps)
-
+    account = account_of(trace)
     times = account.times
     return MeanTimes(
-        trace.makespan_ps / (_PS_PER_S * trace.num_steps),
-        mean_s(int(times.compute_ps.sum())),
-        mean_s(int(times.exposed_ps.sum())),
-        mean_s(int(times.bubble_ps.sum())),
-        {axis: mean_s(traffic.exposed_ps) for axis, traffic in account.traffic.items()},
+        trace.makespan_ps / (PS_PER_S * trace.num_steps),
+        mean_s(trace, int(times.compute_ps.sum())),
+        mean_s(trace, int(times.exposed_ps.sum())),
+        mean_s(trace, int(times.bubble_ps.sum())),
+        {axis: mean_s(trace, traffic.exposed_ps) for axis, traffic in account.traffic.items()},
     )
+
+
+def mean_s(trace: Trace, total_ps: int) -> float:
+    """Return a sum over all GPUs and steps as the mean per GPU and step. [s]"""
+    return total_ps / (PS_PER_S * len(trace.ranks) * trace.num_steps)

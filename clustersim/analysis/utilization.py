@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clustersim.trace import Flags, Floats, FlowTrace, Ints, Trace
+from clustersim.trace import PS_PER_S, Flags, Floats, FlowTrace, Ints, Trace
 
-_PS_PER_S = 10**12
 _ROUNDING = 1e-9  # relative; rates are recorded as floats, and added up here
 _ROUNDING_OF_A_RATE = 4 * float(np.finfo(np.float64).eps)  # relative; of a rate, of how long it held, and of their sum
 
@@ -110,10 +109,10 @@ def misdrained_flows(trace: Trace | FlowTrace) -> Iterator[tuple[int, float, flo
     """
     flows, rates = trace.flows, trace.rates
     lasted_ps = rates.until_ps(flows.end_ps) - rates.start_ps
-    drained = np.bincount(rates.flow, rates.bytes_per_s * lasted_ps / _PS_PER_S, minlength=len(flows))
+    drained = np.bincount(rates.flow, rates.bytes_per_s * lasted_ps / PS_PER_S, minlength=len(flows))
     last_rate = np.zeros(len(flows))
     last_rate[rates.flow] = rates.bytes_per_s  # in order of time: the last one stays
-    most = flows.size_bytes + last_rate / _PS_PER_S
+    most = flows.size_bytes + last_rate / PS_PER_S
     num_rates = np.bincount(rates.flow, minlength=len(flows))
     rounding = num_rates * (1e-6 + flows.size_bytes * _ROUNDING_OF_A_RATE)
     is_wrong = _is_drained(trace) & ((drained < flows.size_bytes - rounding) | (drained > most + rounding))
@@ -129,7 +128,7 @@ def outrunning_messages(trace: Trace | FlowTrace) -> Iterator[tuple[int, int, fl
     """
     flows, links = trace.flows, trace.links
     link, flow, streams = _crossings(trace, flows.way)
-    hold_ps = flows.size_bytes[flow] * streams / links.bytes_per_s[link] * _PS_PER_S
+    hold_ps = flows.size_bytes[flow] * streams / links.bytes_per_s[link] * PS_PER_S
     slowest_ps, total_ps = np.zeros(len(flows)), np.zeros(len(flows))
     np.maximum.at(slowest_ps, flow, hold_ps)
     np.add.at(total_ps, flow, hold_ps)

@@ -23,7 +23,9 @@ _STORE = click.Path(dir_okay=False)
 def merge(stores: tuple[str, ...], output: str) -> None:
     """Put the rows of several stores of one sweep, as of shards, into one, and say which points are missing."""
     from clustersim.planning.merge import merged
+    from clustersim.planning.store import require_store_name
 
+    require_store_name(Path(output))
     with merged([Path(path) for path in stores], Path(output)) as store:
         tell(f"{output}: {_progress_of(store)}")
 

@@ -37,7 +37,7 @@ def sweep_options(function: _Function) -> Any:
             "--where",
             multiple=True,
             metavar="EXPR",
-            help="Leave out all other points: tp * pp <= 64, with whole keys.",
+            help="Leave out all other points: 'parallelism.tp * parallelism.pp <= 64'; quantities in quotes.",
         ),
         click.option(
             "--samples",

@@ -32,7 +32,7 @@ class Network:
         own = (links for links, is_own in zip(links_of_groups, self._has_own_links, strict=True) if is_own)
         self.drained_links = self.fair_links | {number for links in own for number in links}  # by flows, not FIFO
         self.collectives = CollectiveLog()
-        links = {number: cluster.links[number] for number in sorted(self.fair_links)}
+        links = {number: cluster.link(number) for number in sorted(self.fair_links)}
         self.rates = RateLog()
         self.fair = FairNetwork(env, links, self.rates) if links else None
 
@@ -116,14 +116,14 @@ class Network:
         numbers = self.link_ids[gpus]
         # A link has one process: where another route passes it too, that must be one that both can use.
         if len(numbers) == 1 and self._num_routes[numbers[0]] == 1 and not self._needs_mailbox:
-            process = LinkProcess(self.env, self.cluster.links[numbers[0]], is_private=True)
+            process = LinkProcess(self.env, self.cluster.link(numbers[0]), is_private=True)
             self.processes[numbers[0]] = process
             return DirectRoute(self.env, process, mailbox)
         return LongRoute(self.env, tuple(self._server(number) for number in numbers), mailbox)
 
     def _server(self, number: int) -> LinkServer:
         if number not in self._servers:
-            self._servers[number] = LinkServer(self.env, self.cluster.links[number], number in self._private)
+            self._servers[number] = LinkServer(self.env, self.cluster.link(number), number in self._private)
             self.processes[number] = self._servers[number]
         return self._servers[number]
 
@@ -139,7 +139,7 @@ def pairs_of(pipeline: Pipeline) -> list[Pair]:
 def _limited_links(cluster: Cluster, group: Group) -> list[int]:
     """Return the links of limited bandwidth that a group's streams cross, in rising order."""
     links = {number for plan in group.plans.values() for phase in plan.phases for number in phase.links}
-    return sorted(number for number in links if cluster.links[number].bandwidth_bytes_per_s is not None)
+    return sorted(number for number in links if cluster.link(number).bandwidth_bytes_per_s is not None)
 
 
 def _have_own_links(link_ids: dict[Pair, Links], links_of_groups: Sequence[Sequence[int]]) -> list[bool]:

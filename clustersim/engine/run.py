@@ -16,11 +16,14 @@ from clustersim.engine.record import record
 from clustersim.engine.run_ahead import RUN_AHEAD, RunAhead, what_needs_time_order
 from clustersim.engine.run_checked import checked, is_worth_a_look
 from clustersim.engine.time_ordered import TimeOrdered
-from clustersim.errors import DeadlockError
+from clustersim.errors import ClustersimError, DeadlockError, nearest
 from clustersim.limits import Limits
 from clustersim.ops import Job
 from clustersim.topology.cluster import Cluster
 from clustersim.trace import Trace
+
+ENGINES = (RUN_AHEAD, TIME_ORDERED, COMPILED)
+"""Forms of the engine that can be asked for."""
 
 
 def run(
@@ -45,11 +48,16 @@ def run(
     ------
     UnroutableError
         Two GPUs that exchange messages have no path between them.
+    ClustersimError
+        There is no such engine.
     DeadlockError
         Ranks wait for one another for ever; the message names the cycle.
     LimitError
         A budget was used up before the end.
     """
+    if engine is not None and engine not in ENGINES:
+        hint = nearest(engine, ENGINES)
+        raise ClustersimError(f"engine: got {engine!r}; allowed: {', '.join(ENGINES)}, or None{hint and f' ({hint})'}")
     with no_garbage_collection():
         folding = folding_of(job, cluster) if fold else "as asked for"
         if isinstance(folding, Folding):

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from itertools import count
 from typing import Any
 
-from clustersim.errors import ClustersimError
+from clustersim.planning.pool import ExecutorError
 from clustersim.planning.row import PlacedRow
 from clustersim.planning.work import Base, Done, Task, failed_row, packed, run_task
 
@@ -22,10 +22,6 @@ Open = Callable[[], AbstractContextManager[Executor]]
 _TASK_S = 0.2  # what a task should take: long against handing it over, short against what a kill may lose
 _MAX_POINTS_IN_TASK = 100
 _TASKS_PER_JOB = 2  # one that runs, and one that waits for it
-
-
-class ExecutorError(ClustersimError):
-    """An executor that runs nothing."""
 
 
 def dispatched(base: Base, points: Iterable[Point], open_executor: Open, jobs: int) -> Iterator[list[PlacedRow]]:

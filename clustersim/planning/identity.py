@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from clustersim.errors import InputError
+from clustersim.scenario.document import READERS, read_document
+from clustersim.scenario.node import plain
 from clustersim.scenario.show import resolved_mapping
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.sweep import Sweep
@@ -17,13 +21,15 @@ Identity = dict[str, Any]
 """A JSON document: version, resolved scenario, files that it names, the sweep, its points' number and digest."""
 
 _MOST_SHOWN = 60
+_LARGEST_DOCUMENT = 10**6  # bytes; larger ones hold tables, and name no files
 
 
 def identity_of(scenario: Scenario, sweep: Sweep, points: Sequence[Mapping[str, Any]]) -> Identity:
     """Return the identity of a sweep over a scenario that has no sweep of its own any more."""
     origin = scenario.loaded_from
+    folder = origin.folder if origin else Path()
     values = [value for written in sweep.axes.values() if isinstance(written, tuple) for value in written]
-    resolved = resolved_mapping(scenario)
+    resolved = _from_folder(resolved_mapping(scenario), folder)
     written_sweep = {
         "axes": sweep.axes,
         "linked": sweep.linked,
@@ -33,7 +39,7 @@ def identity_of(scenario: Scenario, sweep: Sweep, points: Sequence[Mapping[str, 
     document = {
         "clustersim": version("clustersim"),
         "scenario": resolved,
-        "files": _files([values, resolved], origin.folder if origin else Path())
+        "files": _files([values, resolved], folder)
         | ({"schedule.csv": origin.order.sha256} if origin and origin.order else {}),
         "sweep": written_sweep,
         "points": {"number": len(points), "sha256": _sha256(points)},
@@ -76,17 +82,53 @@ def _sha256(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
+def _from_folder(value: Any, folder: Path) -> Any:
+    """Return a value whose absolute paths of files are those from a folder on: copies of it are then alike."""
+    if isinstance(value, Mapping):
+        return {key: _from_folder(item, folder) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_from_folder(item, folder) for item in value]
+    if isinstance(value, str) and os.path.isabs(value) and _is_file(Path(value)):
+        return _relative(Path(value), folder)
+    return value
+
+
 def _files(value: Any, folder: Path) -> dict[str, str]:
-    """Return the digests of the files that texts in a value name, from the scenario's folder on."""
-    found = {}
-    for text in sorted(set(_texts(value))):
-        path = folder / text
-        try:
-            if path.is_file():
-                found[text] = hashlib.sha256(path.read_bytes()).hexdigest()
-        except (OSError, ValueError):
-            continue  # no path at all, or one that nobody may read: then no run reads it either
-    return found
+    """Return the digests of the files that texts in a value name, and of those that these name, by path from a folder.
+
+    A file names others from its own folder on.
+    """
+    found: dict[str, str] = {}
+    pending = [(text, folder) for text in _texts(value)]
+    while pending:
+        text, base = pending.pop()
+        path = base / text
+        if not _is_file(path) or (name := _relative(path, folder)) in found:
+            continue
+        data = path.read_bytes()
+        found[name] = hashlib.sha256(data).hexdigest()
+        if len(data) <= _LARGEST_DOCUMENT and path.suffix.lower() in READERS:
+            pending += [(inner, path.parent) for inner in _texts_of_document(path)]
+    return dict(sorted(found.items()))
+
+
+def _texts_of_document(path: Path) -> Iterator[str]:
+    try:
+        yield from _texts(plain(read_document(path).root))
+    except InputError:
+        return  # what is wrong with it is told where it is read for a run
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a path is that of a file that can be read: else no run reads it either."""
+    try:
+        return path.is_file() and os.access(path, os.R_OK)
+    except (OSError, ValueError):
+        return False
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()
 
 
 def _texts(value: Any) -> Iterator[str]:

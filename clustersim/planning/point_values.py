@@ -18,6 +18,7 @@ class PointValues:
     def __init__(self, scenario: Scenario, axes: tuple[str, ...]) -> None:
         self.base = resolved_mapping(scenario)
         self.paths: dict[str, Path] = {axis: canonical(split_key(axis)) for axis in axes}
+        self._place_by_key: dict[str, tuple[str | None, Path]] = {}
 
     def value(self, key: str, values: Mapping[str, Any]) -> Any:
         """Return the value under a dotted key at the point where axes have `values`.
@@ -27,12 +28,19 @@ class PointValues:
         KeyError
             There is none: nothing is given, and there is no default.
         """
+        if key not in self._place_by_key:
+            self._place_by_key[key] = self._place_of(key)
+        axis, path = self._place_by_key[key]
+        return _below(self.base if axis is None else values[axis], path)
+
+    def _place_of(self, key: str) -> tuple[str | None, Path]:
+        """Return the axis that has a key, None for the scenario, and where in its value."""
         path = canonical(split_key(key))
         for axis in reversed(self.paths):
             axis_path = self.paths[axis]
             if axis_path == path[: len(axis_path)]:
-                return _below(values[axis], path[len(axis_path) :])
-        return _below(self.base, path)
+                return axis, path[len(axis_path) :]
+        return None, path
 
 
 def _below(value: Any, path: Path) -> Any:

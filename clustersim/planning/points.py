@@ -47,8 +47,10 @@ def points_of(scenario: Scenario, sweep: Sweep, max_points: int) -> Points:
         There are more than `max_points`.
     """
     _check_number(sweep, max_points)
-    candidates = _combinations(sweep) if sweep.samples is None else _samples(sweep, scenario.seed)
     wanted = None if sweep.samples is None else sum(sweep.samples.values())
+    number = _num_combinations(sweep)
+    is_every = wanted is None or (number is not None and number <= wanted)  # samples that are all there are
+    candidates = _combinations(sweep) if is_every else _samples(sweep, scenario.seed)
     kept = _kept(candidates, _filter(scenario, sweep), wanted, max_points)
     if not kept:
         what = "no combination of the axes' values meets all conditions"
@@ -68,6 +70,13 @@ def _check_number(sweep: Sweep, max_points: int) -> None:
         written = " * ".join(map(str, sizes))
         counted = f"{written} = {number}" if len(sizes) > 1 else written
         raise LimitError(f"the sweep has {counted} points; allowed: --max-sweep-points {max_points}")
+
+
+def _num_combinations(sweep: Sweep) -> int | None:
+    """Return how many combinations the axes have; None where values of one are drawn."""
+    if any(isinstance(sweep.values_of(axis), Spread) for axis in sweep.axes):
+        return None
+    return math.prod(len(_listed(sweep, group[0])) for group in sweep.groups())
 
 
 def _listed(sweep: Sweep, axis: str) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from multiprocessing.context import BaseContext
 
+from clustersim.errors import ClustersimError
 from clustersim.planning.work import begin_worker
 
 Factory = Callable[[], Executor | AbstractContextManager[Executor]]
@@ -21,6 +22,10 @@ def num_processors() -> int:
     if sys.platform == "linux":
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+class ExecutorError(ClustersimError):
+    """An executor that runs nothing."""
 
 
 @contextmanager
@@ -43,6 +48,9 @@ def processes(jobs: int) -> Iterator[Executor]:
 def brought(factory: Factory) -> Iterator[Executor]:
     """Yield the executor that a user's function makes; after an error it does not wait for its tasks."""
     made = factory()
+    if not isinstance(made, Executor | AbstractContextManager):
+        what = f"it makes {type(made).__name__}, no concurrent.futures.Executor and no context that yields one"
+        raise ExecutorError(f"the executor can't be used: {what}")
     if not isinstance(made, Executor):
         with made as executor:
             yield executor

@@ -219,6 +219,13 @@ def is_store(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
+def require_store_name(path: Path) -> None:
+    """Refuse a file whose name is not that of a store."""
+    if not is_store(path):
+        what = f"got the name {path.name!r}; a store is named {', '.join(SUFFIXES)}"
+        raise InputError(Fault(str(path), what, hint="`clustersim export` writes a store as a table"))
+
+
 @contextmanager
 def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("BEGIN IMMEDIATE")

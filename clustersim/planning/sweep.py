@@ -183,15 +183,15 @@ def _rows(
 def _collect(coming: Iterator[list[PlacedRow]], store: RowStore, on_row: Callable[[SweepRow], None] | None) -> None:
     """Write rows as they come, those of a moment at once: a disk takes as long for one as for many."""
     pending: list[PlacedRow] = []
-    written_s = time.monotonic()
+    started_s, num_writes = time.monotonic(), 0
     try:
         for rows in coming:
             pending += rows
             if on_row is not None:
                 for _, row in rows:
                     on_row(row)
-            if time.monotonic() - written_s > _SECONDS_BETWEEN_WRITES:
+            if time.monotonic() - started_s > num_writes * _SECONDS_BETWEEN_WRITES:
                 store.add(pending)
-                pending, written_s = [], time.monotonic()
+                pending, num_writes = [], num_writes + 1
     finally:
         store.add(pending)

@@ -53,7 +53,7 @@ class _Rank(NamedTuple):
 def write_kineto(kept: Kept, name: str, folder: Path) -> list[Path]:
     """Return the files written to `folder`, one for each rank that is kept; `name` is that of the job."""
     folder.mkdir(parents=True, exist_ok=True)
-    timeline = timeline_of_kept(kept, name)
+    timeline = timeline_of_kept(kept, name, has_path=False)
     ranks = [_Rank(*steps, [], {}) for steps in _steps_of_ranks(kept)]
     for part in timeline.parts():
         if part.slices.kind in (COMPUTES, MESSAGES, COLLECTIVES):

@@ -58,18 +58,18 @@ def timeline_of(trace: Trace, name: str = "", excerpt: Excerpt = WHOLE) -> Timel
     return timeline_of_kept(keep(trace, excerpt), name)
 
 
-def timeline_of_kept(kept: Kept, name: str) -> Timeline:
-    """Return the timeline of what is kept of a run."""
+def timeline_of_kept(kept: Kept, name: str, has_path: bool = True) -> Timeline:
+    """Return the timeline of what is kept of a run, with its critical path or without."""
     ranks = kept.trace.ranks
     rows = np.flatnonzero(kept.is_kept)
     columns = zip(*(c[rows].tolist() for c in (ranks.rank, ranks.replica, ranks.pp_rank, ranks.gpu)), strict=True)
     processes = [f"rank {rank} (replica {replica}, pp {pp}, GPU {gpu})" for rank, replica, pp, gpu in columns]
     processes.append(f"critical path of {name}" if name else "critical path")
     said = left_out(kept)
-    return Timeline(name, tuple(processes), partial(_parts, kept, said), partial(_memory, kept), said)
+    return Timeline(name, tuple(processes), partial(_parts, kept, said, has_path), partial(_memory, kept), said)
 
 
-def _parts(kept: Kept, said: str) -> Iterator[Part]:
+def _parts(kept: Kept, said: str, has_path: bool) -> Iterator[Part]:
     threads = Threads()
 
     def added(make: Callable[[Threads], Slices]) -> Iterator[Part]:
@@ -83,7 +83,8 @@ def _parts(kept: Kept, said: str) -> Iterator[Part]:
     for sight in _sights(kept):
         for slices_of in _MAKERS:
             yield from added(partial(slices_of, sight))
-    yield from added(partial(_path, kept))
+    if has_path:
+        yield from added(partial(_path, kept))
 
 
 def _sights(kept: Kept) -> Iterator[_Sight]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from clustersim.scenario.units import kind_of_unit, split_quantity
+from clustersim.scenario.kinds import kind_of_unit, split_quantity
 
 MAX_LENGTH = 1000
 _MAX_DEPTH = 100
@@ -95,7 +95,7 @@ in, and, or, not
             tree = ast.parse(line, mode="eval").body
     except SyntaxError as error:
         offset = error.offset - 1 if error.offset else len(line)  # none at the end
-        raise ConditionError(offset, f"no expression: {error.msg}") from None
+        raise ConditionError(offset, f"no expression: {error.msg}; texts and quantities have quotes") from None
     except (RecursionError, MemoryError, ValueError):
         raise ConditionError(0, "no expression that can be read") from None
     _check(tree, line, 0)
@@ -241,7 +241,8 @@ class _Answer:
                 raise self._error(node, f"{_shown(right)} is no list")
             return (left in right) == isinstance(op, ast.In)
         of_one_sort = _sort(left) == _sort(right)
-        if not of_one_sort and not isinstance(op, ast.Eq | ast.NotEq):
+        has_order = isinstance(left, Quantity) or _sort(left) == "number"
+        if not (of_one_sort and has_order) and not isinstance(op, ast.Eq | ast.NotEq):
             raise self._error(node, f"{_shown(left)} can't be compared with {_shown(right)}")
         if of_one_sort and isinstance(left, Quantity):
             left, right = left.amount, right.amount

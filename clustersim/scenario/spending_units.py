@@ -15,6 +15,13 @@ _JOULE = {prefix + "J": Fraction(factor) for prefix, factor in PREFIXES.items() 
 _JOULE |= {f"{prefix}Wh": Fraction(3600 * factor) for prefix, factor in (("k", 10**3), ("M", 10**6), ("G", 10**9))}
 _USD = {"USD": Fraction(1), "k USD": Fraction(1000), "M USD": Fraction(10**6)}
 _LONG_TIME_S = SECONDS | {"days": Fraction(86_400), "weeks": Fraction(7 * 86_400)}
+KINDS = {
+    "time": _LONG_TIME_S,
+    "price": _USD_PER_H,
+    "price of electricity": _USD_PER_KWH,
+    "amount of energy": _JOULE,
+    "sum of money": _USD,
+}
 
 
 def parse_usd_per_h(value: object) -> Fraction:
@@ -47,7 +54,7 @@ def parse_energy_j(value: object) -> Fraction:
     >>> parse_energy_j("1.5 MWh")
     Fraction(5400000000, 1)
     """
-    return quantity(value, _JOULE, "energy", "3.5 GWh")
+    return quantity(value, _JOULE, "amount of energy", "3.5 GWh")
 
 
 def parse_money_usd(value: object) -> Fraction:

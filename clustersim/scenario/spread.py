@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import Any
 
 from clustersim.errors import nearest
-from clustersim.scenario.units import kind_of_unit, split_quantity
+from clustersim.scenario.kinds import kind_of_unit, split_quantity
 
 MAX_VALUES = 100_000
 
@@ -26,6 +26,7 @@ _FORMS = {
 }
 DRAWN = ("uniform", "loguniform")
 """Spreads from which values are drawn; the others are lists in short."""
+_MOST_DIGITS = 30  # as of a quantity: what is made of two ends is then a number of the machine's too
 _NUM_DIGITS = 12  # of a value on an even grid
 _NUM_DRAWN_DIGITS = 6  # few enough that no two machines round a logarithm apart
 
@@ -187,9 +188,9 @@ def _ends(start: Any, stop: Any) -> tuple[Amount, Amount]:
 
 
 def _amount(value: Any) -> Amount:
-    if type(value) is int:
+    if type(value) is int and abs(value) < 10**_MOST_DIGITS:
         return Amount(Fraction(value), None, True)
-    if type(value) is float and math.isfinite(value):
+    if type(value) is float and (value == 0 or 10**-_MOST_DIGITS < abs(value) < 10**_MOST_DIGITS):
         return Amount(Fraction(str(value)), None, False)
     quantity = split_quantity(value) if isinstance(value, str) else None
     if quantity is None:

@@ -139,7 +139,7 @@ def _condition_findings(model: Model, text: str, path: tuple[str | int, ...]) ->
         return
     for key, offset in condition.named_keys():
         if not has_key(model, canonical(split_key(key))):
-            near = nearest(key, list(dict.fromkeys(dotted_keys(model))))
+            near = nearest(key, list(dict.fromkeys(dotted_keys(model)))) or f"a text has quotes: '{key}'"
             yield Finding(path, f"column {offset + 1} of `{text}`: '{key}' is no key of a scenario", near)
 
 

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 PS_PER_S = 10**12
 
 _NUMBER = r"(?P<number>[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?)"
-_QUANTITY = re.compile(rf"\s*{_NUMBER}\s*(?P<unit>[^\d\s.+-].*?)?\s*", re.ASCII | re.DOTALL)
+QUANTITY = re.compile(rf"\s*{_NUMBER}\s*(?P<unit>[^\d\s.+-].*?)?\s*", re.ASCII | re.DOTALL)
 
 SECONDS = {
     "ps": Fraction(1, 10**12),
@@ -52,7 +52,7 @@ _TOKENS = {"tokens": Fraction(1)} | {
     for blank in (" ", "")
 }
 _WATT = {"mW": Fraction(1, 1000), "W": Fraction(1), "kW": Fraction(1000), "MW": Fraction(10**6)}
-_KINDS = {
+KINDS = {
     "time": SECONDS,
     "size": _SIZE_BYTES,
     "bandwidth": _BYTES_PER_S,
@@ -75,7 +75,7 @@ def quantity(value: object, units: dict[str, Fraction], kind: str, example: str)
             else repr(value)
         )
         raise ValueError(f"got {got}; a {kind} is a number with a unit, such as {example}")
-    match = _QUANTITY.fullmatch(value)
+    match = QUANTITY.fullmatch(value)
     if not match:
         raise ValueError(f"got {value!r}; a {kind} is a number with a unit, such as {example}")
     unit = match["unit"]
@@ -90,31 +90,6 @@ def quantity(value: object, units: dict[str, Fraction], kind: str, example: str)
     if number < 0:
         raise ValueError(f"got {value!r}; a {kind} can't be negative")
     return number * units[unit]
-
-
-def split_quantity(text: str) -> tuple[Fraction, str] | None:
-    """Return the number and the unit in a text that is a quantity, whatever of; None for any other text.
-
-    Examples
-    --------
-    >>> split_quantity("2.5 GiB"), split_quantity("1f1b"), split_quantity("8")
-    ((Fraction(5, 2), 'GiB'), None, None)
-    """
-    match = _QUANTITY.fullmatch(text)
-    if not match or kind_of_unit(match["unit"]) is None:
-        return None
-    return Fraction(match["number"]), match["unit"]
-
-
-def kind_of_unit(unit: str | None) -> tuple[str, Fraction] | None:
-    """Return what a unit is of, and its size in the base unit of that kind; None for what is no unit.
-
-    Examples
-    --------
-    >>> kind_of_unit("ms"), kind_of_unit("parsec")
-    (('time', Fraction(1, 1000)), None)
-    """
-    return next(((kind, units[unit]) for kind, units in _KINDS.items() if unit in units), None)
 
 
 def parse_time_ps(value: object) -> int:

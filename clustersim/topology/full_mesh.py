@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from clustersim.scenario.fabrics import FullMesh, LinkSpec
-from clustersim.topology.cluster import Cluster, Link, gpu_attributes, one_way
+from clustersim.topology.cluster import Cluster, Ints, Link, gpu_attributes, one_way
 from clustersim.topology.link_sequence import LinkSequence
 
 
@@ -31,6 +33,10 @@ class MeshLinks(LinkSequence):
         source, position = divmod(index, len(self.gpus) - 1)
         target = position + (position >= source)
         return one_way(self.gpus[source], self.gpus[target], self.spec)
+
+    def alike(self, numbers: Ints) -> Ints:
+        """Return the first link for each: all are alike."""
+        return np.zeros_like(numbers)
 
 
 def mesh_route(num_gpus: int, source: int, destination: int) -> tuple[int, ...]:

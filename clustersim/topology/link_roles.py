@@ -8,6 +8,7 @@ import numpy as np
 
 from clustersim.topology.changed_links import ChangedLinks
 from clustersim.topology.cluster import Cluster, Ints, Link
+from clustersim.topology.link_sequence import LinkSequence
 from clustersim.topology.wires import WireLinks
 
 SCALE_UP = "scale-up"
@@ -34,7 +35,7 @@ def link_kinds(cluster: Cluster, numbers: Ints) -> Ints:
 
     Such links have the same bandwidth, latency, overhead, sharing and role, and the kinds of their ends are the same.
     """
-    first = cluster.links.alike(numbers) if isinstance(cluster.links, WireLinks) else numbers
+    first = cluster.links.alike(numbers) if isinstance(cluster.links, LinkSequence) else numbers
     which, index = np.unique(first, return_inverse=True)
     known: dict[object, int] = {}
     links = [cluster.link(number) for number in which.tolist()]

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import overload
 
-from clustersim.topology.cluster import Link
+from clustersim.topology.cluster import Ints, Link
 
 
 class LinkSequence(Sequence[Link]):
@@ -17,6 +17,10 @@ class LinkSequence(Sequence[Link]):
     @abstractmethod
     def link(self, index: int) -> Link:
         """Return the link of a number between 0 and the length, the latter left out."""
+
+    def alike(self, numbers: Ints) -> Ints:
+        """Return, for each link, the first one that is known to be like it, between like nodes: maybe itself."""
+        return numbers
 
     @overload
     def __getitem__(self, index: int) -> Link: ...

@@ -58,7 +58,7 @@ class WireLinks(LinkSequence):
         return self._kinds[bisect_right(self._first, index // 2) - 1].role
 
     def alike(self, numbers: Ints) -> Ints:
-        """Return, for each link, the first one that is known to be like it, between like nodes: maybe itself."""
+        """Return, for each link, the first of its kind at its place in a period."""
         wires = numbers // 2
         ends = np.cumsum([kind.count for kind in self._kinds])
         kind = np.searchsorted(ends, wires, side="right")

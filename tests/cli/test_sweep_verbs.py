@@ -53,6 +53,9 @@ def test_shards_are_merged(run: Run, scenario: str, tmp_path: Path) -> None:
     code, out, err = run("merge", *parts[:2], "-o", whole)
     assert (code, out) == (0, "")
     assert f"{whole}: 4 of 6 points are done; missing: 2, 5" in err
+    code, out, err = run("merge", *parts, "-o", f"{whole}.csv")
+    assert (code, out) == (2, "")
+    assert "a store is named .db, .sqlite, .sqlite3" in err
     assert run("merge", *parts, "-o", whole) == (0, "", f"{whole}: 6 of 6 points are done\n")
     assert len(json.loads(run("report", whole, "--json")[1])["rows"]) == 6
 

@@ -101,6 +101,21 @@ def test_all_forms_are_equal_folded_and_unfolded(seed: int) -> None:
         assert different_parts(cs.simulate(job, engine="run-ahead", fold=fold), in_order) == []
 
 
+def test_replicas_that_meet_in_nothing_fold_too() -> None:
+    mesh = {"fabric": "full-mesh", "gpus": 8, "link": {"bandwidth": "1 GB/s", "latency": "1 us"}}
+    job = scenario(
+        mesh, stage_costs={"forward": "1 ms", "backward": "2 ms", "message": "1 MB"}, parallelism={"pp": 2, "dp": 4}
+    )
+    folded = cs.simulate(job).trace.folded
+    assert folded is not None
+    assert (folded.num_replicas, folded.num_classes) == (4, 1)
+
+
+def test_an_engine_that_there_is_not_is_refused() -> None:
+    with pytest.raises(cs.ClustersimError, match=r"got 'time_ordered'; allowed: run-ahead, time-ordered, compiled"):
+        cs.simulate("gpipe-4x16", engine="time_ordered")
+
+
 def test_replicas_on_a_fabric_that_blocks_nothing_are_one_class() -> None:
     result = cs.simulate(scenario({"fabric": "full-mesh", "gpus": 32, "link": {"bandwidth": "10 GB/s"}}))
     assert result.provenance["folding"] == {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -114,6 +115,40 @@ def test_a_file_that_a_scenario_names_is_part_of_the_sweep(tmp_path: Path) -> No
     (folder / "order.csv").write_text("0F0, 0B0\n1F0,1B0\n")
     with pytest.raises(InputError, match=r"files\.order\.csv"):
         cs.sweep(folder / "s.yaml", store=tmp_path / "a.db")
+
+
+def graph_files(folder: Path, bandwidth: str) -> None:
+    """Write a graph, a topology that names it, and a sweep over topologies beside one that has it for its own."""
+    folder.mkdir(exist_ok=True)
+    nodes = [{"id": name, "kind": "gpu"} for name in ("a", "b")]
+    links = [{"source": "a", "target": "b", "bandwidth": bandwidth, "latency": "1 us"}]
+    (folder / "g.json").write_text(json.dumps({"nodes": nodes, "links": links}))
+    (folder / "t.yaml").write_text("fabric: graph\nfile: g.json\n")
+    (folder / "s.yaml").write_text(
+        "version: 1\nstage_costs: {forward: 1 ms, backward: 1 ms, message: 1 MB}\nparallelism: {pp: 2}\n"
+        "batch: {num_microbatches: 1}\ncluster: {topology: t.yaml}\nschedule: gpipe\n"
+    )
+
+
+def test_a_file_that_a_topology_names_is_part_of_the_sweep(tmp_path: Path) -> None:
+    graph_files(tmp_path / "f", "1 GB/s")
+    axes = {"cluster.topology": ["t.yaml", {"fabric": "full-mesh", "gpus": 2}]}
+    base = cs.load_scenario(tmp_path / "f" / "s.yaml", ["cluster.topology={fabric: full-mesh, gpus: 4}"])
+    cs.sweep(base, axes, store=tmp_path / "a.db")
+    graph_files(tmp_path / "f", "2 GB/s")
+    with pytest.raises(InputError, match=r"files\.g\.json"):
+        cs.sweep(base, axes, store=tmp_path / "a.db")
+
+
+def test_shards_of_copies_of_a_folder_are_of_one_sweep(tmp_path: Path) -> None:
+    paths = []
+    for number in (1, 2):
+        folder = tmp_path / f"machine{number}"
+        graph_files(folder, "1 GB/s")
+        paths.append(tmp_path / f"{number}.db")
+        cs.sweep(folder / "s.yaml", {"batch.num_microbatches": [1, 2, 4]}, store=paths[-1], shard=f"{number}/2")
+    with merged(paths, tmp_path / "all.db") as store:
+        assert len(store.positions()) == store.num_points == 3
 
 
 @pytest.mark.parametrize("data", [b"not a database at all, but text" * 100, b"SQLite format 3\x00" + b"x" * 5000])

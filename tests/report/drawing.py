@@ -40,10 +40,10 @@ JOB: dict[str, Any] = {
 }
 
 
-def result_of(**sections: Any) -> cs.Result:
+def result_of(*, fold: bool = True, **sections: Any) -> cs.Result:
     """Return the result of 4 x 8 over slow links, sections replaced or (None) left out, the same on all machines."""
     mapping = {key: value for key, value in (JOB | sections).items() if value is not None}
-    result = cs.simulate(scenario_from_mapping(mapping))
+    result = cs.simulate(scenario_from_mapping(mapping), fold=fold)
     fixed = {"clustersim": "1.2.3", "wall_time_s": 0.01}
     scenario = {"path": "job.yaml", "sha256": "0123456789abcdef" * 4}
     return replace(result, provenance={**result.provenance, **fixed, "scenario": scenario})

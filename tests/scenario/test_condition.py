@@ -67,6 +67,9 @@ def test_arithmetic_and_logic_are_python_s(text: str) -> None:
         ("is_on and not tp == 4", True),
         ("tp == 4 or\n  tp == 8", True),
         ("tp == 8 or schedule < 2", True),  # as in Python, what decides ends it
+        ("'9 USD/MWh' < '0.1 USD/kWh'", True),
+        ("'120 USD/MWh' < '0.1 USD/kWh'", False),
+        ("'2 days' > '3 h'", True),
     ],
 )
 def test_quantities_and_text(text: str, holds: bool) -> None:
@@ -93,6 +96,9 @@ def test_quantities_and_text(text: str, holds: bool) -> None:
         ("tp", 1, "a condition is true or false"),
         ("not tp", 5, "8 is not true or false"),
         ("tp in pp", 1, "4 is no list"),
+        ("'100 USD/MWh' < '2 USD/h'", 1, "can't be compared"),
+        ("schedule < 'x'", 1, "'1f1b' can't be compared with 'x'"),
+        ("[1] < ['a']", 1, "can't be compared"),
         ("pp == 4 and dp == 1", 13, "'dp' has no value here"),
     ],
 )

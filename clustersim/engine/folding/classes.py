@@ -12,13 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clustersim.engine.folding.uses import Lists, Uses, axis_number
+from clustersim.engine.folding.uses import Lists, Uses
 from clustersim.ops import Group
 from clustersim.trace import Ints
 
 Hashes = NDArray[np.uint64]
-
-_PLACES = 2**20  # hops of a way, members of a group and phases of its plans are fewer
 
 
 class Classes(NamedTuple):
@@ -41,7 +39,7 @@ def classes_of(uses: Uses) -> Classes | None:
     Every round tells apart what met different things in the round before, until nothing more is told apart.
     """
     initial = initial_classes(uses)
-    found, number = initial, -1
+    found, number = initial, -len(initial)  # below any sum: a column that is empty gives -1
     while number != (number := sum(int(column.max(initial=-1)) for column in found[:3])):
         if 2 * found.num_replicas > len(found.replica):
             return None
@@ -64,17 +62,17 @@ def is_equitable(uses: Uses, initial: Classes, classes: Classes) -> bool:
     crossing = np.column_stack(_crossings(uses, classes))[order]
     link = entries.owner
     crossing = crossing[np.lexsort((*crossing.T[::-1], link))]
-    owner_and_slot = uses.member_rank[member], _axes(uses)[uses.members.owner[member]]
+    owner_and_slot = uses.member_rank[member], uses.axis[uses.members.owner[member]]
     return all(
         _is_alike(lists, np.column_stack(columns), classes_of_lists)
         for lists, columns, classes_of_lists in (
             (_each(len(initial.replica)), (initial.replica,), classes.replica),
             (_each(len(initial.group)), (initial.group,), classes.group),
             (_each(len(initial.link)), (initial.link,), classes.link),
-            (ways, (_hop_place(uses), classes.link[uses.hop_link]), classes.replica),
+            (ways, (uses.hop_place, classes.link[uses.hop_link]), classes.replica),
             (slots, (*owner_and_slot, classes.group[uses.members.owner[member]]), classes.replica),
             (uses.members, (uses.member_rank, classes.replica[uses.member_replica]), classes.group),
-            (phases, (_phase_place(uses), classes.link[uses.crossed], uses.streams), classes.group),
+            (phases, (uses.phase_place, classes.link[uses.crossed], uses.streams), classes.group),
             (entries, (crossing,), classes.link),
         )
     )
@@ -111,12 +109,12 @@ def _identity(group: Group) -> Hashable:
 
 def _refined(uses: Uses, classes: Classes) -> Classes:
     """Return the classes after one more round."""
-    at_hop = _mixed(classes.link[uses.hop_link], _hop_place(uses))
+    at_hop = _mixed(classes.link[uses.hop_link], uses.hop_place)
     at_way = uses.ways.sums(at_hop)
     at_place = _mixed(classes.replica[uses.member_replica], uses.member_rank, uses.members.position)
-    at_stream = _mixed(classes.link[uses.crossed], _phase_place(uses), uses.streams)
+    at_stream = _mixed(classes.link[uses.crossed], uses.phase_place, uses.streams)
     replica = _totals(at_way, uses.first_way)
-    slot = _mixed(classes.group[uses.members.owner], uses.member_rank, _axes(uses)[uses.members.owner])
+    slot = _mixed(classes.group[uses.members.owner], uses.member_rank, uses.axis[uses.members.owner])
     np.add.at(replica, uses.member_replica, slot)
     group = uses.members.sums(at_place) + _totals(uses.phases.sums(at_stream), uses.first_phase)
     entries, order = uses.by_link
@@ -132,28 +130,14 @@ def _crossings(uses: Uses, classes: Classes) -> tuple[Ints, Ints, Ints]:
     """Return what each hop, and then each stream of a phase, is to its link: the class, the place in it, how many."""
     hops = classes.replica[uses.way_replica[uses.ways.owner]]
     streams = -1 - classes.group[uses.phase_group[uses.phases.owner]]
-    places = (_hop_place(uses), uses.phase_slot[uses.phases.owner])
+    places = (uses.hop_place, uses.phase_slot[uses.phases.owner])
     ones = np.ones(len(hops), dtype=np.int64)
     return np.concatenate([hops, streams]), np.concatenate(places), np.concatenate([ones, uses.streams])
 
 
-def _hop_place(uses: Uses) -> Ints:
-    """Return where each hop stands in its replica: pair, then hop."""
-    return uses.way_pair[uses.ways.owner] * _PLACES + uses.ways.position
-
-
-def _phase_place(uses: Uses) -> Ints:
-    """Return where each crossing of a link stands in its group: phase, then position."""
-    return uses.phase_slot[uses.phases.owner] * _PLACES + uses.phases.position
-
-
-def _axes(uses: Uses) -> Ints:
-    return np.array(list(map(axis_number, uses.job.groups)), dtype=np.int64)
-
-
 def _by_replica(uses: Uses) -> tuple[Lists, Ints]:
     """Return the memberships of each replica, as numbers of members, in the order of stages and axes."""
-    order = np.lexsort((_axes(uses)[uses.members.owner], uses.member_rank, uses.member_replica))
+    order = np.lexsort((uses.axis[uses.members.owner], uses.member_rank, uses.member_replica))
     count = np.bincount(uses.member_replica, minlength=len(uses.pairs))
     return Lists(count), order
 

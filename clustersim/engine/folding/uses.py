@@ -15,6 +15,9 @@ from clustersim.topology.cluster import Cluster
 from clustersim.topology.link_roles import link_kinds
 from clustersim.trace import AXES, Flags, Ints
 
+_PLACES = 2**20  # hops of a way, members of a group and phases of its plans are fewer
+_SPARSE = 16  # times as many numbers as values: sorting the values is then quicker than a flag for each number
+
 
 class Lists:
     """Lists of different lengths, one after the other: list `i` is ``first[i]:first[i + 1]`` of each column."""
@@ -202,6 +205,21 @@ class Uses:
         return bool(((most >= 0) & (least != most)).any())
 
     @cached_property
+    def hop_place(self) -> Ints:
+        """Where each hop stands in its replica: pair, then hop."""
+        return self.way_pair[self.ways.owner] * _PLACES + self.ways.position
+
+    @cached_property
+    def phase_place(self) -> Ints:
+        """Where each crossing of a link stands in its group: phase, then position."""
+        return self.phase_slot[self.phases.owner] * _PLACES + self.phases.position
+
+    @cached_property
+    def axis(self) -> Ints:
+        """The number of each group's axis."""
+        return _ints(map(axis_number, self.job.groups))
+
+    @cached_property
     def by_link(self) -> tuple[Lists, Ints]:
         """What crosses each link, as numbers of entries: hops first, then streams; in no order within a link."""
         link = np.concatenate([self.hop_link, self.crossed])
@@ -220,6 +238,9 @@ def phases_of(group: Group) -> list[Phase]:
 
 def _numbered(values: Ints, most: int) -> tuple[Ints, Ints]:
     """Return the different values, rising, and for each which of them it is; all are below `most`."""
+    if most > _SPARSE * len(values):  # as in a full mesh, of whose links few are used
+        found, index = np.unique(values, return_inverse=True)
+        return found, index.reshape(-1)
     is_there = np.zeros(most, dtype=np.bool_)
     is_there[values] = True
     return np.flatnonzero(is_there), (np.cumsum(is_there) - 1)[values]

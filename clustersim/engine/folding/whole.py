@@ -29,6 +29,7 @@ def whole_trace(run: FoldedRun) -> Trace:
     whole, sample = _Whole(run), run.trace
     assert sample.copies is not None
     job, classes = run.folding.uses.job, run.folding.classes
+    num_replicas, num_classes = len(job.pipelines), classes.num_replicas
     first_op = whole.stack.first_op
     rank = np.concatenate([whole.rows_of(replica, run.stack.first_rank) for replica in whole.folded_replicas])
     return Trace(
@@ -48,7 +49,7 @@ def whole_trace(run: FoldedRun) -> Trace:
         sample.fragmentation,
         sample.logits_shares,
         sample.engine,
-        folded=Folded(sample, rank, len(job.pipelines), classes.num_programs, classes.num_replicas),
+        folded=Folded(sample, lambda: whole.trace, rank, num_replicas, classes.num_programs, num_classes),
     )
 
 
@@ -121,12 +122,10 @@ class _Whole:
                 copy = copies.note_collective(member, order, plan, log.queued_ps[row], log.start_ps[row])
                 copies.end_ps[copy] = log.end_ps[row]
         rows: list[list[int]] = []
+        phases = {member: phases_of(groups[member]) for own in members for member in own}
         for row, (phase, collective) in enumerate(zip(log.phases, log.phase_collective, strict=True)):
             group, slot, _ = folding.phases_of_one[id(phase)]
-            own = [
-                (first[collective] + copy, phases_of(groups[member])[slot])
-                for copy, member in enumerate(members[group])
-            ]
+            own = [(first[collective] + copy, phases[member][slot]) for copy, member in enumerate(members[group])]
             times_ps = log.phase_start_ps[row], log.phase_end_ps[row]
             rows.append([copies.note_phase(*copy, *times_ps) for copy in own])
         return copies, [rows[row] for row in self.run.groups.phase_order.tolist()]
