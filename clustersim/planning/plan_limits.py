@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from clustersim.economics import Rates
 from clustersim.scenario.plan import PlanLimits
-from clustersim.scenario.units import PS_PER_S
+from clustersim.scenario.units import DAY_S, PS_PER_S
 
 if TYPE_CHECKING:
     from clustersim.planning.plan_option import Option
 
 _GIB = 2**30
-_DAY_S = 86_400
 _J_PER_MWH = 3.6e9
 
 
@@ -50,7 +49,7 @@ def violations_of(option: Option, limits: PlanLimits, rates: Rates) -> Iterator[
         ("memory", option.capacity_bytes, option.peak_bytes, " GiB", _GIB, ""),
         ("gpus", limits.gpus, option.gpus, "", 1, ""),
         ("step_time", step_time_s, option.step_time_s, " s a step", 1, ""),
-        ("deadline", limits.deadline, option.of_training(option.step_time_s), " days", _DAY_S, ""),
+        ("deadline", limits.deadline, option.of_training(option.step_time_s), " days", DAY_S, ""),
         ("budget", limits.budget, option.of_training(option.cost_usd), " USD", 1, no_price),
         ("energy", limits.energy, option.of_training(option.energy_j), " MWh", _J_PER_MWH, rates.power_basis),
     ):
