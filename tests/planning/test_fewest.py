@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from plan_jobs import given_costs, small_model
+from plan_jobs import FAT_TREE, given_costs, small_model
 
 import clustersim as cs
 from clustersim.cli.schemas import answer_schema
@@ -15,6 +15,7 @@ from clustersim.planning.growth import admissible, grown
 from clustersim.report.result_schema import document_faults
 
 TOKENS = 10**9
+LONG = {"num_layers": 4, "hidden_size": 1024, "num_attention_heads": 8, "vocab_size": 51200, "seq_length": 2048}
 
 
 def times_s(job: cs.Scenario) -> dict[int, float]:
@@ -94,8 +95,9 @@ def test_what_costs_rest_on_is_that_of_the_answer() -> None:
 def test_on_several_devices_the_fastest_says_what_is_certain() -> None:
     # every replica is on the one node that is faster than the others; fewer GPUs are not ruled out by their peaks
     hosts = [{"match": "node0", "device": "H100-SXM5-80GB"}]
-    mixed = {"fabric": "fat-tree", "device": "V100-SXM2-32GB", "nodes": 2, "gpus_per_node": 8, "hosts": hosts}
-    job = small_model(cluster={"topology": mixed, "gpus": 8}, parallelism={"pp": 2, "dp": 4})
+    mixed = FAT_TREE | {"device": "V100-SXM2-32GB", "nodes": 2, "gpus_per_node": 8, "hosts": hosts}
+    sections = {"parallelism": {"pp": 2, "dp": 4}, "training": {"precision": "fp16"}, "model": LONG}
+    job = small_model(cluster={"topology": mixed, "gpus": 8}, **sections, economics={})
     whole = cs.simulate(grown(job, 4))
     assert whole.token_cost is not None
     time_s = -(-TOKENS // whole.token_cost.tokens_per_step) * whole.step_time_s

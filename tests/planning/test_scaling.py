@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
-from plan_jobs import given_costs, small_model
+from plan_jobs import FAT_TREE, given_costs, small_model
 
 import clustersim as cs
 from clustersim.cli.schemas import answer_schema
@@ -70,8 +70,8 @@ def test_a_slow_network_becomes_the_limit_and_from_where() -> None:
     assert found.points[0].point.fits is None
 
 
-NODES = {"fabric": "leaf-spine", "device": "A100-SXM4-80GB", "nodes": 4, "gpus_per_node": 4, "nodes_per_leaf": 1}
-NODES |= {"nics_per_node": 4, "nic": {"bandwidth": "100 Gbps", "latency": "2 us"}}
+NODES = FAT_TREE | {"fabric": "leaf-spine", "device": "A100-SXM4-80GB", "nodes": 4, "gpus_per_node": 4}
+NODES |= {"nics_per_node": 4, "nodes_per_leaf": 1}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ NODES |= {"nics_per_node": 4, "nic": {"bandwidth": "100 Gbps", "latency": "2 us"
     [
         {},
         {"hosts": [{"match": "node2", "slowdown": 1.5}]},
-        {"hosts": [{"match": "node1", "device": "V100-SXM2-16GB"}]},
+        {"hosts": [{"match": "node1", "device": "A100-SXM4-40GB"}]},
         {"hosts": [{"match": "node1", "device": "H100-SXM5-80GB"}], "power": {"node": "9 kW"}},
         {"oversubscription": 4.0},
         {"routing": "ecmp"},

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from plan_jobs import given_costs, small_model
+from plan_jobs import FAT_TREE, given_costs, small_model
 
 import clustersim as cs
 from clustersim.cli.schemas import answer_schema
@@ -57,7 +57,7 @@ def test_ends_are_what_a_run_with_the_change_gives(found: Sensitivity) -> None:
 
 def test_slow_hosts_and_other_devices_are_part_of_every_outcome() -> None:
     hosts = [{"match": "node1", "slowdown": 1.5}, {"match": "node2", "device": "H100-SXM5-80GB"}]
-    nodes = {"fabric": "fat-tree", "device": "A100-SXM4-80GB", "nodes": 4, "gpus_per_node": 2, "hosts": hosts}
+    nodes = FAT_TREE | {"device": "A100-SXM4-80GB", "nodes": 4, "gpus_per_node": 2, "hosts": hosts}
     job = small_model(cluster={"topology": nodes}, parallelism={"pp": 2, "dp": 4}, economics={})
     study = Study(job, assumptions_with_ranges(job), Runner())
     whole, nominal = cs.simulate(job), study.outcome({})
