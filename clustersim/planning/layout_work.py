@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from clustersim.analysis.mean_times import MeanTimes, mean_times
 from clustersim.errors import ClustersimError, InvariantError, LimitError
 from clustersim.planning.layouts import Layout
+from clustersim.planning.variant import reason_of
 from clustersim.result import Result
 from clustersim.scenario.load import vary
 from clustersim.scenario.spec import Scenario
@@ -70,7 +71,7 @@ class Worker:
         except (InvariantError, LimitError):
             raise
         except ClustersimError as error:
-            return str(error)
+            return reason_of(error)
 
     def peak_bytes(self, layout: Layout) -> int:
         """Return the peak of a layout's memory. [bytes]"""

@@ -18,6 +18,7 @@ from clustersim.planning.layouts import Layout, LayoutShape
 from clustersim.planning.plan_job import Job, jobs_of
 from clustersim.planning.plan_limits import violations_of
 from clustersim.planning.plan_option import OBJECTIVES, Option, Yardstick
+from clustersim.planning.plan_ways import ways_out
 from clustersim.planning.validation_error import class_error_of, error_text
 from clustersim.scenario.plan import Objective
 from clustersim.scenario.spec import Scenario
@@ -103,7 +104,7 @@ def plan(
     processes = num_jobs or os.cpu_count() or 1
     searched = [_searched(job, processes) for job in jobs]
     if not any(one.best for one in searched):
-        raise ScenarioError(_nothing_legal(jobs))
+        raise ScenarioError(_nothing_found(searched))
     return _decided(searched, asked)
 
 
@@ -210,9 +211,13 @@ def _decided(searched: Sequence[_Searched], objective: Objective) -> Plan:
     )
 
 
-def _nothing_legal(jobs: Sequence[Job]) -> Fault:
-    tried = " and ".join(f"{job.num_gpus} GPUs of {job.cluster_name}" for job in jobs)
-    return Fault("parallelism", f"no layout of {tried} is legal", hint=jobs[0].way_out())
+def _nothing_found(searched: Sequence[_Searched]) -> Fault:
+    """Return why there is no layout: none is legal, or none that is could be run."""
+    tried = " and ".join(f"{one.job.num_gpus} GPUs of {one.job.cluster_name}" for one in searched)
+    refusal = next((one.counts.refusal for one in searched if one.counts.refused), None)
+    if refusal is not None:
+        return Fault("parallelism", f"no layout of {tried} could be simulated, the first as: {refusal}")
+    return Fault("parallelism", f"no layout of {tried} is legal", hint=ways_out(searched[0].job.space))
 
 
 def _assumptions(searched: Sequence[_Searched], own: _Searched, yardstick: Yardstick) -> Iterator[str]:
@@ -234,6 +239,6 @@ def _looked_at(searched: Sequence[_Searched]) -> str:
     """Return the numbers of GPUs that were searched, by cluster."""
     by_cluster: dict[str, list[str]] = {}
     for one in searched:
-        none = "" if one.best else " (no layout is legal)"
+        none = "" if one.best else " (no layout could be simulated)" if one.counts.refused else " (no layout is legal)"
         by_cluster.setdefault(one.job.cluster_name, []).append(f"{one.job.num_gpus}{none}")
     return "; ".join(f"{', '.join(numbers)} GPUs of {name}" for name, numbers in by_cluster.items())

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clustersim.errors import Fault, ScenarioError
 from clustersim.planning.layout_work import Setting
 from clustersim.planning.layouts import KEYS, Layout, Space, frames, variants
-from clustersim.planning.plan_sizes import numbers_of_gpus, own_values, pools_of, require_numbers_there, seeded
+from clustersim.planning.plan_sizes import numbers_of_gpus, pools_of, require_numbers_there, seed_of
 from clustersim.scenario.devices import load_device
 from clustersim.scenario.load import Draft
 from clustersim.scenario.parallelism import Parallelism
@@ -19,8 +19,6 @@ from clustersim.scenario.schedule_choice import SCHEDULE_RULES
 from clustersim.scenario.spec import Scenario
 from clustersim.workload.job import budget_steps
 
-_NEVER_ILLEGAL = ("recompute", "zero_stage")
-_LISTS = ("tp", "pp", "vpp", "dp", "cp", "ep", "micro_batch_size", "schedules")
 _OF_RECOMPUTATION = ("recompute_modules", "recompute_method", "recompute_num_layers", "recompute_every")
 
 
@@ -107,22 +105,6 @@ class Job:
         if self.capacity_bytes is None:
             yield "memory of the GPUs is not known: nothing is too large"
 
-    def way_out(self) -> str:
-        """Return what may make a layout legal, where none is."""
-        kept = [key for name, key in KEYS.items() if name in self.fixed and name not in _NEVER_ILLEGAL]
-        listed = [name for name in _LISTS if getattr(self.spec, name) is not None]
-        ways = [f"leave out {' or '.join(kept)}"] if kept else []
-        ways += [f"list more under {' or '.join(f'`plan.{name}`' for name in listed)}"] if listed else []
-        smaller = range(self.num_gpus - 1, 0, -1)
-        most = next((number for number in smaller if any(frames(replace(self.space, num_gpus=number)))), None)
-        ways += [] if most is None else [f"use {most} GPUs, which have one"]
-        model, samples = self.space.model, self.space.global_batch_size
-        rule = (
-            f"tp * cp * pp * dp are the GPUs, where dp divides the batch of {samples}, tp the "
-            f"{model.num_attention_heads} heads, and pp is at most the {model.num_layers} layers"
-        )
-        return "; or ".join(ways or ["change the batch or the number of GPUs"]) + f"; {rule}"
-
     def _schedules(self) -> Sequence[str]:
         fixed = self.fixed.get("schedule")
         return self.spec.schedules or () if fixed is None else (fixed,)
@@ -155,7 +137,7 @@ def jobs_of(scenario: Scenario | str | Path, overrides: Sequence[str], objective
     """
     draft = Draft.of(scenario) if isinstance(scenario, Scenario) else Draft.read(scenario, overrides)
     fixed = _fixed(draft)
-    seed = seeded(draft, own_values(draft))
+    seed = seed_of(draft)
     _require_plannable(seed, draft)
     spec, pools = seed.plan or PlanSpec(), pools_of(draft, seed)
     require_numbers_there(draft, spec, pools)

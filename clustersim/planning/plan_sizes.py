@@ -33,18 +33,20 @@ class Pool:
         return self.scenario.loaded_from.topology_name if self.scenario.loaded_from else ""
 
 
-def seeded(draft: Draft, values: Mapping[str, Any]) -> Scenario:
-    """Return the scenario on one GPU, which every model can be laid out for, whatever it says of its own layout."""
-    return draft.scenario(_seed(draft, values))
+def seed_of(draft: Draft) -> Scenario:
+    """Return the scenario on one GPU of the draft's cluster; of the first that its plan chooses from, if it has none.
 
-
-def own_values(draft: Draft) -> dict[str, Any]:
-    """Return what a draft without a cluster of its own lacks: the first of those that its plan chooses from."""
-    clusters = draft.value("plan.clusters")
-    if draft.value("cluster.topology") is not None or not isinstance(clusters, list) or not clusters:
-        return {}
-    first = clusters[0]
-    return {"cluster.topology": first.get("topology") if isinstance(first, dict) else first}
+    Raises
+    ------
+    ScenarioError
+        What the draft says has mistakes, told where they stand.
+    """
+    clusters, values, where = draft.value("plan.clusters"), {}, _OWN[:1]
+    if draft.value("cluster.topology") is None and isinstance(clusters, tuple) and clusters:
+        first = clusters[0]
+        values = {"cluster.topology": first.get("topology") if isinstance(first, dict) else first}
+        where = ("plan", "clusters", 0)
+    return _seeded_at(draft, values, where)
 
 
 def pools_of(draft: Draft, own: Scenario) -> list[Pool]:
@@ -62,10 +64,7 @@ def pools_of(draft: Draft, own: Scenario) -> list[Pool]:
     for index, cluster in enumerate(clusters):
         values = {"cluster.topology": cluster.topology}
         where: Path = ("plan", "clusters", index)
-        try:
-            scenario = seeded(draft, values)
-        except ScenarioError as error:
-            raise ScenarioError([_retold(fault, where, draft) for fault in error.faults]) from None
+        scenario = _seeded_at(draft, values, where)
         pools.append(Pool(scenario, values, _num_gpus(draft, values, cluster.gpus, (*where, "gpus"))))
     return pools
 
@@ -113,6 +112,19 @@ def _halves(number: int) -> list[int]:
     return [number, *_halves(number // 2)] if number % 2 == 0 else [number]
 
 
+def _seeded(draft: Draft, values: Mapping[str, Any]) -> Scenario:
+    """Return the scenario on one GPU, which every model can be laid out for, whatever it says of its own layout."""
+    return draft.scenario(_seed(draft, values))
+
+
+def _seeded_at(draft: Draft, values: Mapping[str, Any], where: Path) -> Scenario:
+    """Return the scenario on one GPU of the cluster that stands at `where`, and tell its mistakes there."""
+    try:
+        return _seeded(draft, values)
+    except ScenarioError as error:
+        raise ScenarioError(list(dict.fromkeys(_retold(fault, where, draft) for fault in error.faults))) from None
+
+
 def _seed(draft: Draft, values: Mapping[str, Any]) -> dict[str, Any]:
     return {**_SEED, "training.recompute": draft.value("training.recompute"), **values}
 
@@ -125,7 +137,7 @@ def _num_gpus(draft: Draft, values: Mapping[str, Any], asked: object, where: Pat
             raise ScenarioError(faults)
         assert isinstance(asked, int)
         return asked
-    num_there = seeded(draft, {**values, "cluster.gpus": None}).cluster.topology.num_gpus
+    num_there = _seeded(draft, {**values, "cluster.gpus": None}).cluster.topology.num_gpus
     if num_there is None:
         what = "the topology does not say beforehand how many GPUs it has"
         raise ScenarioError(fault_of(Finding(where, what, "say how many to use"), draft.root))
