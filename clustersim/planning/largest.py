@@ -11,7 +11,7 @@ from typing import Any
 
 from clustersim.errors import ClustersimError, Fault, InvariantError, ScenarioError
 from clustersim.planning.assumptions import assumptions_of
-from clustersim.planning.point import Point, Refused, Runner, point_of, scenario_of
+from clustersim.planning.point import Found, Point, Refused, Runner, point_of, scenario_of
 from clustersim.planning.threshold import largest_that_fits
 from clustersim.planning.variant import reason_of
 from clustersim.result import plain_values
@@ -179,22 +179,23 @@ def _answer(
     answer: ModelSize | None,
     beyond: Sequence[ModelSize],
 ) -> Largest:
-    point = None
+    found: Found | Refused | None = None
     if answer is not None:
-        found = point_of(search.scenario_with(answer.value), Runner(None, runner.limits, runner.plugins))
-        point = None if isinstance(found, Refused) else found.point
+        scenario = search.scenario_with(answer.value)  # what the answer rests on is that of its own model
+        found = point_of(scenario, Runner(None, runner.limits, runner.plugins))
+    ran = found if isinstance(found, Found) else None
     return Largest(
         scenario.name,
         key,
         capacity,
         answer,
-        point,
+        ran and ran.point,
         min(beyond, key=lambda size: (size.parameters, str(size.value)), default=None),
         tuple(sorted(search.tried.values(), key=lambda size: size.parameters)),
         tuple(search.refused.values()),
         (
             "peaks of memory are exact for what is run; how far off they are stands in `validate-model`",
-            *assumptions_of(scenario, runner),
+            *assumptions_of(scenario, runner, ran and ran.rates),
         ),
     )
 

@@ -119,6 +119,16 @@ def test_the_largest_of_some_models() -> None:
     ]
 
 
+def test_what_it_rests_on_is_that_of_the_model_that_fits() -> None:
+    moe = {"num_experts": 8, "top_k": 2, "ffn_hidden_size": 512}
+    job = small_model(model=WIDE | {"moe": moe})
+    own, other = largest_model(job), largest_of_models(job, ["gpt-2", "llama-3.1-405b"])
+    for found, kind in ((own, "moe"), (other, "dense")):
+        assert found.answer is not None
+        assert f"published {kind} configurations" in found.assumptions[1]
+        assert "price: A100-SXM4-80GB at 2 USD/h" in " ".join(found.assumptions)
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
