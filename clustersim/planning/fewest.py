@@ -16,6 +16,7 @@ from clustersim.planning.growth import admissible, grown_point, learning_rate_no
 from clustersim.planning.point import Found, Point, Refused, Runner, Training, scenario_of, training_of
 from clustersim.result import plain_values
 from clustersim.scenario.devices import Device
+from clustersim.scenario.fabrics import GraphFile
 from clustersim.scenario.spec import Scenario
 from clustersim.workload.job import num_samples
 from clustersim.workload.rank_devices import named_devices
@@ -178,9 +179,12 @@ def nearest_of(tried: Sequence[Sized]) -> Sized | None:
 def _least_s(scenario: Scenario, tokens: int) -> Fraction:
     """Return how long one GPU at its peak would take, the fastest that the topology names; no run can be faster. [s]
 
-    0 where the peak of one of them is not published.
+    0 where the peak of one of them is not published, or nodes of a graph's file may name others.
     """
-    return min(_least_on_s(scenario, tokens, device) for device in named_devices(scenario))
+    devices = named_devices(scenario)
+    if isinstance(scenario.cluster.topology, GraphFile):
+        return Fraction(0)
+    return min(_least_on_s(scenario, tokens, device) for device in devices)
 
 
 def _least_on_s(scenario: Scenario, tokens: int, device: Device) -> Fraction:

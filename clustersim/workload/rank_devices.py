@@ -30,7 +30,7 @@ def usual_device(scenario: Scenario) -> Device:
 def named_devices(scenario: Scenario) -> list[Device]:
     """Return the devices that the scenario's topology names, those of hosts that are set apart too.
 
-    Nodes of a graph's file may name others, which are known when it is read.
+    Nodes of a graph's file may name others, which are not among them.
 
     Raises
     ------

@@ -13,6 +13,7 @@ from clustersim.errors import ScenarioError
 from clustersim.planning.fewest import fewest_gpus
 from clustersim.planning.growth import admissible, grown
 from clustersim.report.result_schema import document_faults
+from clustersim.scenario.gallery import gallery_path
 
 TOKENS = 10**9
 LONG = {"num_layers": 4, "hidden_size": 1024, "num_attention_heads": 8, "vocab_size": 51200, "seq_length": 2048}
@@ -104,6 +105,14 @@ def test_on_several_devices_the_fastest_says_what_is_certain() -> None:
     found = fewest_gpus(job, TOKENS, time_s, most_gpus=8)
     assert found.answer is not None
     assert found.answer.point.num_gpus <= 4
+
+
+def test_nodes_of_a_graph_may_have_faster_devices_than_the_usual_one() -> None:
+    file = str(gallery_path("topologies") / "two-hosts.graphml")
+    two_hosts = {"fabric": "graph", "file": file, "device": "A100-SXM4-80GB"}
+    found = fewest_gpus(small_model(cluster={"topology": two_hosts}), 10**15, 1.0, most_gpus=4)
+    assert found.too_few == ()
+    assert [one.point.num_gpus for one in found.tried] == [2, 4]
 
 
 def test_weak_lets_the_batch_grow_and_says_so() -> None:
