@@ -21,7 +21,7 @@ def ways_out(space: Space) -> str:
     --------
     >>> from clustersim.scenario.model import ModelSpec
     >>> gpt = ModelSpec(num_layers=2, hidden_size=8, num_attention_heads=2, vocab_size=16, seq_length=8)
-    >>> ways_out(Space(gpt, 4, 4, {"tp": 4})).split("; or ")[0]
+    >>> ways_out(Space(gpt, 4, 4, {"tp": 4})).split("; ")[0]
     'leave out parallelism.tp'
     """
     relaxed = dict(_relaxed(space))
