@@ -29,7 +29,7 @@ from clustersim.scenario.devices import Device
 from clustersim.scenario.spec import Scenario
 from clustersim.topology.cluster import Cluster
 from clustersim.trace import Trace
-from clustersim.workload.job import num_samples
+from clustersim.workload.job import budget_steps, num_samples
 from clustersim.workload.model.flop import Convention
 from clustersim.workload.origins import sources_of_compute, sources_of_exchanges
 from clustersim.workload.rank_devices import RankDevices, usual_device
@@ -108,8 +108,7 @@ def token_cost_of(scenario: Scenario, rates: Rates, step_time_s: float) -> Token
         found = spending(rates, time_s)
         return Spent(tokens, time_s, found.gpu_hours, found.energy_j, found.cost_usd)
 
-    budget = scenario.training.token_budget
-    num_steps = None if budget is None else -(-budget // tokens_per_step)
+    num_steps = budget_steps(scenario)
     return TokenCost(
         step_time_s,
         tokens_per_step,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -28,6 +29,7 @@ from clustersim.analysis.mean_times import mean_s
 from clustersim.analysis.memory import Memory, measure_memory
 from clustersim.analysis.sensitivity import blame, resource_times_ps
 from clustersim.analysis.waits import Waits, find_waits
+from clustersim.economics import Rates
 from clustersim.engine.budget import no_garbage_collection
 from clustersim.engine.run import run
 from clustersim.limits import Limits
@@ -109,6 +111,49 @@ def simulate(
         job = build_job(scenario, cluster, plugins)
         trace = run(job, cluster, limits, engine, fold)
         return measure(scenario, cluster, job, trace, started_s)
+
+
+class WholeRun(NamedTuple):
+    """The run of a whole job, for answers that need less of it than a :class:`Result` tells."""
+
+    scenario: Scenario
+    cluster: Cluster
+    trace: Trace
+
+    def rates(self) -> Rates:
+        """Return what the job costs and draws where it ran."""
+        return rates_on(self.scenario, self.cluster, self.trace)
+
+    def capacities_bytes(self) -> list[int | None]:
+        """Return the memory of each rank's GPU, None where the topology names no device. [bytes]"""
+        return rank_capacities(self.trace, self.cluster)
+
+
+def run_whole(
+    scenario: Scenario,
+    limits: Limits | None = None,
+    plugins: Mapping[str, Plugin] | None = None,
+    device: Device | None = None,
+    change: Callable[[Job, Cluster], tuple[Job, Cluster]] | None = None,
+) -> WholeRun:
+    """Return the run of all replicas, folded where it can be, which gives the times that :func:`simulate` gives.
+
+    Parameters
+    ----------
+    scenario
+        What is run.
+    limits, plugins
+        As `simulate` takes them.
+    device
+        What stands for the device that the topology names; None: that one.
+    change
+        What becomes of the job and the cluster before the run, such as other costs; None: nothing.
+    """
+    with no_garbage_collection():
+        cluster = build_cluster(scenario.cluster.topology)
+        job = build_job(scenario, cluster, plugins, None, device)
+        job, changed = (job, cluster) if change is None else change(job, cluster)
+        return WholeRun(scenario, cluster, run(job, changed, limits))
 
 
 def simulate_representatives(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clustersim.cli.limits import limit_options, limits_of
+from clustersim.cli.limits import limit_options
 from clustersim.cli.options import (
     common_options,
     json_option,
@@ -20,6 +20,7 @@ from clustersim.cli.output import emit_json, emit_report, emit_text, progress
 from clustersim.errors import ScenarioError, ScheduleError, nearest
 
 if TYPE_CHECKING:
+    from clustersim.limits import Limits
     from clustersim.report.html.compare_page import ComparisonPage
     from clustersim.scenario.spec import Scenario
 
@@ -44,9 +45,7 @@ def compare(
     overrides: tuple[str, ...],
     bindings: tuple[str, ...],
     report: str | None,
-    max_events: int | None,
-    max_wall: float | None,
-    max_rss: int | None,
+    limits: Limits,
 ) -> int:
     """Run a scenario under several schedules and show them in one table.
 
@@ -60,7 +59,6 @@ def compare(
     names = _schedule_names(schedules, [*([loaded.schedule.label] if loaded.schedule.csv else []), *plugins])
     page = _page() if report is not None else None
     with progress(f"comparing {len(names)} schedules"):
-        limits = limits_of(max_events, max_wall, max_rss)
         comparison = compare_schedules(loaded, names, limits, plugins, page.add if page else None).to_dict()
     if page and report is not None:
         emit_text(page.text(loaded.name, comparison), report)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import click
-
-if TYPE_CHECKING:
-    from clustersim.limits import Limits
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -38,19 +36,25 @@ def _bytes(ctx: click.Context, param: click.Parameter, value: str | None) -> int
 
 
 def limit_options(function: _Function) -> _Function:
-    """Return `function` with the budgets of a simulation as options; where one is used up, the exit code is 6."""
+    """Return `function` with the budgets of a simulation as options, which it gets as `limits`.
+
+    Where one is used up, the exit code is 6.
+    """
+
+    @wraps(function)
+    def with_limits(
+        *args: Any, max_events: int | None, max_wall: float | None, max_rss: int | None, **others: Any
+    ) -> Any:
+        from clustersim.limits import Limits
+
+        return function(*args, limits=Limits(max_events, max_wall, max_rss), **others)
+
     options = (
         click.option("--max-rss", metavar="SIZE", callback=_bytes, help="Stop at so much memory, such as 4GiB."),
         click.option("--max-wall", metavar="TIME", callback=seconds_of, help="Stop after a time, such as 10s."),
         click.option("--max-events", type=click.IntRange(1), metavar="N", help="Stop after so many events."),
     )
+    found = cast(_Function, with_limits)
     for option in options:
-        function = option(function)
-    return function
-
-
-def limits_of(max_events: int | None, max_wall: float | None, max_rss: int | None) -> Limits:
-    """Return the budgets that the options give."""
-    from clustersim.limits import Limits
-
-    return Limits(max_events, max_wall, max_rss)
+        found = option(found)
+    return found

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clustersim.cli.limits import limit_options, limits_of
+from clustersim.cli.limits import limit_options
 from clustersim.cli.options import common_options, json_option, output_option
 from clustersim.cli.output import emit_json, emit_report, progress
 
 if TYPE_CHECKING:
     from clustersim.engine.flows import GivenFlow
+    from clustersim.limits import Limits
     from clustersim.trace import FlowTrace
 
 NETWORK_SCHEMA = "clustersim/network/1"
@@ -40,9 +41,7 @@ def network(
     as_json: bool,
     output: str | None,
     check: bool,
-    max_events: int | None,
-    max_wall: float | None,
-    max_rss: int | None,
+    limits: Limits,
 ) -> None:
     """Run a list of flows on a topology (a name from the gallery, or a file): when each ends, and the busiest links.
 
@@ -56,7 +55,7 @@ def network(
     cluster = build_cluster(load_topology(topology, gpus))  # type: ignore[arg-type]
     flows = [GivenFlow(*row) for row in read_flows(file, len(cluster.gpus))]
     with progress(f"running {len(flows)} flows"):
-        trace = run_flows(flows, cluster, limits_of(max_events, max_wall, max_rss))
+        trace = run_flows(flows, cluster, limits)
     if check:
         from clustersim.analysis.invariants import check_flows
 

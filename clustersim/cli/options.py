@@ -49,12 +49,6 @@ plugin_option = click.option(
     help="Bind a schedule of your own, which the scenario asks for as {plugin: NAME}; may be repeated.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-output_option = click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, writable=True),
-    help="Write to a file in place of standard output.",
-)
 
 
 def _in_a_folder(ctx: click.Context, param: click.Parameter, path: str | None) -> str | None:
@@ -62,6 +56,15 @@ def _in_a_folder(ctx: click.Context, param: click.Parameter, path: str | None) -
     if path is not None and not Path(path).parent.is_dir():
         raise click.BadParameter(f"there is no folder {str(Path(path).parent)!r}", ctx, param)
     return path
+
+
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, writable=True),
+    callback=_in_a_folder,
+    help="Write to a file in place of standard output.",
+)
 
 
 report_option = click.option(

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from clustersim.cli.limits import limits_of
+from clustersim.cli.limits import limit_options
+from clustersim.cli.options import common_options, json_option, output_option, plugin_option, set_option
 
 if TYPE_CHECKING:
+    from clustersim.limits import Limits
     from clustersim.planning.point import Runner
 
 UNMET = 3
 """No answer meets the limit; the nearest is printed."""
-_DAY_S = 86_400
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-all_replicas_option = click.option(
-    "--all-replicas", is_flag=True, help="Simulate every replica; absent: the first stand for the others."
-)
+
+def question_options(function: _Function) -> _Function:
+    """Return `function` with the options of all verbs that ask questions of a plan."""
+    for option in (common_options, limit_options, plugin_option, set_option, output_option, json_option):
+        function = option(function)
+    return function
 
 
 def tokens_of(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
@@ -43,12 +48,18 @@ def _date(ctx: click.Context, param: click.Parameter, value: str | None) -> date
         raise click.BadParameter(f"got {value!r}; a date is written such as 2027-03-01", ctx, param) from None
 
 
+def _days(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 < value < math.inf:
+        raise click.BadParameter(f"got {value}; a number of days is above 0", ctx, param)
+    return value
+
+
 def time_options(function: _Function) -> _Function:
     """Return `function` with --days, --by and --from, by which a training must be done."""
     options = (
         click.option("--from", "start", metavar="DATE", callback=_date, help="Day on which it begins; absent: today."),
         click.option("--by", "end", metavar="DATE", callback=_date, help="Day by which it must be done: 2027-03-01."),
-        click.option("--days", type=click.FloatRange(0, min_open=True), help="Days that it may take."),
+        click.option("--days", type=float, callback=_days, help="Days that it may take."),
     )
     for option in options:
         function = option(function)
@@ -57,10 +68,12 @@ def time_options(function: _Function) -> _Function:
 
 def limit_s_of(days: float | None, start: date | None, end: date | None) -> float | None:
     """Return how long a training may take, None if nothing says. [s]"""
+    from clustersim.scenario.units import DAY_S
+
     if days is not None and (start or end):
         raise click.UsageError("give --days, or --by with --from, not both")
     if days is not None:
-        return days * _DAY_S
+        return days * DAY_S
     if end is None:
         if start is not None:
             raise click.UsageError("--from needs --by")
@@ -68,7 +81,7 @@ def limit_s_of(days: float | None, start: date | None, end: date | None) -> floa
     begin = start or datetime.now(UTC).date()
     if end <= begin:
         raise click.UsageError(f"--by {end} is not after {begin}, when it begins")
-    return float((end - begin).days * _DAY_S)
+    return float((end - begin).days * DAY_S)
 
 
 def numbers_of(ctx: click.Context, param: click.Parameter, value: str) -> list[int]:
@@ -95,12 +108,9 @@ def names_of(ctx: click.Context, param: click.Parameter, value: str | None) -> l
     return names
 
 
-def runner_of(
-    bindings: Sequence[str], all_replicas: bool, max_events: int | None, max_wall: float | None, max_rss: int | None
-) -> Runner:
+def runner_of(bindings: Sequence[str], limits: Limits) -> Runner:
     """Return how the configurations of a question are run."""
     from clustersim.cli.plugins import load_plugins
     from clustersim.planning.point import Runner
 
-    plugins = load_plugins(tuple(bindings))
-    return Runner(None, all_replicas, limits_of(max_events, max_wall, max_rss), plugins)
+    return Runner(None, limits, load_plugins(tuple(bindings)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clustersim.cli.limits import limit_options, limits_of
+from clustersim.cli.limits import limit_options
 from clustersim.cli.options import common_options, json_option, output_option, plugin_option, set_option
 from clustersim.cli.output import emit_report, emit_text, progress
 from clustersim.cli.run_files import RunFiles, run_file_options
@@ -44,9 +44,7 @@ def run(
     changes: dict[str, Fraction],
     check: bool,
     no_fold: bool,
-    max_events: int | None,
-    max_wall: float | None,
-    max_rss: int | None,
+    limits: Limits,
 ) -> int:
     """Simulate a scenario (a file, or a name from the gallery) and report where the time goes.
 
@@ -56,7 +54,7 @@ def run(
     from clustersim.cli.plugins import load_plugins
     from clustersim.simulation import simulate
 
-    plugins, limits = load_plugins(bindings), limits_of(max_events, max_wall, max_rss)
+    plugins = load_plugins(bindings)
     files.check()
     with progress(f"simulating {scenario}") as say:
         result = simulate(scenario, overrides, limits, plugins, fold=not no_fold)

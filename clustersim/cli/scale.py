@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from clustersim.cli.limits import limit_options
-from clustersim.cli.options import common_options, json_option, output_option, plugin_option, set_option
 from clustersim.cli.output import emit_document_or_report, progress
-from clustersim.cli.questions import UNMET, all_replicas_option, numbers_of, runner_of
+from clustersim.cli.questions import UNMET, numbers_of, question_options, runner_of
+
+if TYPE_CHECKING:
+    from clustersim.limits import Limits
 
 
 @click.command()
@@ -27,13 +28,7 @@ from clustersim.cli.questions import UNMET, all_replicas_option, numbers_of, run
     show_default=True,
     help="Share of the critical path from which on the network is called the limit.",
 )
-@json_option
-@output_option
-@set_option
-@plugin_option
-@all_replicas_option
-@limit_options
-@common_options
+@question_options
 def scale(
     scenario: str,
     numbers: list[int],
@@ -43,10 +38,7 @@ def scale(
     output: str | None,
     overrides: tuple[str, ...],
     bindings: tuple[str, ...],
-    all_replicas: bool,
-    max_events: int | None,
-    max_wall: float | None,
-    max_rss: int | None,
+    limits: Limits,
 ) -> int:
     """Run a scenario on more and more GPUs: speed-up, efficiency, and from where on the network is the limit.
 
@@ -56,7 +48,7 @@ def scale(
     from clustersim.scenario.load import load_scenario
 
     loaded = load_scenario(scenario, overrides)
-    runner = runner_of(bindings, all_replicas, max_events, max_wall, max_rss)
+    runner = runner_of(bindings, limits)
     with progress(f"scaling {scenario}") as say:
         found = scaling(loaded, numbers, weak, network_limit, runner, lambda number: say(f"{number} GPUs"))
 

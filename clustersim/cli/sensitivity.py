@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from clustersim.cli.limits import limit_options
-from clustersim.cli.options import common_options, json_option, output_option, plugin_option, set_option
 from clustersim.cli.output import emit_document_or_report, progress
-from clustersim.cli.questions import runner_of
+from clustersim.cli.questions import question_options, runner_of
+
+if TYPE_CHECKING:
+    from clustersim.limits import Limits
 
 
 @click.command()
@@ -18,12 +19,7 @@ from clustersim.cli.questions import runner_of
     "--samples", type=click.IntRange(1, 10_000), default=64, show_default=True, help="Latin hypercube points."
 )
 @click.option("--seed", type=click.IntRange(0), help="Of the samples; absent: the scenario's.")
-@json_option
-@output_option
-@set_option
-@plugin_option
-@limit_options
-@common_options
+@question_options
 def sensitivity(
     scenario: str,
     samples: int,
@@ -32,9 +28,7 @@ def sensitivity(
     output: str | None,
     overrides: tuple[str, ...],
     bindings: tuple[str, ...],
-    max_events: int | None,
-    max_wall: float | None,
-    max_rss: int | None,
+    limits: Limits,
 ) -> None:
     """Tell how much step time, cost and energy move with each assumption, and between which values they are with all.
 
@@ -44,7 +38,7 @@ def sensitivity(
     from clustersim.scenario.load import load_scenario
 
     loaded = load_scenario(scenario, overrides)
-    runner = runner_of(bindings, False, max_events, max_wall, max_rss)
+    runner = runner_of(bindings, limits)
     with progress(f"varying what {scenario} assumes") as say:
         found = study(loaded, samples, seed, runner, lambda number: say(f"{number} outcomes"))
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from clustersim.cli.limits import limit_options
-from clustersim.cli.options import common_options, json_option, output_option, plugin_option, set_option
+from clustersim.cli.options import common_options
 from clustersim.cli.output import emit_document_or_report, progress
 from clustersim.cli.questions import (
     UNMET,
-    all_replicas_option,
     limit_s_of,
     names_of,
+    question_options,
     runner_of,
     time_options,
     tokens_of,
@@ -23,24 +21,8 @@ from clustersim.cli.questions import (
 from clustersim.errors import Fault, ScenarioError
 
 if TYPE_CHECKING:
+    from clustersim.limits import Limits
     from clustersim.scenario.spec import Scenario
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-
-
-def _shared_options(function: _Function) -> _Function:
-    for option in (
-        common_options,
-        limit_options,
-        all_replicas_option,
-        plugin_option,
-        set_option,
-        output_option,
-        json_option,
-    ):
-        function = option(function)
-    return function
-
 
 _tokens_option = click.option(
     "--tokens", metavar="N", callback=tokens_of, help="300B tokens, 3e11; absent: the scenario's token_budget."
@@ -61,7 +43,7 @@ def size() -> None:
 @_most_option
 @click.option("--weak", is_flag=True, help="Let the global batch grow with the GPUs.")
 @click.option("--sure", is_flag=True, help="Meet the limit at the later end of the interval, too.")
-@_shared_options
+@question_options
 def gpus(
     scenario: str,
     tokens: int | None,
@@ -75,10 +57,7 @@ def gpus(
     output: str | None,
     overrides: tuple[str, ...],
     bindings: tuple[str, ...],
-    all_replicas: bool,
-    max_events: int | None,
-    max_wall: float | None,
-    max_rss: int | None,
+    limits: Limits,
 ) -> int:
     """Find the fewest GPUs that train on so many tokens by a date; data parallelism grows, all other axes stay."""
     from clustersim.planning.fewest import fewest_gpus
@@ -88,7 +67,7 @@ def gpus(
     if limit_s is None:
         raise click.UsageError("by when? give --days 30, or --by 2027-03-01")
     loaded = load_scenario(scenario, overrides)
-    runner = runner_of(bindings, all_replicas, max_events, max_wall, max_rss)
+    runner = runner_of(bindings, limits)
     with progress(f"sizing {scenario}") as say:
         found = fewest_gpus(
             loaded,
@@ -109,7 +88,7 @@ def gpus(
 @click.option("--key", default="model.num_layers", show_default=True, help="Size of the model that grows.")
 @click.option("--step", type=click.IntRange(1), help="What values are multiples of; absent: for layers the stages.")
 @click.option("--models", metavar="A,B|all", callback=names_of, help="Models of the gallery, llama-* too.")
-@_shared_options
+@question_options
 def model(
     scenario: str,
     key: str,
@@ -119,17 +98,14 @@ def model(
     output: str | None,
     overrides: tuple[str, ...],
     bindings: tuple[str, ...],
-    all_replicas: bool,
-    max_events: int | None,
-    max_wall: float | None,
-    max_rss: int | None,
+    limits: Limits,
 ) -> int:
     """Find the largest model that fits in memory: the most layers (or another size), or the largest of the gallery."""
     from clustersim.planning.largest import largest_model, largest_of_models
     from clustersim.scenario.load import load_scenario
 
     loaded = load_scenario(scenario, overrides)
-    runner = runner_of(bindings, all_replicas, max_events, max_wall, max_rss)
+    runner = runner_of(bindings, limits)
     with progress(f"sizing {scenario}") as say:
         if models:
             found = largest_of_models(loaded, ["*"] if models == ["all"] else models, runner)
@@ -145,7 +121,7 @@ def model(
 @_tokens_option
 @time_options
 @_most_option
-@_shared_options
+@question_options
 def cluster(
     scenario: str,
     clusters: list[str],
@@ -158,10 +134,7 @@ def cluster(
     output: str | None,
     overrides: tuple[str, ...],
     bindings: tuple[str, ...],
-    all_replicas: bool,
-    max_events: int | None,
-    max_wall: float | None,
-    max_rss: int | None,
+    limits: Limits,
 ) -> int:
     """Find the cheapest cluster of a list: as many GPUs as the scenario has, or with a date the fewest that meet it."""
     from clustersim.planning.cheapest import cheapest_cluster
@@ -169,7 +142,7 @@ def cluster(
 
     limit_s = limit_s_of(days, start, end)
     loaded = load_scenario(scenario, overrides)
-    runner = runner_of(bindings, all_replicas, max_events, max_wall, max_rss)
+    runner = runner_of(bindings, limits)
     with progress(f"pricing {scenario}") as say:
         found = cheapest_cluster(loaded, clusters, _tokens(loaded, tokens), limit_s, most_gpus, runner, say)
     _emit(found.to_dict(), "cheapest_report", as_json, output)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from clustersim.cli.limits import limit_options, limits_of
+from clustersim.cli.limits import limit_options
 from clustersim.cli.options import common_options, json_option, report_option, set_option
 from clustersim.cli.output import emit_json, emit_report, emit_text, progress, tell
 from clustersim.cli.sweep_options import executor_option, parsed_axes, sweep_options
 
 if TYPE_CHECKING:
+    from clustersim.limits import Limits
     from clustersim.planning.sweep import SweepRow
 
 NOTHING_RAN = 2
@@ -50,9 +51,7 @@ def sweep(
     overrides: tuple[str, ...],
     report: str | None,
     max_sweep_points: int,
-    max_events: int | None,
-    max_wall: float | None,
-    max_rss: int | None,
+    limits: Limits,
 ) -> int:
     """Run every combination of values, the last axis varying fastest; what can't be run is a row with its reason."""
     from clustersim.planning.store import is_store
@@ -64,7 +63,6 @@ def sweep(
     loaded = load_scenario(scenario, overrides)
     with progress(f"sweeping {scenario}") as say:
         teller = _Teller(f"sweeping {scenario}", say)
-        limits = limits_of(max_events, max_wall, max_rss)
         try:
             found = sweep_scenario(
                 loaded,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from clustersim.economics import Rates, rates_of
+from clustersim.economics import Rates
 from clustersim.planning.point import Runner
 from clustersim.planning.validation_error import class_error_of, error_text
 from clustersim.scenario.spec import Scenario
 
 
-def assumptions_of(scenario: Scenario, runner: Runner, priced: bool = True) -> tuple[str, ...]:
+def assumptions_of(scenario: Scenario, runner: Runner, rates: Rates | None = None) -> tuple[str, ...]:
     """Return what an answer about `scenario` and its kin rests on, the error of its step times first.
 
     Parameters
@@ -17,20 +17,15 @@ def assumptions_of(scenario: Scenario, runner: Runner, priced: bool = True) -> t
         The job.
     runner
         How its configurations are run.
-    priced
-        Whether the answer tells costs and energies.
+    rates
+        At which the answer, or what comes nearest, is paid and draws; None: it tells no costs and energies.
     """
     told = [error_text(class_error_of(scenario))]
-    if not runner.all_replicas:
-        told.append(
-            "the first replicas are simulated and stand for all; where the fabric is oversubscribed, others may slow "
-            "them down"
-        )
     if runner.layout is None:
         told.append("tp, pp, cp, vpp and the schedule are the scenario's own")
     told.append("steps follow one another without failures, restarts, evaluation or waiting for data")
-    if priced:
-        told += spending_words(rates_of(scenario))
+    if rates is not None:
+        told += spending_words(rates)
     return tuple(told)
 
 

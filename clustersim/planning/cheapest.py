@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any
 
-from clustersim.economics import rates_of
 from clustersim.errors import ClustersimError, Fault, InvariantError, ScenarioError
 from clustersim.planning.assumptions import assumptions_of
-from clustersim.planning.fewest import fewest_gpus
+from clustersim.planning.fewest import fewest_gpus, limit_faults
 from clustersim.planning.point import Point, Refused, Runner, Training, point_of, scenario_of, training_of
 from clustersim.planning.variant import reason_of
 from clustersim.result import plain_values
+from clustersim.scenario.document import READERS
 from clustersim.scenario.load import vary
 from clustersim.scenario.spec import Scenario
 
@@ -50,7 +50,7 @@ class Cheapest:
 
 
 def cheapest_cluster(
-    scenario: Scenario | str | Path,
+    scenario: Scenario | str | FilePath,
     clusters: Sequence[str],
     tokens: int,
     limit_s: float | None = None,
@@ -65,7 +65,7 @@ def cheapest_cluster(
     scenario
         A scenario with a model that was loaded, the path of a file, or a name from the gallery.
     clusters
-        Names or paths of topologies.
+        Names of topologies, or paths from the current folder.
     tokens
         Tokens of the training.
     limit_s
@@ -80,12 +80,11 @@ def cheapest_cluster(
     Raises
     ------
     ScenarioError
-        No clusters, no model or no tokens. What is wrong with one cluster is told in its row.
+        No clusters, no model, no tokens, or a time that is none. What is wrong with one cluster is told in its row.
     """
     scenario, runner = scenario_of(scenario), runner or Runner()
-    if scenario.model is None or not clusters or tokens <= 0:
-        what = "needs a `model`, names of topologies, and tokens above 0"
-        raise ScenarioError(Fault("size cluster", what))
+    if faults := list(_faults(scenario, clusters, tokens, limit_s, most_gpus)):
+        raise ScenarioError(faults)
     rows = []
     for name in dict.fromkeys(clusters):
         if on_cluster is not None:
@@ -99,8 +98,25 @@ def cheapest_cluster(
         rows[0].cluster if rows[0].status == "ok" else None,
         None if rows[0].status == "ok" else _nearest(rows),
         tuple(rows),
-        assumptions_of(scenario, runner, priced=False),
+        assumptions_of(scenario, runner),
     )
+
+
+def _faults(
+    scenario: Scenario, clusters: Sequence[str], tokens: int, limit_s: float | None, most_gpus: int | None
+) -> Iterator[Fault]:
+    if scenario.model is None:
+        yield Fault("model", "the scenario gives the costs of its stages; tokens need a `model`")
+    if not clusters:
+        yield Fault("clusters", "got none; names or paths of topologies")
+    if tokens <= 0:
+        yield Fault("tokens", f"got {tokens}; allowed: above 0")
+    if limit_s is not None:
+        yield from limit_faults(limit_s)
+    elif most_gpus is not None:
+        gpus = scenario.parallelism.num_gpus
+        what = f"got at most {most_gpus}, but no time that it may take: each cluster then has the scenario's {gpus}"
+        yield Fault("cluster.gpus", what, hint="say by when, or leave it out")
 
 
 def _priced(
@@ -108,31 +124,31 @@ def _priced(
 ) -> PricedCluster:
     gpus = scenario.parallelism.num_gpus
     try:
-        on_it = vary(scenario, {"cluster.topology": name, "cluster.gpus": gpus})
-        basis = rates_of(on_it).price_basis
+        # a file is found from the current folder, not from the scenario's
+        topology = str(FilePath(name).absolute()) if FilePath(name).suffix.lower() in READERS else name
+        on_it = vary(scenario, {"cluster.topology": topology, "cluster.gpus": gpus})
         if limit_s is not None:
-            return _sized(on_it, name, tokens, limit_s, most_gpus, runner, basis)
+            return _sized(on_it, name, tokens, limit_s, most_gpus, runner)
         found = point_of(on_it, runner)
     except InvariantError:
         raise
     except ClustersimError as error:
         return PricedCluster(name, "refused", reason_of(error), None, None, "")
     if isinstance(found, Refused):
-        return PricedCluster(name, "refused", found.reason, None, None, basis)
-    laid_out, point = found
-    return _row(name, point, training_of(laid_out, point, tokens), True, basis)
+        return PricedCluster(name, "refused", found.reason, None, None, "")
+    return _row(name, found.point, training_of(found, tokens), True, found.rates.price_basis)
 
 
 def _sized(
-    scenario: Scenario, name: str, tokens: int, limit_s: float, most_gpus: int | None, runner: Runner, basis: str
+    scenario: Scenario, name: str, tokens: int, limit_s: float, most_gpus: int | None, runner: Runner
 ) -> PricedCluster:
     """Return a cluster with the fewest GPUs that meet the limit, or those that come nearest."""
     found = fewest_gpus(scenario, tokens, limit_s, most_gpus, runner=runner)
     best = found.answer or found.nearest
     if best is None:
         reason = found.refused[0].reason if found.refused else "every number of GPUs is too small"
-        return PricedCluster(name, "late" if not found.refused else "refused", reason, None, None, basis)
-    return _row(name, best.point, best.training, best.in_time, basis)
+        return PricedCluster(name, "late" if not found.refused else "refused", reason, None, None, "")
+    return _row(name, best.point, best.training, best.in_time, best.price_basis)
 
 
 def _row(name: str, point: Point, training: Training, in_time: bool, basis: str) -> PricedCluster:

@@ -7,7 +7,7 @@ from typing import Any
 
 from clustersim.analysis.learning_rate import LEARNING_RATE_NOTE, learning_rate_factors
 from clustersim.errors import Fault, ScenarioError
-from clustersim.planning.point import Point, Refused, Runner, point_of
+from clustersim.planning.point import Found, Refused, Runner, point_of
 from clustersim.planning.variant import reason_of
 from clustersim.scenario.batch import MAX_BATCH_SIZE
 from clustersim.scenario.load import vary
@@ -55,7 +55,7 @@ def grown(scenario: Scenario, num_gpus: int, weak: bool = False, more: Mapping[s
     return vary(scenario, {"cluster.gpus": num_gpus, "parallelism.dp": dp, **batch, **(more or {})})
 
 
-def grown_point(scenario: Scenario, num_gpus: int, weak: bool, runner: Runner) -> tuple[Scenario, Point] | Refused:
+def grown_point(scenario: Scenario, num_gpus: int, weak: bool, runner: Runner) -> Found | Refused:
     """Return `scenario` on `num_gpus` GPUs with what was found of it; why not, if it can't be run."""
     try:
         asked = grown(scenario, num_gpus, weak)

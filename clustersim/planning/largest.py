@@ -11,19 +11,22 @@ from typing import Any
 
 from clustersim.errors import ClustersimError, Fault, InvariantError, ScenarioError
 from clustersim.planning.assumptions import assumptions_of
-from clustersim.planning.point import Point, Refused, Runner, capacity_bytes, point_of, scenario_of
+from clustersim.planning.point import Found, Point, Refused, Runner, point_of, scenario_of
+from clustersim.planning.threshold import largest_that_fits
 from clustersim.planning.variant import reason_of
 from clustersim.result import plain_values
+from clustersim.scenario.aliases import canonical
 from clustersim.scenario.keys import axis_findings
 from clustersim.scenario.load import vary
 from clustersim.scenario.models import load_model, model_names
+from clustersim.scenario.override import split_key
 from clustersim.scenario.spec import Scenario
 from clustersim.simulation import peak_bytes_by_rank
+from clustersim.workload.capacities import capacities_by_rank
 from clustersim.workload.model.parameters import parameters
 
 LARGEST_SCHEMA = "clustersim/size-model/1"
-NUM_LAYERS, HIDDEN_SIZE = "model.num_layers", "model.hidden_size"
-_MOST_STEPS = 2**20
+NUM_LAYERS, HIDDEN_SIZE, SEQ_LENGTH = "model.num_layers", "model.hidden_size", "model.seq_length"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class ModelSize:
     value: int | str  # of the key, or the model's name
     parameters: int
     peak_bytes: int
+    over_bytes: int  # that the fullest GPU lacks; 0 where all fit
     fits: bool
 
 
@@ -42,8 +46,8 @@ class Largest:
 
     name: str
     key: str
-    capacity_bytes: int
-    answer: ModelSize | None  # None: not even the smallest fits
+    capacity_bytes: int  # of the smallest GPU of the job
+    answer: ModelSize | None  # None: nothing that was tried fits
     point: Point | None  # its run
     next: ModelSize | None  # the smallest that was found not to fit
     tried: tuple[ModelSize, ...]
@@ -72,7 +76,7 @@ def largest_model(
         Which size, a whole number, by its dotted key.
     step
         What values are multiples of; None: for layers the stages of the pipeline, which share them evenly, for the
-        hidden size the heads, which tp shares, else 1.
+        hidden size the heads, which tp shares, for the sequence what tp and cp share, else 1.
     runner
         How each configuration is laid out and run.
     on_value
@@ -81,20 +85,22 @@ def largest_model(
     Raises
     ------
     ScenarioError
-        No model, no device, or a key that is no size of the model.
+        No model, no device, a step below 1, or a key that is no size of the model.
 
     Notes
     -----
-    The peak must not fall where the size grows. It is doubled until it does not fit, and then bisected; the answer's
-    next multiple is always tried, so that it is told how much it lacks.
+    The peak must not fall where the size grows. The search starts at the scenario's own value, doubles until it does
+    not fit, and then bisects; the answer's next multiple is tried, where it can be run, so that it is told how much it
+    lacks.
     """
     scenario, runner = scenario_of(scenario), runner or Runner()
-    capacity = _capacity(scenario)
-    _check_key(key)
+    capacity, own = _capacity(scenario), _value_of(scenario, key)
+    if step is not None and step < 1:
+        raise ScenarioError(Fault("step", f"got {step}; allowed: from 1"))
     step = step or _usual_step(scenario, key)
-    search = _Search(scenario, runner, capacity, key, on_value)
-    most = _bisected(lambda times: search.fits(times * step))
-    answer = search.tried.get(most * step) if most else None
+    search = _Search(scenario, runner, key, on_value)
+    most = largest_that_fits(lambda times: search.fits(times * step), max(1, own // step))
+    answer = None if most is None else search.tried[most * step]
     beyond = [size for size in search.tried.values() if not size.fits]
     return _answer(scenario, runner, key, capacity, search, answer, beyond)
 
@@ -111,7 +117,7 @@ def largest_of_models(scenario: Scenario | str | Path, models: Sequence[str], ru
     """
     scenario, runner = scenario_of(scenario), runner or Runner()
     capacity = _capacity(scenario)
-    search = _Search(scenario, runner, capacity, "model", None)
+    search = _Search(scenario, runner, "model", None)
     for name in sorted(_names(models), key=lambda name: parameters(load_model(name)).total):
         search.fits(name)
     sizes = list(search.tried.values())
@@ -127,54 +133,41 @@ class _Search:
         self,
         scenario: Scenario,
         runner: Runner,
-        capacity_bytes: int,
         key: str,
         on_value: Callable[[int], None] | None,
     ) -> None:
-        self._scenario, self._runner, self._capacity_bytes = scenario, runner, capacity_bytes
+        self._scenario, self._runner = scenario, runner
         self._key, self._on_value = key, on_value
         self.tried: dict[int | str, ModelSize] = {}
-        self.refused: list[str] = []
+        self.refused: dict[int | str, str] = {}
 
     def scenario_with(self, value: int | str) -> Scenario:
         """Return the scenario with a value, laid out."""
         return self._runner.laid_out(vary(self._scenario, {self._key: value}))
 
-    def fits(self, value: int | str) -> bool:
-        """Return whether the job fits with a value; one that can't be run does not."""
+    def fits(self, value: int | str) -> bool | None:
+        """Return whether the job fits with a value; None if it can't be run."""
+        if value in self.refused:
+            return None
         if value in self.tried:
             return self.tried[value].fits
         if self._on_value is not None and isinstance(value, int):
             self._on_value(value)
         try:
             scenario = self.scenario_with(value)
-            peak = max(peak_bytes_by_rank(scenario, self._runner.plugins))
+            peaks = peak_bytes_by_rank(scenario, self._runner.plugins)
+            capacities = capacities_by_rank(scenario)
         except InvariantError:
             raise
         except ClustersimError as error:
-            self.refused.append(f"{self._key} {value}: {reason_of(error)}")
-            return False
+            self.refused[value] = f"{self._key} {value}: {reason_of(error)}"
+            return None
         assert scenario.model is not None
-        size = ModelSize(value, parameters(scenario.model).total, peak, peak <= self._capacity_bytes)
+        lacking = (peak - capacity for peak, capacity in zip(peaks, capacities, strict=True) if capacity is not None)
+        over = max(0, *lacking)
+        size = ModelSize(value, parameters(scenario.model).total, max(peaks), over, over == 0)
         self.tried[value] = size
         return size.fits
-
-
-def _bisected(fits: Callable[[int], bool]) -> int:
-    """Return the largest number that `fits`, which holds up to it and for none beyond; 0 if it holds for none.
-
-    Examples
-    --------
-    >>> [_bisected(lambda n: n <= most) for most in (0, 1, 6, 8)]
-    [0, 1, 6, 8]
-    """
-    least, most = 0, 1
-    while most <= _MOST_STEPS and fits(most):
-        least, most = most, 2 * most
-    while most - least > 1:
-        middle = (least + most) // 2
-        least, most = (middle, most) if fits(middle) else (least, middle)
-    return least
 
 
 def _answer(
@@ -186,24 +179,23 @@ def _answer(
     answer: ModelSize | None,
     beyond: Sequence[ModelSize],
 ) -> Largest:
-    point = None
+    found: Found | Refused | None = None
     if answer is not None:
-        found = point_of(
-            search.scenario_with(answer.value), Runner(None, runner.all_replicas, runner.limits, runner.plugins)
-        )
-        point = None if isinstance(found, Refused) else found[1]
+        scenario = search.scenario_with(answer.value)  # what the answer rests on is that of its own model
+        found = point_of(scenario, Runner(None, runner.limits, runner.plugins))
+    ran = found if isinstance(found, Found) else None
     return Largest(
         scenario.name,
         key,
         capacity,
         answer,
-        point,
+        ran and ran.point,
         min(beyond, key=lambda size: (size.parameters, str(size.value)), default=None),
         tuple(sorted(search.tried.values(), key=lambda size: size.parameters)),
-        tuple(search.refused),
+        tuple(search.refused.values()),
         (
             "peaks of memory are exact for what is run; how far off they are stands in `validate-model`",
-            *assumptions_of(scenario, runner),
+            *assumptions_of(scenario, runner, ran and ran.rates),
         ),
     )
 
@@ -212,19 +204,27 @@ def _capacity(scenario: Scenario) -> int:
     faults = []
     if scenario.model is None:
         faults.append(Fault("model", "the scenario gives the costs of its stages, and has no model to make larger"))
-    capacity = capacity_bytes(scenario)
-    if capacity is None:
+    known = [capacity for capacity in capacities_by_rank(scenario) if capacity is not None]
+    if len(known) < scenario.parallelism.pp:
         faults.append(Fault("cluster.topology", "it names no device, so that nobody knows how much memory there is"))
-    if faults or capacity is None:
+    if faults:
         raise ScenarioError(faults)
-    return capacity
+    return min(known)
 
 
-def _check_key(key: str) -> None:
+def _value_of(scenario: Scenario, key: str) -> int:
+    """Return the scenario's own value of a size of the model."""
     findings = list(axis_findings(Scenario, [key]))
     if findings or not key.startswith("model."):
         hint = findings[0].hint if findings else "name a size of the model, such as model.num_layers"
         raise ScenarioError(Fault(key, "no size of the model", hint=hint))
+    value: Any = scenario
+    for name in canonical(split_key(key)):
+        value = getattr(value, str(name), None)
+    if type(value) is not int:
+        what = f"the scenario gives it no whole number to start at, but {value!r}"
+        raise ScenarioError(Fault(key, what, hint=f"--set {key}=N, or another size of the model"))
+    return value
 
 
 def _names(models: Sequence[str]) -> list[str]:
@@ -241,4 +241,6 @@ def _usual_step(scenario: Scenario, key: str) -> int:
     assert model is not None
     if key == NUM_LAYERS:
         return scenario.schedule.rules.num_listed_stages(parallelism.pp, parallelism.vpp)
+    if key == SEQ_LENGTH:
+        return math.lcm(parallelism.tp, 2 * parallelism.cp)
     return math.lcm(model.num_attention_heads, parallelism.tp) if key == HIDDEN_SIZE else 1

@@ -3,7 +3,8 @@
 Every layout stands in one queue under the best bound that is known for it. The lowest is taken and looked at more
 closely: from a quick bound of a whole family, over one of its own, the path through its order, and the simulation of
 one replica alone, to that of the whole job. None of these is above the next. So once a layout that was simulated as a
-whole stands first, every other one takes as long at least.
+whole stands first, every other one takes as long at least. The search then goes on among the layouts of other shapes,
+until one of these stands first: recomputation and ZeRO make no other shape.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 
 from clustersim.planning.layout_bounds import Bounds
 from clustersim.planning.layout_work import Simulated, Workers
-from clustersim.planning.layouts import RECOMPUTES, Frame, Layout, Space, frames, variants
+from clustersim.planning.layouts import RECOMPUTES, Frame, Layout, LayoutShape, Space, frames, variants
 from clustersim.workload.alone import OrderKey
 
 _FIRST_BATCH = 64
@@ -32,10 +33,14 @@ class Counts:
     evaluated: int = 0  # whose path was found
     alone: int = 0  # of these, simulated with one replica alone
     simulated: int = 0  # of these, simulated as a whole
+    refused: int = 0  # of the evaluated ones, those that a simulation refused to run
+    refusal: str = ""  # why, for the first of these
 
     def plus(self, other: Counts) -> Counts:
         """Return the counts of both searches together."""
-        return Counts(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+        numbers = (name for name in self.__slots__ if name != "refusal")
+        sums = {name: getattr(self, name) + getattr(other, name) for name in numbers}
+        return Counts(**sums, refusal=self.refusal or other.refusal)
 
     @property
     def pruned(self) -> int:
@@ -62,6 +67,7 @@ class Found:
 
     counts: Counts
     best: list[Simulated]  # those with the shortest step, of equal ones the leanest first
+    others: list[Simulated]  # of the layouts of other shapes than the best, those with the shortest step
     candidates: list[Candidate]  # that fit in memory, by their times
     leanest: tuple[int, Layout] | None  # if none fits, the lowest peak, and the layout that has it
 
@@ -88,12 +94,9 @@ class Search:
         Evaluate paths and simulations, several at a time.
     capacity_bytes
         Memory of a GPU; None: nobody knows.
-    find_leanest
-        Whether to find the layout with the lowest peak if none fits.
     """
 
-    def __init__(self, space: Space, workers: Workers, capacity_bytes: int | None, find_leanest: bool = False) -> None:
-        self._find_leanest = find_leanest
+    def __init__(self, space: Space, workers: Workers, capacity_bytes: int | None) -> None:
         self.space, self.workers, self.capacity_bytes = space, workers, capacity_bytes
         self.bounds = Bounds(workers.own.alone)
         self.counts = Counts()
@@ -101,44 +104,59 @@ class Search:
         self._queue: list[tuple[int, int, int, Any]] = []  # bound, number, level, what it is the bound of
         self._numbers = count()
         self._candidates: list[Candidate] = []
-        self._alone_ps: int | None = None  # the shortest step of those that were simulated
+        self._known_ps: int | None = None  # the shortest step of those that were simulated
+        self._shape: LayoutShape | None = None  # of the best, once it is known: the search is then for other ones
 
     def run(self) -> Found:
-        """Return the fastest layouts."""
+        """Return the fastest layouts, and the fastest ones of other shapes."""
         recomputes = self.space.allowed("recompute", RECOMPUTES)
         lightest = min(recomputes, key=RECOMPUTES.index)
         for frame in frames(self.space):
             self.counts.legal += len(variants(self.space, frame))
             self._push(self.bounds.step_ps(frame, lightest, is_sharded=False, coarse=True), _FRAME, frame)
-        best: list[Simulated] = []
-        while self._queue and not (best and self._queue[0][0] > best[0].makespan_ps):
-            level = self._queue[0][2]
-            if level == _DONE:
-                best.append(heappop(self._queue)[3])
+        best = self._first()
+        others: list[Simulated] = []
+        if best:
+            self._shape, self._known_ps = best[0].layout.shape, None
+            others = [one for one in best if one.layout.shape != self._shape] or self._first()
+        return Found(self.counts, best, others, sorted(self._candidates), self._leanest())
+
+    def _first(self) -> list[Simulated]:
+        """Return the fastest of what is in the queue, of equal ones the leanest first."""
+        found: list[Simulated] = []
+        while self._queue and not (found and self._queue[0][0] > found[0].makespan_ps):
+            level, what = self._queue[0][2:]
+            if self._shape is not None and _shape_of(what) == self._shape:
+                heappop(self._queue)
+            elif level == _DONE:
+                found.append(heappop(self._queue)[3])
             elif level == _ALONE:
                 self._simulate_whole()
             elif level == _PATH:
                 self._simulate_alone()
             else:
                 self._find_paths()
-        best.sort(key=lambda one: one[:3])
-        return Found(self.counts, best, sorted(self._candidates), self._leanest())
+        return sorted(found, key=lambda one: one[:3])
 
     def _push(self, bound_ps: int, level: int, what: Any) -> None:
         heappush(self._queue, (bound_ps, next(self._numbers), level, what))
 
     def _find_paths(self) -> None:
         """Find the paths of the layouts with the lowest bounds, a batch of them: many share an order."""
-        known_ps = self._alone_ps
+        known_ps = self._known_ps
         if known_ps is None:
-            known_ps = min((one.step_ps for one in self._candidates), default=None)
-        batch: list[Layout] = []
+            searched = (one for one in self._candidates if one.layout.shape != self._shape)
+            known_ps = min((one.step_ps for one in searched), default=None)
         size = _FIRST_BATCH if known_ps is None else _BATCH
-        while self._queue and len(batch) < size and (known_ps is None or self._queue[0][0] <= known_ps):
+        limit_ps = None if known_ps is None else max(known_ps, self._queue[0][0])  # the first one is taken in any case
+        batch: list[Layout] = []
+        while self._queue and len(batch) < size and (limit_ps is None or self._queue[0][0] <= limit_ps):
             level, what = self._queue[0][2:]
             if level not in (_FRAME, _FAMILY):
                 break
             heappop(self._queue)
+            if _shape_of(what) == self._shape:
+                continue
             if level == _FRAME:
                 self._push_families(what)
             else:
@@ -185,10 +203,13 @@ class Search:
         taken = self._taken(_PATH, self.workers.num_jobs)
         found = self.workers.call("alone_ps", [(one.layout,) for one in taken])
         for candidate, time_ps in zip(taken, found, strict=True):
-            if isinstance(time_ps, int):
-                self.counts.alone += 1
-                self._alone_ps = time_ps if self._alone_ps is None else min(self._alone_ps, time_ps)
-                self._push(time_ps, _ALONE, candidate)
+            if isinstance(time_ps, str):
+                self.counts.refused += 1
+                self.counts.refusal = self.counts.refusal or time_ps
+                continue
+            self.counts.alone += 1
+            self._known_ps = time_ps if self._known_ps is None else min(self._known_ps, time_ps)
+            self._push(time_ps, _ALONE, candidate)
 
     def _simulate_whole(self) -> None:
         taken = self._taken(_ALONE, self.workers.num_jobs)
@@ -200,12 +221,14 @@ class Search:
     def _taken(self, level: int, most: int) -> list[Candidate]:
         taken: list[Candidate] = []
         while self._queue and self._queue[0][2] == level and len(taken) < most:
-            taken.append(heappop(self._queue)[3])
+            candidate = heappop(self._queue)[3]
+            if candidate.layout.shape != self._shape:
+                taken.append(candidate)
         return taken
 
     def _note_peak(self, peak_bytes: int, layout: Layout) -> None:
-        """Note what a layout holds at least that does not fit, in case that none does and the leanest is asked for."""
-        if self._find_leanest and not self._candidates:
+        """Note what a layout holds at least that does not fit, in case that none does."""
+        if not self._candidates:
             self._too_large.append((peak_bytes, layout))
 
     def _leanest(self) -> tuple[int, Layout] | None:
@@ -219,3 +242,10 @@ class Search:
             if is_exact:
                 return peak_bytes, layout
             heappush(queue, (self.workers.own.peak_bytes(layout), True, layout))
+
+
+def _shape_of(what: Frame | _Family | Candidate | Simulated) -> LayoutShape:
+    """Return the shape of whatever stands in the queue."""
+    if isinstance(what, Frame):
+        return what.shape
+    return what.frame.shape if isinstance(what, _Family) else what.layout.shape

@@ -12,8 +12,9 @@ from multiprocessing import active_children, get_context
 from typing import Any, NamedTuple
 
 from clustersim.analysis.mean_times import MeanTimes, mean_times
-from clustersim.errors import ClustersimError, InvariantError
+from clustersim.errors import ClustersimError, InvariantError, LimitError
 from clustersim.planning.layouts import Layout
+from clustersim.planning.variant import reason_of
 from clustersim.result import Result
 from clustersim.scenario.load import vary
 from clustersim.scenario.spec import Scenario
@@ -29,6 +30,7 @@ class Simulated(NamedTuple):
     peak_bytes: int
     layout: Layout
     warnings: tuple[str, ...]
+    explained: MeanTimes
 
     @property
     def step_time_s(self) -> float:
@@ -66,14 +68,10 @@ class Worker:
         """Return how long a step takes if one replica stands for all, or why it can't be run. [ps]"""
         try:
             return simulate_representatives(self.setting.scenario_of(layout)).makespan_ps
-        except InvariantError:
+        except (InvariantError, LimitError):
             raise
         except ClustersimError as error:
-            return str(error)
-
-    def explained(self, layout: Layout) -> MeanTimes:
-        """Return where the time of a layout goes, one replica standing for all."""
-        return mean_times(simulate_representatives(self.setting.scenario_of(layout)))
+            return reason_of(error)
 
     def peak_bytes(self, layout: Layout) -> int:
         """Return the peak of a layout's memory. [bytes]"""
@@ -90,6 +88,7 @@ def _simulated(layout: Layout, result: Result) -> Simulated:
         result.memory.peak_bytes,
         layout,
         result.warnings,
+        mean_times(result.trace),
     )
 
 

@@ -37,6 +37,8 @@ KEYS = {
 }
 """Dotted key of each choice."""
 CHOICES = tuple(KEYS)
+LayoutShape = tuple[int, int, int, int, int, int, int, str]
+"""What layouts have in common that differ in nothing but recomputation and ZeRO: their first eight choices."""
 
 
 class Layout(NamedTuple):
@@ -58,6 +60,11 @@ class Layout(NamedTuple):
     def num_gpus(self) -> int:
         """GPUs that it takes."""
         return self.tp * self.cp * self.pp * self.dp
+
+    @property
+    def shape(self) -> LayoutShape:
+        """What it has in common with those that differ from it in nothing but recomputation and ZeRO."""
+        return self[:8]
 
     def parallelism(self, usual: Parallelism) -> Parallelism:
         """Return its parallelism, `usual` in what is not searched."""
@@ -126,9 +133,14 @@ class Frame(NamedTuple):
     schedule: str
     sequence_parallel: bool
 
+    @property
+    def shape(self) -> LayoutShape:
+        """What it has in common with all of its layouts."""
+        return self[:8]
+
     def layout(self, recompute: str, zero_stage: int) -> Layout:
         """Return one of its layouts."""
-        return Layout(*self[:8], recompute, zero_stage, self.sequence_parallel)
+        return Layout(*self.shape, recompute, zero_stage, self.sequence_parallel)
 
 
 def frames(space: Space) -> Iterator[Frame]:

@@ -3,68 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from clustersim.analysis.mean_times import MeanTimes
 from clustersim.economics import Rates, rates_of, spending
 from clustersim.errors import Fault, ScenarioError
 from clustersim.planning.assumptions import spending_words
-from clustersim.planning.layout_search import Counts, Found, Search
-from clustersim.planning.layout_work import workers_for
-from clustersim.planning.layouts import Layout
+from clustersim.planning.layout_search import Candidate, Counts, Search
+from clustersim.planning.layout_work import Simulated, workers_for
+from clustersim.planning.layouts import Layout, LayoutShape
 from clustersim.planning.plan_job import Job, jobs_of
-from clustersim.planning.plan_limits import Violation, violations_of
+from clustersim.planning.plan_limits import violations_of
+from clustersim.planning.plan_option import OBJECTIVES, Option, Yardstick
+from clustersim.planning.plan_ways import ways_out
 from clustersim.planning.validation_error import class_error_of, error_text
 from clustersim.scenario.plan import Objective
 from clustersim.scenario.spec import Scenario
+from clustersim.scenario.units import PS_PER_S
 
 PLAN_SCHEMA = "clustersim/plan/1"
-OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """The fastest layout on one cluster and number of GPUs, or another one that is worth telling."""
-
-    cluster: str  # name of its topology
-    layout: Layout
-    scenario: Mapping[str, Any]  # that runs it, as a file has it
-    step_time_s: float
-    gpus: int
-    peak_bytes: int
-    capacity_bytes: int | None
-    cost_usd: float | None  # of a step
-    energy_j: float | None  # of a step
-    training_s: float | None  # of all steps of the token budget, if there is one
-    explained: MeanTimes | None = None
-    is_proven: bool = True  # no other layout there is faster
-    violations: tuple[Violation, ...] = ()
-
-    def value(self, objective: Objective) -> tuple[float, ...]:
-        """Return what is compared: the smallest is the best."""
-        gpu_s = self.gpus * self.step_time_s
-        first = {
-            "step-time": self.step_time_s,
-            "cost": gpu_s if self.cost_usd is None else self.cost_usd,
-            "energy": gpu_s if self.energy_j is None else self.energy_j,
-            "gpus": self.gpus,
-        }[objective]
-        return first, self.step_time_s, self.gpus, self.peak_bytes
-
-    def axes(self) -> tuple[float, ...]:
-        """Return what the front weighs against one another; see :func:`pareto_front`."""
-        return tuple(self.value(objective)[0] for objective in OBJECTIVES)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the option as ``plan --json`` has it."""
-        names = ("step_time_s", "gpus", "peak_bytes", "cost_usd", "energy_j", "training_s", "cluster", "capacity_bytes")
-        explained = None if self.explained is None else self.explained._asdict()
-        more = {"layout": self.layout._asdict(), "is_proven": self.is_proven, "explained": explained}
-        return {"scenario": dict(self.scenario)} | {name: getattr(self, name) for name in names} | more
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +33,12 @@ class Plan:
 
     name: str
     objective: Objective
+    compared_by: str  # what the objective is measured by, in words
     winner: Option
-    runner_up: Option | None  # the fastest of another shape on the winner's GPUs
-    pareto: tuple[Option, ...]
-    near: tuple[Option, ...]  # the next few shapes on the winner's GPUs, by their bounds
+    runner_up: Option | None  # the fastest of all other shapes on the winner's GPUs
+    pareto: tuple[Option, ...]  # of the options that keep to all limits
+    options: tuple[Option, ...]  # the fastest on each cluster and number of GPUs that has any
+    near: tuple[Option, ...]  # the runner-up, and a few more shapes on the winner's GPUs that were looked at
     counts: Counts
     unmet: str  # what limit can't be met, and by how much the winner misses it; empty if all are met
     assumptions: tuple[str, ...]
@@ -88,15 +50,18 @@ class Plan:
             "schema": PLAN_SCHEMA,
             "name": self.name,
             "objective": self.objective,
+            "compared_by": self.compared_by,
             "winner": self.winner.to_dict(),
             "runner_up": None if self.runner_up is None else self.runner_up.to_dict(),
             "pareto": [option.to_dict() for option in self.pareto],
+            "options": [option.to_dict() | {"on_front": option in self.pareto} for option in self.options],
             "near": [option.to_dict() for option in self.near],
             "legal": counts.legal,
             "evaluated": counts.evaluated,
             "pruned": counts.pruned,
             "pruned_by": {"memory": counts.too_large, "bound": counts.outrun},
             "simulated": {"alone": counts.alone, "whole": counts.simulated},
+            "refused": {"layouts": counts.refused, "first": counts.refusal},
             "unmet": self.unmet,
             "assumptions": list(self.assumptions),
         }
@@ -137,14 +102,10 @@ def plan(
         what = f"got {asked!r}; a plan is the best by one of {', '.join(OBJECTIVES)}"
         raise ScenarioError(Fault("plan.objective", what))
     processes = num_jobs or os.cpu_count() or 1
-    searched = [_searched(job, processes, find_leanest=len(jobs) == 1) for job in jobs]
-    if len(jobs) > 1 and not any(one.best for one in searched):
-        searched = [_searched(job, processes, find_leanest=True) for job in jobs]
-    options = [one for one in searched if one.best]
-    counts = reduce(Counts.plus, (one.counts for one in searched))
-    if not options:
-        raise ScenarioError(Fault("parallelism", _nothing_legal(jobs), hint="free some of the choices that are fixed"))
-    return _decided(jobs, options, counts, asked)
+    searched = [_searched(job, processes) for job in jobs]
+    if not any(one.best for one in searched):
+        raise ScenarioError(_nothing_found(searched))
+    return _decided(searched, asked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +114,7 @@ class _Searched:
 
     job: Job
     counts: Counts
-    best: Option | None
+    best: Option | None = None
     runner_up: Option | None = None
     near: tuple[Option, ...] = ()
     rates: Rates | None = None
@@ -163,108 +124,121 @@ class _Searched:
 _NUM_NEAR = 5
 
 
-def _searched(job: Job, num_jobs: int, find_leanest: bool = False) -> _Searched:
-    """Return the fastest layout on the GPUs of a job, or the leanest if none fits and that is asked for."""
+def _searched(job: Job, num_jobs: int) -> _Searched:
+    """Return the fastest layout on the GPUs of a job, or the leanest if none fits."""
     setting = job.setting()
     if setting is None:
-        return _Searched(job, Counts(), None)
+        return _Searched(job, Counts())
     with workers_for(setting, num_jobs) as workers:
         job.require_one_device(workers.own.alone.cluster)
-        found = Search(job.space, workers, setting.capacity_bytes, find_leanest).run()
+        found = Search(job.space, workers, setting.capacity_bytes).run()
         if not found.best and found.leanest is None:
-            return _Searched(job, found.counts, None)
+            return _Searched(job, found.counts)
         best = found.best[0] if found.best else workers.own.simulated(found.leanest[1])  # type: ignore[index]
-        others = _other_shapes(found, best.layout)
-        layouts = [best.layout, *others[:1]]
-        explained = dict(zip(layouts, workers.call("explained", [(layout,) for layout in layouts]), strict=True))
     rates = rates_of(setting.scenario)
-    option = _option(job, best.layout, best.step_time_s, best.peak_bytes, rates)
-    option = replace(option, explained=explained[best.layout])
-    near = [
-        replace(
-            _option(job, one.layout, one.step_ps / 10**12, one.peak_bytes, rates),
-            is_proven=False,
-            explained=explained.get(one.layout),
-        )
-        for one in found.candidates
-        if one.layout in others
-    ]
-    runner_up = replace(near[0], step_time_s=near[0].explained.step_time_s) if near and near[0].explained else None
+    near = [_simulated_option(job, one, rates) for one in found.others[:1]]
+    runner_up = near[0] if near else None
+    told = {option.layout.shape for option in near} | {best.layout.shape}
+    near += [_bounded_option(job, one, rates) for one in _other_shapes(found.candidates, told, _NUM_NEAR - len(near))]
+    option = _simulated_option(job, best, rates)
     return _Searched(job, found.counts, option, runner_up, tuple(near), rates, best.warnings)
 
 
-def _other_shapes(found: Found, best: Layout) -> list[Layout]:
-    """Return the next few layouts of other shapes, the fastest of each: recomputation and ZeRO make no other one."""
-    shapes, others = {best[:8]}, list[Layout]()
-    for candidate in found.candidates:
-        if candidate.layout[:8] not in shapes:
-            shapes.add(candidate.layout[:8])
-            others.append(candidate.layout)
-        if len(others) == _NUM_NEAR:
-            break
-    return others
+def _other_shapes(candidates: Sequence[Candidate], told: set[LayoutShape], num_more: int) -> Iterator[Candidate]:
+    """Yield the next few layouts of other shapes that were looked at, the first of each."""
+    told = set(told)
+    for candidate in candidates:
+        if num_more and candidate.layout.shape not in told:
+            told.add(candidate.layout.shape)
+            num_more -= 1
+            yield candidate
 
 
-def _option(job: Job, layout: Layout, step_time_s: float, peak_bytes: int, rates: Rates) -> Option:
+def _simulated_option(job: Job, one: Simulated, rates: Rates) -> Option:
+    return replace(_option(job, one.layout, one.makespan_ps, one.peak_bytes, rates), explained=one.explained)
+
+
+def _bounded_option(job: Job, one: Candidate, rates: Rates) -> Option:
+    return replace(_option(job, one.layout, one.step_ps, one.peak_bytes, rates), is_proven=False)
+
+
+def _option(job: Job, layout: Layout, step_ps: int, peak_bytes: int, rates: Rates) -> Option:
+    step_time_s, error = step_ps / PS_PER_S, class_error_of(job.scenario)
     spent = spending(rates, step_time_s)
     option = Option(
         job.cluster_name,
         layout,
         job.file_of(layout),
         step_time_s,
+        None if error is None else error.interval_s(step_time_s),
         layout.num_gpus,
         peak_bytes,
         job.capacity_bytes,
         spent.cost_usd,
         spent.energy_j,
-        None if job.num_steps is None else job.num_steps * step_time_s,
+        job.num_steps,
     )
-    return replace(option, violations=tuple(violations_of(option, job.spec.limits, job.num_steps)))
+    return replace(option, violations=tuple(violations_of(option, job.spec.limits, rates)))
 
 
-def _decided(jobs: Sequence[Job], searched: Sequence[_Searched], counts: Counts, objective: Objective) -> Plan:
+def _decided(searched: Sequence[_Searched], objective: Objective) -> Plan:
     """Return the plan: the best of those that keep to all limits, or the nearest to them."""
     options = [one.best for one in searched if one.best]
+    yardstick = Yardstick.of(options)
     keeping = [option for option in options if not option.violations]
     if keeping:
-        winner, unmet = min(keeping, key=lambda option: option.value(objective)), ""
+        winner, unmet = min(keeping, key=lambda option: yardstick.value(option, objective)), ""
     else:
-        winner = min(options, key=lambda option: (max(v.excess for v in option.violations), option.value(objective)))
-        unmet = "no layout keeps to " + "; ".join(violation.text for violation in winner.violations)
+        winner = min(
+            options, key=lambda option: (max(v.excess for v in option.violations), yardstick.value(option, objective))
+        )
+        unmet = f"no layout on {_looked_at(searched)} keeps to " + "; ".join(
+            violation.text for violation in winner.violations
+        )
     own = next(one for one in searched if one.best is winner)
-    assumptions = tuple(dict.fromkeys(_assumptions(jobs, own, winner)))
-    front = pareto_front(keeping or [winner])
-    return Plan(own.job.name, objective, winner, own.runner_up, front, own.near, counts, unmet, assumptions)
+    return Plan(
+        own.job.name,
+        objective,
+        yardstick.words(objective),
+        winner,
+        own.runner_up,
+        yardstick.front(keeping or [winner]),
+        tuple(options),
+        own.near,
+        reduce(Counts.plus, (one.counts for one in searched)),
+        unmet,
+        tuple(dict.fromkeys(_assumptions(searched, own, yardstick))),
+    )
 
 
-def pareto_front(options: Sequence[Option]) -> tuple[Option, ...]:
-    """Return the options that no other one is at least as good as: in step time, cost, energy and GPUs.
-
-    On one cluster and number of GPUs cost and energy go with the step time, so that its fastest layout is all of the
-    front there.
-    """
-    ranked = sorted(options, key=lambda option: (option.value("step-time"), option.layout))
-    front: list[Option] = []
-    for option in ranked:
-        axes = option.axes()
-        if not any(all(a <= b for a, b in zip(other.axes(), axes, strict=True)) for other in front):
-            front.append(option)
-    return tuple(front)
+def _nothing_found(searched: Sequence[_Searched]) -> Fault:
+    """Return why there is no layout: none is legal, or none that is could be run."""
+    tried = " and ".join(f"{one.job.num_gpus} GPUs of {one.job.cluster_name}" for one in searched)
+    refusal = next((one.counts.refusal for one in searched if one.counts.refused), None)
+    if refusal is not None:
+        return Fault("parallelism", f"no layout of {tried} could be simulated, the first as: {refusal}")
+    return Fault("parallelism", f"no layout of {tried} is legal", hint=ways_out(searched[0].job.space))
 
 
-def _nothing_legal(jobs: Sequence[Job]) -> str:
-    tried = " and ".join(f"{job.num_gpus} GPUs of {job.cluster_name}" for job in jobs)
-    return f"no layout of {tried} is legal with the choices that the scenario makes"
-
-
-def _assumptions(jobs: Sequence[Job], own: _Searched, winner: Option) -> Iterator[str]:
+def _assumptions(searched: Sequence[_Searched], own: _Searched, yardstick: Yardstick) -> Iterator[str]:
     job = own.job
     yield error_text(class_error_of(job.scenario))
+    yield f"looked at: {_looked_at(searched)}"
     yield from job.assumptions()
     if own.rates:
         yield from spending_words(own.rates)
-    if winner.cost_usd is None:
-        yield "no price of these GPUs is known: layouts are compared by GPU-hours where cost is asked for"
-    if any(other is not job for other in jobs):
-        yield "GPUs of different kinds count alike where neither prices nor power are known"
+    kinds = "; GPUs of different kinds count alike there" if len({one.job.cluster_name for one in searched}) > 1 else ""
+    if not yardstick.is_priced:
+        yield f"no price is known of some of these GPUs: all are compared by GPU-time where cost is asked for{kinds}"
+    if not yardstick.is_powered:
+        yield f"the power of some of these GPUs is not known: all are compared by GPU-time instead of energy{kinds}"
     yield from own.warnings
+
+
+def _looked_at(searched: Sequence[_Searched]) -> str:
+    """Return the numbers of GPUs that were searched, by cluster."""
+    by_cluster: dict[str, list[str]] = {}
+    for one in searched:
+        none = "" if one.best else " (no layout could be simulated)" if one.counts.refused else " (no layout is legal)"
+        by_cluster.setdefault(one.job.cluster_name, []).append(f"{one.job.num_gpus}{none}")
+    return "; ".join(f"{', '.join(numbers)} GPUs of {name}" for name, numbers in by_cluster.items())

@@ -10,14 +10,15 @@ from typing import Any
 from clustersim.errors import Fault, ScenarioError
 from clustersim.planning.layout_work import Setting
 from clustersim.planning.layouts import KEYS, Layout, Space, frames, variants
+from clustersim.planning.plan_sizes import numbers_of_gpus, pools_of, require_numbers_there, seed_of
 from clustersim.scenario.devices import load_device
 from clustersim.scenario.load import Draft
 from clustersim.scenario.parallelism import Parallelism
 from clustersim.scenario.plan import Objective, PlanSpec
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES
 from clustersim.scenario.spec import Scenario
+from clustersim.workload.job import budget_steps
 
-_SEED = {"parallelism": {}, "schedule": "1f1b", "batch.micro_batch_size": 1, "cluster.gpus": 1, "steps": 1}
 _OF_RECOMPUTATION = ("recompute_modules", "recompute_method", "recompute_num_layers", "recompute_every")
 
 
@@ -64,10 +65,7 @@ class Job:
     @property
     def num_steps(self) -> int | None:
         """Steps that the token budget takes, None without one."""
-        budget, model = self.scenario.training.token_budget, self.scenario.model
-        if budget is None or model is None:
-            return None
-        return -(-budget // ((self.scenario.batch.global_batch_size or 1) * model.seq_length))
+        return budget_steps(self.scenario)
 
     def setting(self) -> Setting | None:
         """Return what workers need to know, with the first layout that there is; None if there is none."""
@@ -86,7 +84,6 @@ class Job:
 
     def assumptions(self) -> Iterator[str]:
         """Yield what was taken as given, and what was searched."""
-        scenario = self.scenario
         kept = {KEYS[name]: value for name, value in self.fixed.items()}
         if kept:
             yield "as the scenario says: " + ", ".join(f"{key} = {value}" for key, value in kept.items())
@@ -102,8 +99,9 @@ class Job:
         yield "bounds take messages and collectives as unhindered; what was pruned can't be faster in the simulation"
         if any(SCHEDULE_RULES[name].is_bidirectional for name in self._schedules()):
             yield "the two copies of a stage under a bidirectional schedule do not pay for summing their gradients"
-        if scenario.steps > 1:
-            yield "one step is looked at"
+        yield (
+            "one step is looked at; steps follow one another without failures, restarts, evaluation or waiting for data"
+        )
         if self.capacity_bytes is None:
             yield "memory of the GPUs is not known: nothing is too large"
 
@@ -139,18 +137,15 @@ def jobs_of(scenario: Scenario | str | Path, overrides: Sequence[str], objective
     """
     draft = Draft.of(scenario) if isinstance(scenario, Scenario) else Draft.read(scenario, overrides)
     fixed = _fixed(draft)
-    seed = _seeded(draft, {})
+    seed = seed_of(draft)
     _require_plannable(seed, draft)
-    spec = seed.plan or PlanSpec()
-    jobs = []
-    for topology, gpus in _clusters(draft, spec):
-        values = {} if topology is None else {"cluster.topology": topology}
-        own = seed if topology is None else _seeded(draft, values)
-        whole = _whole(draft, values, gpus)
-        name = own.loaded_from.topology_name if own.loaded_from else ""
-        for num_gpus in _numbers_of_gpus(spec, whole, objective):
-            jobs.append(Job(draft, own, spec, fixed, values, num_gpus, name))
-    return jobs
+    spec, pools = seed.plan or PlanSpec(), pools_of(draft, seed)
+    require_numbers_there(draft, spec, pools)
+    return [
+        Job(draft, pool.scenario, spec, fixed, pool.values, num_gpus, pool.name)
+        for pool in pools
+        for num_gpus in numbers_of_gpus(spec, pool, objective or spec.objective)
+    ]
 
 
 def _fixed(draft: Draft) -> dict[str, Any]:
@@ -171,12 +166,6 @@ def _fixed(draft: Draft) -> dict[str, Any]:
     return fixed
 
 
-def _seeded(draft: Draft, values: Mapping[str, Any]) -> Scenario:
-    """Return the scenario on one GPU, which every model can be laid out for, whatever it says of its own layout."""
-    seed = {**_SEED, "training.recompute": draft.value("training.recompute"), **values}
-    return draft.scenario(seed)
-
-
 def _require_plannable(seed: Scenario, draft: Draft) -> None:
     faults = []
     if seed.model is None:
@@ -192,33 +181,3 @@ def _require_plannable(seed: Scenario, draft: Draft) -> None:
         faults.append(Fault("plan.limits", what, hint="give `training.token_budget`"))
     if faults:
         raise ScenarioError(faults)
-
-
-def _clusters(draft: Draft, spec: PlanSpec) -> list[tuple[Any, int | None]]:
-    """Return the topologies to choose from, None for the scenario's own, and how many of their GPUs there are."""
-    if spec.clusters is None:
-        gpus = draft.value("cluster.gpus")
-        return [(None, gpus if isinstance(gpus, int) else None)]
-    return [(cluster.topology, cluster.gpus) for cluster in spec.clusters]
-
-
-def _whole(draft: Draft, values: Mapping[str, Any], gpus: int | None) -> int:
-    """Return the GPUs of a cluster: as many as are asked for, or all that it has."""
-    if gpus is not None:
-        return gpus
-    num_there = _seeded(draft, {**values, "cluster.gpus": None}).cluster.topology.num_gpus
-    if num_there is None:
-        what = "the topology does not say beforehand how many GPUs it has"
-        raise ScenarioError(Fault("cluster.gpus", what, hint="say how many to use"))
-    return num_there
-
-
-def _numbers_of_gpus(spec: PlanSpec, whole: int, objective: Objective | None) -> list[int]:
-    if spec.gpus is not None:
-        return [number for number in dict.fromkeys(spec.gpus) if number <= whole] or [whole]
-    if (objective or spec.objective) != "gpus":
-        return [whole]
-    numbers = [whole]
-    while numbers[-1] % 2 == 0:
-        numbers.append(numbers[-1] // 2)
-    return numbers

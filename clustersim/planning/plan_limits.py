@@ -3,50 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from math import inf
+from typing import TYPE_CHECKING, Any
 
+from clustersim.economics import Rates
 from clustersim.scenario.plan import PlanLimits
-from clustersim.scenario.units import PS_PER_S
+from clustersim.scenario.units import DAY_S, PS_PER_S
 
 if TYPE_CHECKING:
-    from clustersim.planning.plan import Option
+    from clustersim.planning.plan_option import Option
 
 _GIB = 2**30
-_DAY_S = 86_400
+_J_PER_MWH = 3.6e9
 
 
-class Violation(NamedTuple):
-    """A limit that an option does not keep to."""
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A limit that an option does not keep to, or of which nobody can say whether it does."""
 
-    excess: float  # the value over the limit, less one
+    limit: str  # its name
+    excess: float  # the value over the limit, less one; infinite if the value is not known
     text: str
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the violation as ``plan --json`` has it, whose excess is null if the value is not known."""
+        return {"limit": self.limit, "excess": None if self.excess == inf else self.excess, "text": self.text}
 
-def violations_of(option: Option, limits: PlanLimits, num_steps: int | None) -> Iterator[Violation]:
-    """Yield the limits that an option misses; those of the whole training count `num_steps` steps."""
-    if option.capacity_bytes is not None and option.peak_bytes > option.capacity_bytes:
-        peak, capacity = option.peak_bytes / _GIB, option.capacity_bytes / _GIB
-        yield _violation("memory", option.peak_bytes, option.capacity_bytes, f"{capacity:.4g} GiB", f"{peak:.4g} GiB")
-    if limits.gpus is not None and option.gpus > limits.gpus:
-        yield _violation("gpus", option.gpus, limits.gpus, f"{limits.gpus} GPUs", str(option.gpus))
-    if limits.step_time is not None and option.step_time_s > limits.step_time / PS_PER_S:
-        limit_s = limits.step_time / PS_PER_S
-        yield _violation(
-            "step_time", option.step_time_s, limit_s, f"{limit_s:.4g} s a step", f"{option.step_time_s:.4g} s"
-        )
-    if num_steps is None:
-        return
-    for name, limit, each, unit, scale in (
-        ("deadline", limits.deadline, option.step_time_s, "days", _DAY_S),
-        ("budget", limits.budget, option.cost_usd, "USD", 1),
-        ("energy", limits.energy, option.energy_j, "MWh", 3.6e9),
+
+def violations_of(option: Option, limits: PlanLimits, rates: Rates) -> Iterator[Violation]:
+    """Yield the limits that an option misses.
+
+    Parameters
+    ----------
+    option
+        A layout, and what it takes; limits of the whole training count its number of steps.
+    limits
+        What a plan has to keep to.
+    rates
+        What its GPUs cost and draw: where that is not known, a budget or an energy is no limit that is kept.
+    """
+    step_time_s = None if limits.step_time is None else limits.step_time / PS_PER_S
+    no_price = rates.power_basis if rates.gpus_usd_per_h is not None else rates.price_basis
+    for name, limit, value, unit, scale, unknown in (
+        ("memory", option.capacity_bytes, option.peak_bytes, " GiB", _GIB, ""),
+        ("gpus", limits.gpus, option.gpus, "", 1, ""),
+        ("step_time", step_time_s, option.step_time_s, " s a step", 1, ""),
+        ("deadline", limits.deadline, option.of_training(option.step_time_s), " days", DAY_S, ""),
+        ("budget", limits.budget, option.of_training(option.cost_usd), " USD", 1, no_price),
+        ("energy", limits.energy, option.of_training(option.energy_j), " MWh", _J_PER_MWH, rates.power_basis),
     ):
-        if limit is not None and each is not None and num_steps * each > limit:
-            value = num_steps * each
-            yield _violation(
-                name, value, float(limit), f"{float(limit) / scale:.4g} {unit}", f"{value / scale:.4g} {unit}"
-            )
+        if limit is None:
+            continue
+        allowed = f"{name} {_number(float(limit) / scale)}{unit}"
+        if value is None:
+            yield Violation(name, inf, f"{allowed}: not known, as {unknown}")
+        elif value > limit:
+            excess = float(value) / float(limit) - 1 if limit else inf
+            more = "" if excess == inf else f", {_number(100 * excess)} % more"
+            yield Violation(name, excess, f"{allowed}: the nearest takes {_number(value / scale)}{unit}{more}")
 
 
-def _violation(name: str, value: float, limit: float, allowed: str, got: str) -> Violation:
-    return Violation(value / limit - 1 if limit else float("inf"), f"{name} {allowed}: the nearest takes {got}")
+def _number(value: float) -> str:
+    """Return a number of four digits, as people write it.
+
+    Examples
+    --------
+    >>> _number(10_000.0), _number(1_234_567.0), _number(0.000125), _number(76.0)
+    ('10,000', '1,235,000', '0.000125', '76')
+    """
+    return f"{float(f'{value:.4g}'):,.15g}"

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 from clustersim.analysis.account import account_of
 from clustersim.analysis.critical_path import critical_path
 from clustersim.analysis.sensitivity import LATENCY, NETWORK, SCALE_UP, resource_times_ps
-from clustersim.economics import HOUR_S, cost_and_energy
+from clustersim.economics import Rates, spending
 from clustersim.errors import ClustersimError, InvariantError
 from clustersim.limits import Limits
 from clustersim.ops import Plugin
 from clustersim.planning.validation_error import class_error_of
 from clustersim.planning.variant import reason_of
-from clustersim.scenario.devices import load_device
-from clustersim.scenario.fabrics import HostedFabric
 from clustersim.scenario.load import load_scenario
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
-from clustersim.simulation import simulate, simulate_representatives
-from clustersim.trace import Trace
-from clustersim.workload.job import num_samples
+from clustersim.simulation import WholeRun, run_whole
+from clustersim.workload.job import budget_steps, num_samples
 
 Layout = Callable[[Scenario], Scenario]
 """Returns a scenario with the layout that it is to be asked with; as it is, or planned again."""
@@ -37,15 +34,11 @@ class Runner:
     ----------
     layout
         Called with each configuration before it is run; None: it is run as it is.
-    all_replicas
-        Whether every replica is simulated; otherwise the first stand for the others, which takes about the time of one
-        pipeline and is the same on a fabric that blocks nothing.
     limits, plugins
         As `simulate` takes them.
     """
 
     layout: Layout | None = None
-    all_replicas: bool = False
     limits: Limits | None = None
     plugins: Mapping[str, Plugin] | None = None
 
@@ -53,11 +46,9 @@ class Runner:
         """Return the scenario in the layout that it is asked with."""
         return scenario if self.layout is None else self.layout(scenario)
 
-    def trace(self, scenario: Scenario) -> Trace:
-        """Return the trace of a scenario."""
-        if self.all_replicas:
-            return simulate(scenario, limits=self.limits, plugins=self.plugins).trace
-        return simulate_representatives(scenario, limits=self.limits, plugins=self.plugins)
+    def run(self, scenario: Scenario) -> WholeRun:
+        """Return the run of a scenario's whole job."""
+        return run_whole(scenario, self.limits, self.plugins)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +62,8 @@ class Point:
     step_time_interval_s: tuple[float, float] | None  # by the errors of published configurations of its kind
     tokens: int | None  # of a step; None without a model
     peak_bytes: int
-    capacity_bytes: int | None
-    fits: bool | None
+    capacity_bytes: int | None  # of the smallest GPU of the job
+    fits: bool | None  # every rank in the memory of its own GPU
     compute_share: float  # of the time of all GPUs
     exposed_communication_share: float
     bubble_share: float
@@ -96,44 +87,52 @@ class Refused:
     reason: str
 
 
+class Found(NamedTuple):
+    """A configuration as it was run, what was found of it, and at what rates it is paid and draws."""
+
+    scenario: Scenario
+    point: Point
+    rates: Rates
+
+
 def scenario_of(given: Scenario | str | Path) -> Scenario:
     """Return a scenario: as it is, or the one in a file or of that name in the gallery."""
     return given if isinstance(given, Scenario) else load_scenario(given)
 
 
-def point_of(scenario: Scenario, runner: Runner) -> tuple[Scenario, Point] | Refused:
+def point_of(scenario: Scenario, runner: Runner) -> Found | Refused:
     """Return a configuration as it was laid out, with what was found of it; why not, if it can't be run."""
     try:
-        laid_out = runner.laid_out(scenario)
-        return laid_out, measured(laid_out, runner.trace(laid_out))
+        return found_in(runner.run(runner.laid_out(scenario)))
     except InvariantError:
         raise
     except ClustersimError as error:
         return Refused(scenario.parallelism.num_gpus, reason_of(error))
 
 
-def measured(scenario: Scenario, trace: Trace) -> Point:
-    """Return what a trace says of a configuration."""
-    account = account_of(trace)
+def found_in(run: WholeRun) -> Found:
+    """Return what the run of a configuration says of it."""
+    scenario, _, trace = run
+    account, rates = account_of(trace), run.rates()
     step_time_s = trace.makespan_ps / (PS_PER_S * trace.num_steps)
     columns = (account.times.compute_ps, account.times.exposed_ps, account.times.bubble_ps)
     total_ps = trace.makespan_ps * len(trace.ranks)
     compute, exposed, bubble = (int(column.sum()) / total_ps for column in columns)
     path = critical_path(trace.standing_for(account.replicas_to_follow(trace)))
     on_path = resource_times_ps(trace, path)
-    error, spent = class_error_of(scenario), cost_and_energy(scenario, step_time_s)
-    peak, capacity = int(account.memory.peak_bytes.max()), capacity_bytes(scenario)
+    error, spent = class_error_of(scenario), spending(rates, step_time_s)
+    peaks, capacities = account.memory.peak_bytes.tolist(), run.capacities_bytes()
     samples = num_samples(scenario)
-    return Point(
+    point = Point(
         scenario.parallelism.num_gpus,
         layout_of(scenario),
         samples,
         step_time_s,
         None if error is None else error.interval_s(step_time_s),
         samples * scenario.model.seq_length if scenario.model else None,
-        peak,
-        capacity,
-        None if capacity is None else peak <= capacity,
+        max(peaks),
+        min((capacity for capacity in capacities if capacity is not None), default=None),
+        all_fit(peaks, capacities),
         compute,
         exposed,
         bubble,
@@ -143,22 +142,27 @@ def measured(scenario: Scenario, trace: Trace) -> Point:
         spent.cost_usd,
         spent.energy_j,
     )
+    return Found(scenario, point, rates)
+
+
+def all_fit(peaks_bytes: Sequence[int], capacities_bytes: Sequence[int | None]) -> bool | None:
+    """Return whether each peak fits into its own GPU's memory; None where nobody knows how much one of them has.
+
+    Examples
+    --------
+    >>> all_fit([60, 30], [80, 40]), all_fit([60, 50], [80, 40]), all_fit([60, 30], [80, None])
+    (True, False, None)
+    """
+    known = [capacity for capacity in capacities_bytes if capacity is not None]
+    if len(known) < len(capacities_bytes):
+        return None
+    return all(peak <= capacity for peak, capacity in zip(peaks_bytes, known, strict=True))
 
 
 def layout_of(scenario: Scenario) -> dict[str, int]:
     """Return the sizes of a scenario's axes."""
     parallelism = scenario.parallelism
     return {axis: getattr(parallelism, axis) for axis in ("tp", "cp", "ep", "dp", "pp", "vpp")}
-
-
-def capacity_bytes(scenario: Scenario) -> int | None:
-    """Return the memory of the smallest GPU of a scenario's topology; None if it names no device."""
-    fabric = scenario.cluster.topology
-    named = [fabric.device]
-    if isinstance(fabric, HostedFabric):
-        named += [host.device for host in fabric.hosts if host.device]
-    memories = [load_device(name).memory for name in named if name]
-    return min(memories) if memories else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,19 +178,20 @@ class Training:
     energy_j: float | None
 
 
-def training_of(scenario: Scenario, point: Point, tokens: int) -> Training:
+def training_of(found: Found, tokens: int) -> Training:
     """Return what training on `tokens` takes at the pace of a configuration, which has a model."""
+    point, num_steps = found.point, budget_steps(found.scenario, tokens)
     assert point.tokens is not None
-    num_steps = -(-tokens // point.tokens)
+    assert num_steps is not None
     interval = point.step_time_interval_s
     time_s = num_steps * point.step_time_s
-    spent = cost_and_energy(scenario, time_s)
+    spent = spending(found.rates, time_s)
     return Training(
         num_steps * point.tokens,
         num_steps,
         time_s,
         None if interval is None else (num_steps * interval[0], num_steps * interval[1]),
-        float(Fraction(time_s) * point.num_gpus / HOUR_S),
+        spent.gpu_hours,
         spent.cost_usd,
         spent.energy_j,
     )

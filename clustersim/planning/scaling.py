@@ -10,7 +10,7 @@ from typing import Any
 from clustersim.errors import Fault, ScenarioError
 from clustersim.planning.assumptions import assumptions_of
 from clustersim.planning.growth import grown_point, learning_rate_note
-from clustersim.planning.point import Point, Refused, Runner, scenario_of
+from clustersim.planning.point import Found, Point, Refused, Runner, scenario_of
 from clustersim.result import plain_values
 from clustersim.scenario.spec import Scenario
 
@@ -92,7 +92,7 @@ def scaling(
         what = "no numbers of GPUs" if not gpus else f"network_limit: got {network_limit}; allowed: above 0, to 1"
         raise ScenarioError(Fault("scale", what))
     scenario, runner = scenario_of(scenario), runner or Runner()
-    points: list[Point] = []
+    ran: list[Found] = []
     refused: list[Refused] = []
     for number in sorted(set(gpus)):
         if on_point is not None:
@@ -101,7 +101,8 @@ def scaling(
         if isinstance(found, Refused):
             refused.append(found)
         else:
-            points.append(found[1])
+            ran.append(found)
+    points = [found.point for found in ran]
     shown = tuple(_on_curve(point, points[0], network_limit) for point in points)
     return Scaling(
         scenario.name,
@@ -111,7 +112,7 @@ def scaling(
         shown,
         tuple(refused),
         learning_rate_note(scenario, [point.global_batch_size for point in points]),
-        assumptions_of(scenario, runner),
+        assumptions_of(scenario, runner, ran[-1].rates if ran else None),
     )
 
 

@@ -17,7 +17,7 @@ from clustersim.planning.uncertainty import Assumption, Outcome, Study, assumpti
 from clustersim.planning.validation_error import INTERVAL
 from clustersim.result import plain_values
 from clustersim.scenario.spec import Scenario
-from clustersim.workload.job import num_samples as samples_of_step
+from clustersim.workload.job import budget_steps
 
 SENSITIVITY_SCHEMA = "clustersim/sensitivity/1"
 NUM_SAMPLES = 64
@@ -86,7 +86,7 @@ def sensitivity(
     seed
         Of the hypercube; None: the scenario's.
     runner
-        Budgets and plugins of its runs; the layout stays, and the first replicas stand for all.
+        Budgets and plugins of its runs; the layout stays.
     on_run
         Called with the number of outcomes that are known already, before each.
 
@@ -134,11 +134,11 @@ def sensitivity(
         num_samples,
         seed,
         study.num_runs,
-        _budget_steps(scenario),
+        budget_steps(scenario),
         _interval([one.step_time_s for one in drawn]),
         _interval_if_known([one.cost_usd for one in drawn]),
         _interval_if_known([one.energy_j for one in drawn]),
-        assumptions_of(scenario, Runner()),
+        assumptions_of(scenario, Runner(), study.rates({})),
     )
 
 
@@ -165,11 +165,6 @@ def _between(one: Assumption, places: npt.NDArray[np.float64]) -> npt.NDArray[np
     if one.low <= 0:
         return one.low + places * (one.high - one.low)
     return np.asarray(one.low * (one.high / one.low) ** places)
-
-
-def _budget_steps(scenario: Scenario) -> int | None:
-    budget, model = scenario.training.token_budget, scenario.model
-    return -(-budget // (samples_of_step(scenario) * model.seq_length)) if budget and model else None
 
 
 def _cost_swing(swing: Swing) -> float:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from clustersim.analysis.sensitivity import COMPUTE, LATENCY, NETWORK, SCALE_UP
 from clustersim.changed_costs import with_costs
-from clustersim.economics import cost_and_energy, economics_of
+from clustersim.economics import Rates, economics_of, spending
 from clustersim.ops import Job
 from clustersim.planning.constants import IN_TRAINING, PARAMETERS, Constants
 from clustersim.planning.point import Runner
@@ -23,7 +23,7 @@ from clustersim.planning.validation_error import ClassError, class_error_of
 from clustersim.scenario.economics import Economics, GpuPrice
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
-from clustersim.simulation import simulate_representatives
+from clustersim.simulation import WholeRun, run_whole
 from clustersim.workload.rank_devices import usual_device
 
 Kind = Literal["constant", "resource", "error", "price", "share"]
@@ -161,6 +161,7 @@ class Study:
         self._scenario, self._runner = scenario, runner
         self._kinds = {assumption.name: assumption.kind for assumption in assumptions}
         self._times_s: dict[tuple[tuple[str, float], ...], float] = {}
+        self._placed: WholeRun | None = None
 
     @property
     def num_runs(self) -> int:
@@ -176,9 +177,14 @@ class Study:
         time_s = self._times_s[key]
         for name, value in values.items():
             time_s *= value if self._kinds[name] == "error" else 1.0
-        economics = self._economics({name: value for name, value in values.items() if name not in run})
-        spent = cost_and_energy(self._scenario.model_copy(update={"economics": economics}), time_s)
+        spent = spending(self.rates({name: value for name, value in values.items() if name not in run}), time_s)
         return Outcome(time_s, spent.cost_usd, spent.energy_j)
+
+    def rates(self, values: Mapping[str, float]) -> Rates:
+        """Return what the job costs and draws with other prices and shares, where its first run placed it."""
+        assert self._placed is not None
+        economics = self._economics(values)
+        return self._placed._replace(scenario=self._scenario.model_copy(update={"economics": economics})).rates()
 
     def _time_s(self, values: Mapping[str, float]) -> float:
         constants = {name.removeprefix("kernels."): value for name, value in values.items() if self._of_kernels(name)}
@@ -188,14 +194,10 @@ class Study:
             for name, value in values.items()
             if not self._of_kernels(name)
         }
-        trace = simulate_representatives(
-            self._scenario,
-            device,
-            limits=self._runner.limits,
-            plugins=self._runner.plugins,
-            change=partial(_changed, shares=shares) if shares else None,
-        )
-        return trace.makespan_ps / (PS_PER_S * trace.num_steps)
+        change = partial(_changed, shares=shares) if shares else None
+        run = run_whole(self._scenario, self._runner.limits, self._runner.plugins, device, change)
+        self._placed = self._placed or run
+        return run.trace.makespan_ps / (PS_PER_S * run.trace.num_steps)
 
     def _of_kernels(self, name: str) -> bool:
         return self._kinds[name] == "constant"

@@ -7,37 +7,42 @@ from typing import Any
 
 from rich.console import Group, RenderableType
 
-from clustersim.report.quantities import count, counted, energy, percent, seconds, signed, size
+from clustersim.report.quantities import count, counted, energy, percent, seconds, signed, size, usd
 from clustersim.report.terminal import Column, Facts, Paragraph, Table, title
+from clustersim.report.terminal_plans import between, days, heading, rests_on, spans
 
 Document = Mapping[str, Any]
 """The document of ``plan --json``, or one option of it."""
 
-_BY = {"step-time": "step time", "cost": "cost", "energy": "energy", "gpus": "GPUs"}
 _AXES = ("tp", "cp", "pp", "vpp", "dp", "ep")
-_DAY_S = 86_400
 _PARTS = (("compute_s", "compute"), ("exposed_s", "exposed communication"), ("bubble_s", "bubble"))
+_SHOWN = 5e-5  # of a step: differences below are not seen in four digits, and come of rounding up
 
 
 def plan_report(document: Document) -> RenderableType:
     """Return the report of a plan, from its document."""
     winner = document["winner"]
-    parts: list[RenderableType] = [Paragraph(document["name"], "bold")] if document["name"] else []
+    parts: list[RenderableType] = heading(document)
     if document["unmet"]:
         parts.append(Paragraph(document["unmet"], "bold red"))
-    verdict = "nearest to its limits" if document["unmet"] else f"best by {_BY[document['objective']]}"
+    verdict = "nearest to its limits" if document["unmet"] else f"best by {document['compared_by']}"
     parts += [Paragraph(f"{verdict}: {layout_text(winner)}", "bold"), Facts(list(_facts(winner)))]
     if document["runner_up"]:
         parts += [title("Why it wins"), *_reasons(winner, document["runner_up"])]
     if document["near"]:
-        parts += [title("Next to it"), _near([winner, *document["near"]]), Paragraph(_NEAR_NOTE, "dim")]
-    parts += [title("Front of step time, cost, energy and GPUs"), _front(document["pareto"])]
-    parts += [title("How that is known"), *_counts(document)]
-    parts += [title("Assumptions"), *(Paragraph(text, indent=2, label="- ") for text in document["assumptions"])]
+        parts += [title("Next to it"), _near([winner, *document["near"]])]
+        if len(document["near"]) > 1:
+            parts.append(Paragraph(_NEAR_NOTE, "dim"))
+    parts += [title("Clusters and numbers of GPUs"), _options(document["options"]), Paragraph(_FRONT_NOTE, "dim")]
+    parts += [title("How that is known"), *_counts(document), *rests_on(document)]
     return Group(*parts)
 
 
-_NEAR_NOTE = "the fastest of each other shape; >= is a bound, which no simulation of the layout is below"
+_NEAR_NOTE = (
+    "the runner-up is the fastest of all other shapes; after it, others that were looked at: >= is a bound, which no "
+    "simulation of the layout is below"
+)
+_FRONT_NOTE = "the fastest layout on each; * on the front of step time, cost, energy and GPUs"
 
 
 def layout_text(option: Document) -> str:
@@ -50,29 +55,37 @@ def layout_text(option: Document) -> str:
 
 
 def _facts(option: Document) -> Iterator[str]:
-    yield f"step time {seconds(option['step_time_s'])}"
+    yield f"step time {seconds(option['step_time_s'])}{_of_ten(between(option['step_time_interval_s']))}"
     yield f"{counted(option['gpus'], 'GPU')} of {option['cluster']}"
     capacity = option["capacity_bytes"]
     yield f"peak memory {size(option['peak_bytes'])}" + (f" of {size(capacity)}" if capacity else "")
-    if option["cost_usd"] is not None:
-        yield f"{option['cost_usd']:.2f} USD a step"
-    if option["energy_j"] is not None:
-        yield f"{energy(option['energy_j'])} a step"
+    known = [usd(option["cost_usd"])] if option["cost_usd"] is not None else []
+    known += [energy(option["energy_j"])] if option["energy_j"] is not None else []
+    if known:
+        yield f"{' and '.join(known)} a step"
     if option["training_s"] is not None:
-        yield f"{option['training_s'] / _DAY_S:.3g} days for the token budget"
+        yield f"{days(option['training_s'])} for the token budget{_of_ten(spans(option['training_interval_s']))}"
+        known = [usd(option["training_cost_usd"])] if known and option["training_cost_usd"] is not None else []
+        known += [energy(option["training_energy_j"])] if option["training_energy_j"] is not None else []
+        if known:
+            yield f"{' and '.join(known)} for all of it"
+
+
+def _of_ten(interval: str) -> str:
+    return f" (nine of ten: {interval})" if interval else ""
 
 
 def _reasons(winner: Document, runner_up: Document) -> Iterator[RenderableType]:
     ours, theirs = winner["explained"], runner_up["explained"]
-    slower_s = theirs["step_time_s"] - ours["step_time_s"]
-    share = slower_s / ours["step_time_s"] if ours["step_time_s"] else 0.0
+    share = runner_up["step_time_s"] / winner["step_time_s"] - 1 if winner["step_time_s"] else 0.0
     yield Paragraph(f"runner-up: {layout_text(runner_up)}, {signed(percent(share), share)}")
+    shown_s = _SHOWN * theirs["step_time_s"]
     yield Table(
         [
             Column("mean per GPU", [name for _, name in _PARTS], left=True),
             Column("winner", [seconds(ours[key]) for key, _ in _PARTS]),
             Column("runner-up", [seconds(theirs[key]) for key, _ in _PARTS]),
-            Column("difference", [_signed_s(theirs[key] - ours[key]) for key, _ in _PARTS]),
+            Column("difference", [_signed_s(theirs[key] - ours[key], shown_s) for key, _ in _PARTS]),
         ]
     )
     yield Paragraph(lacks_text(winner, runner_up))
@@ -87,16 +100,20 @@ def lacks_text(winner: Document, runner_up: Document) -> str:
         differences[f"exposed {axis} communication"] = exposed_s - ours["exposed_by_axis_s"].get(axis, 0.0)
     lost = max(differences, key=lambda name: differences[name])
     gained = min(differences, key=lambda name: differences[name])
-    text = f"It loses most in {lost} ({_signed_s(differences[lost])})"
-    if differences[gained] < 0:
-        text += f", and gains most in {gained} ({_signed_s(differences[gained])})"
+    shown_s = _SHOWN * theirs["step_time_s"]
+    told = []
+    if differences[lost] > shown_s:
+        told.append(f"loses most in {lost} ({_signed_s(differences[lost], shown_s)})")
+    if differences[gained] < -shown_s:
+        told.append(f"gains most in {gained} ({_signed_s(differences[gained], shown_s)})")
+    text = "It " + (", and ".join(told) or "spends its time alike")
     more = runner_up["peak_bytes"] - winner["peak_bytes"]
     side = "more" if more > 0 else "less"
     return text + (f"; it takes {size(abs(more))} {side} memory at its peak." if more else ".")
 
 
-def _signed_s(value: float) -> str:
-    return signed(seconds(abs(value)), value) if value >= 0 else f"-{seconds(-value)}"
+def _signed_s(value: float, shown_s: float) -> str:
+    return signed(seconds(value), value) if abs(value) > shown_s else seconds(0)
 
 
 def _near(options: Sequence[Document]) -> Table:
@@ -121,21 +138,24 @@ def _near(options: Sequence[Document]) -> Table:
     )
 
 
-def _front(options: Sequence[Document]) -> Table:
-    return Table(
-        [
-            Column("cluster", [option["cluster"] for option in options], left=True),
-            Column("GPUs", [str(option["gpus"]) for option in options]),
-            Column("step time", [seconds(option["step_time_s"]) for option in options]),
-            Column("energy a step", [_known(option["energy_j"], energy) for option in options]),
-            Column("cost a step", [_known(option["cost_usd"], lambda usd: f"{usd:.2f} USD") for option in options]),
-            Column("layout", [layout_text(option) for option in options], left=True, flexible=True),
-        ]
-    )
+def _options(options: Sequence[Document]) -> Table:
+    columns = [
+        Column("front", ["*" if option["on_front"] else "" for option in options]),
+        Column("cluster", [option["cluster"] for option in options], left=True),
+        Column("GPUs", [str(option["gpus"]) for option in options]),
+        Column("step time", [seconds(option["step_time_s"]) for option in options]),
+        Column("energy a step", [energy(option["energy_j"]) for option in options], rank=1),
+        Column("cost a step", [usd(option["cost_usd"]) for option in options], rank=1),
+    ]
+    if any(option["misses"] for option in options):
+        columns.append(Column("misses", [", ".join(map(_missed, option["misses"])) for option in options], left=True))
+    layouts = [layout_text(option) for option in options]
+    return Table([*columns, Column("layout", layouts, left=True, flexible=True, rank=2)])
 
 
-def _known(value: float | None, shown: Any) -> str:
-    return "unknown" if value is None else str(shown(value))
+def _missed(violation: Mapping[str, Any]) -> str:
+    excess = violation["excess"]
+    return str(violation["limit"]) + (" (not known)" if excess is None else f" {signed(percent(excess), excess)}")
 
 
 def _counts(document: Document) -> Iterator[RenderableType]:
@@ -148,11 +168,15 @@ def _counts(document: Document) -> Iterator[RenderableType]:
             f"{count(document['evaluated'])} evaluated",
         ]
     )
+    if document["refused"]["layouts"]:
+        refused = counted(document["refused"]["layouts"], "layout")
+        yield Paragraph(f"{refused} could not be simulated, the first as: {document['refused']['first']}", "bold red")
     if not simulated["whole"]:
         yield Paragraph("None fits in memory: the one that needs the least of it is shown.")
         return
     whole, alone = counted(simulated["whole"], "layout"), counted(simulated["alone"], "layout")
     yield Paragraph(
         f"{whole} simulated as a whole, with all replicas and the links that they share; {alone} with one replica "
-        "alone. No bound of another layout is below the winner's simulated step time."
+        "alone. No bound of another layout is below the winner's simulated step time, and none of another shape below "
+        "the runner-up's."
     )

@@ -7,8 +7,9 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from clustersim.report.quantities import seconds
+from clustersim.report.quantities import count, seconds
 from clustersim.report.terminal import Paragraph, title
+from clustersim.scenario.units import DAY_S
 
 Document = Mapping[str, Any]
 
@@ -27,13 +28,15 @@ def rests_on(document: Document) -> Iterator[RenderableType]:
         yield Paragraph(document["learning_rate"], "dim", indent=2)
 
 
-def refusals(refused: Sequence[Any]) -> Iterator[RenderableType]:
-    """Yield what could not be run, and why."""
+def refusals(refused: Sequence[Any], most: int | None = None) -> Iterator[RenderableType]:
+    """Yield what could not be run, and why; the first `most`, if there are more."""
     if refused:
         yield title("Refused")
-        for one in refused:
+        for one in refused[:most]:
             text = one if isinstance(one, str) else f"{one['num_gpus']} GPUs: {one['reason']}"
             yield Paragraph(text, indent=2)
+        if most is not None and len(refused) > most:
+            yield Paragraph(f"and {count(len(refused) - most)} more", indent=2)
 
 
 def layout(point: Document) -> str:
@@ -67,9 +70,9 @@ def days(time_s: float) -> str:
     >>> days(129_600)
     '1.50 days'
     """
-    return f"{time_s / 86_400:,.2f} days"
+    return f"{time_s / DAY_S:,.2f} days"
 
 
 def spans(interval: Sequence[float] | None) -> str:
     """Return an interval of times in days; nothing for none."""
-    return "" if interval is None else f"{interval[0] / 86_400:,.2f} to {days(interval[1])}"
+    return "" if interval is None else f"{interval[0] / DAY_S:,.2f} to {days(interval[1])}"

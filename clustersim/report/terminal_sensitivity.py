@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 
-from clustersim.report.quantities import counted, energy, number, percent, seconds, usd
+from clustersim.report.quantities import counted, energy, number, seconds, usd
 from clustersim.report.terminal import Bar, Column, Facts, Paragraph, Table, title
 from clustersim.report.terminal_plans import Document, heading, rests_on, spans
 
@@ -82,6 +82,5 @@ def _intervals(document: Document) -> Iterator[RenderableType]:
     if steps is not None:
         yield Facts([f"token budget, {counted(steps, 'step')}", *_of_budget(document, steps)])
     found = document["step_time_s"]
-    yield Paragraph(
-        f"step time: {percent(found['low'] / base - 1)} to {percent(found['high'] / base - 1)} of what it is", "dim"
-    )
+    low, high = found["low"] / base - 1, found["high"] / base - 1
+    yield Paragraph(f"step time: {100 * low:+.2f} % to {100 * high:+.2f} % against what it is now", "dim")

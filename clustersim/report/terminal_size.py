@@ -11,6 +11,8 @@ from clustersim.report.terminal import Column, Facts, Paragraph, Table
 from clustersim.report.terminal_plans import Document, days, heading, layout, refusals, rests_on, spans
 from clustersim.scenario.units import format_tokens
 
+_MOST_REFUSALS = 3  # of values next to one another, refused for the same reason
+
 
 def fewest_report(document: Document) -> RenderableType:
     """Return the fewest GPUs, or what comes nearest, and all numbers that were tried."""
@@ -21,7 +23,8 @@ def fewest_report(document: Document) -> RenderableType:
         parts.append(Paragraph(f"{count(answer['point']['num_gpus'])} GPUs train on {tokens} within {limit}", "bold"))
     else:
         most = count(document["most_gpus"])
-        parts.append(Paragraph(f"no number of GPUs to {most} trains on {tokens} within {limit}", "bold red"))
+        unfit = "; the nearest does not fit in memory" if nearest and not nearest["fits"] else ""
+        parts.append(Paragraph(f"no number of GPUs to {most} trains on {tokens} within {limit}{unfit}", "bold red"))
     best = answer or nearest
     if best:
         parts += _training(best["point"], best["training"], "" if answer else "nearest: ")
@@ -76,12 +79,14 @@ def largest_report(document: Document) -> RenderableType:
             facts += [f"step {seconds(point['step_time_s'])}", f"{count(point['num_gpus'])} GPUs", layout(point)]
         parts.append(Facts(facts))
     else:
-        parts.append(Paragraph("no size of the model fits in memory", "bold red"))
+        none = "no size of the model that was tried fits in memory"
+        parts.append(Paragraph(none if document["tried"] else "no size of the model could be run", "bold red"))
     if beyond:
-        over = size(beyond["peak_bytes"] - document["capacity_bytes"])
         lead = "next" if answer else "nearest"
-        parts.append(Paragraph(f"{lead}: {_named(document, beyond)} is {over} over"))
-    return Group(*parts, *refusals(document["refused"]), *rests_on(document))
+        parts.append(Paragraph(f"{lead}: {_named(document, beyond)} is {size(beyond['over_bytes'])} over"))
+    elif answer:
+        parts.append(Paragraph("no larger one that was tried could be run", "dim"))
+    return Group(*parts, *refusals(document["refused"], _MOST_REFUSALS), *rests_on(document))
 
 
 def _named(document: Document, found: Document) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path as FilePath
@@ -11,7 +12,9 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from clustersim.errors import Fault, ScenarioError, nearest
+from clustersim.scenario.devices import device_names, name_in_file
 from clustersim.scenario.document import READERS, read_document
+from clustersim.scenario.fabrics import Fabric, GraphFile, HostedFabric
 from clustersim.scenario.faults import faults_of
 from clustersim.scenario.findings import Finding, raise_if_any
 from clustersim.scenario.gallery import gallery_file, gallery_names
@@ -23,6 +26,7 @@ LIST_PRICES = "list-prices"
 ShareName = Literal["draw", "host", "network", "pue"]
 
 _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
+_BOUNDS: dict[ShareName, tuple[float, float]] = {"draw": (0, 1), "host": (0, 10), "network": (0, 10), "pue": (1, 10)}
 _Factor = Annotated[float, Field(ge=0, le=10)]
 _Text = Annotated[str, Field(max_length=1000)]
 
@@ -99,11 +103,41 @@ class Economics(BaseModel):
     )
     sources: dict[ShareName, _Text] = Field({}, description="Where a share comes from.")
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        raise_if_any(self._findings())
+        return self
+
+    def _findings(self) -> Iterator[Finding]:
+        for name, (least, most) in self.ranges.items():
+            low, high = _BOUNDS[name]
+            if least > most:
+                yield Finding(("ranges", name), f"got {least:g} to {most:g}; the least comes first")
+            elif not low <= least <= most <= high or (name == "draw" and least == low):
+                above = "above 0" if name == "draw" else f"{low:g}"
+                yield Finding(("ranges", name), f"got {least:g} to {most:g}; allowed: {above} to {high:g}")
+
     def over(self, below: Economics) -> Economics:
         """Return these figures, and those of `below` where these have none."""
         given = {key: getattr(self, key) for key in self.model_fields_set if getattr(self, key) is not None}
         merged = {key: {**getattr(below, key), **getattr(self, key)} for key in ("prices", "ranges", "sources")}
         return below.model_copy(update=given | merged)
+
+
+def price_findings(prices: Iterable[str], fabric: Fabric) -> Iterator[Finding]:
+    """Yield the names among `prices` that are of no device: neither in the catalogue, nor one of the topology's own."""
+    if isinstance(fabric, GraphFile):
+        return  # its nodes name devices, too, which are known when it is read
+    hosts = fabric.hosts if isinstance(fabric, HostedFabric) else ()
+    own: list[str] = []
+    for device in (fabric.device, *(host.device for host in hosts)):
+        with suppress(ScenarioError):  # what is wrong with a device file is told where it stands
+            own += [name_in_file(device)] if device else []
+    known = {*own, *device_names()}
+    for name in prices:
+        if name not in known:
+            hint = nearest(name, own) or nearest(name, sorted(known)) or "`clustersim list devices` tells all names"
+            yield Finding(("economics", "prices", name), f"no device is called '{name}'", hint)
 
 
 def economics_node(node: Node, folder: FilePath) -> Node:

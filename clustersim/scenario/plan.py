@@ -11,6 +11,7 @@ from clustersim.scenario.batch import MAX_BATCH_SIZE
 from clustersim.scenario.findings import Finding, raise_if_any
 from clustersim.scenario.parallelism import MAX_GPUS, MAX_PP, MAX_VPP
 from clustersim.scenario.schedule_choice import SCHEDULE_RULES
+from clustersim.scenario.shorthand import OrText
 from clustersim.scenario.spending_units import DurationS, EnergyJ, MoneyUsd
 from clustersim.scenario.units import SizeBytes, TimePs
 
@@ -42,6 +43,14 @@ class PlanCluster(BaseModel):
     topology: Any = Field(description="Its topology: a gallery name, a path, or the topology itself.")
     gpus: int | None = Field(None, ge=1, le=MAX_GPUS, description="Its GPUs; absent: as many as the topology has.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, value: Any) -> Any:
+        return {"topology": value} if isinstance(value, str) else value
+
+
+_NamedCluster = Annotated[PlanCluster, OrText("its topology: a name from the gallery, or a path")]
+
 
 class PlanLimits(BaseModel):
     """What a plan has to keep to."""
@@ -67,7 +76,7 @@ class PlanSpec(BaseModel):
     model_config = _STRICT
 
     objective: Objective = Field("step-time", description="What the best layout has least of.")
-    clusters: Annotated[tuple[PlanCluster, ...], Field(min_length=1, max_length=100, strict=False)] | None = Field(
+    clusters: Annotated[tuple[_NamedCluster, ...], Field(min_length=1, max_length=100, strict=False)] | None = Field(
         None, description="Clusters to choose from; absent: that of the scenario."
     )
     gpus: _values(Annotated[int, Field(ge=1, le=MAX_GPUS)]) | None = Field(  # type: ignore[valid-type]

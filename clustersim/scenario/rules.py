@@ -14,6 +14,7 @@ from clustersim.errors import ScheduleError
 from clustersim.scenario.batch import Batch, batch_findings, largest_num_microbatches
 from clustersim.scenario.costs import CostsByStage, RankCosts
 from clustersim.scenario.devices import format_fault, load_device
+from clustersim.scenario.economics import Economics, price_findings
 from clustersim.scenario.findings import Finding
 from clustersim.scenario.model import ModelSpec
 from clustersim.scenario.model_shard import model_shard_findings
@@ -47,6 +48,7 @@ class Parts:
     schedule: ScheduleChoice | None
     training: Training | None
     runtime: Runtime | None
+    economics: Economics | None
 
 
 def scenario_findings(parts: Parts) -> Iterator[Finding]:
@@ -294,6 +296,12 @@ def _token_budget(parts: Parts) -> Iterator[Finding]:
         yield Finding(("training", "token_budget"), what, "give a `model`, or remove it")
 
 
+def _prices(parts: Parts) -> Iterator[Finding]:
+    """Prices are of devices that there are."""
+    if parts.economics and parts.cluster:
+        yield from price_findings(parts.economics.prices, parts.cluster.topology)
+
+
 _RULES: tuple[Callable[[Parts], Iterator[Finding]], ...] = (
     _model,
     _profile,
@@ -312,4 +320,5 @@ _RULES: tuple[Callable[[Parts], Iterator[Finding]], ...] = (
     _batch,
     _recompute,
     _token_budget,
+    _prices,
 )

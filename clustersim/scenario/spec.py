@@ -218,6 +218,7 @@ SECTIONS: Mapping[str, Any] = {
     "schedule": ScheduleChoice,
     "training": Training,
     "runtime": Runtime,
+    "economics": Economics,
     "sweep": Sweep,
     "plan": PlanSpec,
 }

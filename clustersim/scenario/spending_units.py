@@ -7,14 +7,14 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer
 
-from clustersim.scenario.units import PREFIXES, SECONDS, decimal_text, quantity, schema_of
+from clustersim.scenario.units import DAY_S, PREFIXES, SECONDS, decimal_text, quantity, schema_of
 
 _USD_PER_H = {"USD/h": Fraction(1)}
 _USD_PER_KWH = {"USD/kWh": Fraction(1), "USD/MWh": Fraction(1, 1000)}
 _JOULE = {prefix + "J": Fraction(factor) for prefix, factor in PREFIXES.items() if "i" not in prefix and prefix != "K"}
 _JOULE |= {f"{prefix}Wh": Fraction(3600 * factor) for prefix, factor in (("k", 10**3), ("M", 10**6), ("G", 10**9))}
 _USD = {"USD": Fraction(1), "k USD": Fraction(1000), "M USD": Fraction(10**6)}
-_LONG_TIME_S = SECONDS | {"days": Fraction(86_400), "weeks": Fraction(7 * 86_400)}
+_LONG_TIME_S = SECONDS | {"days": Fraction(DAY_S), "weeks": Fraction(7 * DAY_S)}
 KINDS = {
     "time": _LONG_TIME_S,
     "price": _USD_PER_H,

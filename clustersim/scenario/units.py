@@ -14,6 +14,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 PS_PER_S = 10**12
+DAY_S = 86_400
 
 _NUMBER = r"(?P<number>[+-]?(?:\d{1,30}(?:\.\d{0,30})?|\.\d{1,30})(?:[eE][+-]?\d{1,2})?)"
 QUANTITY = re.compile(rf"\s*{_NUMBER}\s*(?P<unit>[^\d\s.+-].*?)?\s*", re.ASCII | re.DOTALL)
@@ -61,7 +62,7 @@ KINDS = {
     "power": _WATT,
 }
 # An int64 of picoseconds or bytes must hold sums over a whole run; a single quantity stays far below that.
-_LARGEST_TIME_S = Fraction(30 * 86_400)
+_LARGEST_TIME_S = Fraction(30 * DAY_S)
 _LARGEST_SIZE_BYTES = Fraction(2**55)
 _LARGEST_TOKENS = Fraction(10**18)
 
@@ -105,7 +106,7 @@ def parse_time_ps(value: object) -> int:
     """
     seconds = quantity(value, SECONDS, "time", "10 ms")
     if seconds > _LARGEST_TIME_S:
-        raise ValueError(f"got {value!r}; a time may be at most {int(_LARGEST_TIME_S) // 86_400} days")
+        raise ValueError(f"got {value!r}; a time may be at most {int(_LARGEST_TIME_S) // DAY_S} days")
     return -int(-(seconds * PS_PER_S) // 1)
 
 

@@ -242,3 +242,25 @@ def costed_replicas(
 def num_samples(scenario: Scenario) -> int:
     """Return the samples of one training step, over all replicas."""
     return sum(share.num_samples for share in deal_samples(scenario.batch, scenario.parallelism.dp))
+
+
+def budget_steps(scenario: Scenario, tokens: int | None = None) -> int | None:
+    """Return the whole steps that cover a training; None without a model, or where nothing says on how many tokens.
+
+    Parameters
+    ----------
+    scenario
+        The job.
+    tokens
+        Tokens of the training; None: the scenario's token budget.
+
+    Examples
+    --------
+    >>> from clustersim.scenario.load import load_scenario
+    >>> budget_steps(load_scenario("llama-3.1-8b-64gpus"), 10**12)  # of 512 samples of 8,192 tokens
+    238419
+    """
+    asked = scenario.training.token_budget if tokens is None else tokens
+    if asked is None or scenario.model is None:
+        return None
+    return -(-asked // (num_samples(scenario) * scenario.model.seq_length))

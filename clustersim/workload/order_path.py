@@ -41,8 +41,8 @@ class OrderPath:
         self.codes: dict[Code, int] = {}
         self.hops: dict[tuple[int, int], int] = {}
         self._known: dict[Code, tuple[int, list[tuple[int, int, int]]]] = {}
-        self._steps = _in_dependency_order(schedule, self)
         closing = _last_backwards(schedule)
+        self._steps = _in_dependency_order(schedule, self, closing)
         self.last_backward: dict[int, Code] = {  # the op that completes the gradients of each stage
             stage: self._key(schedule.orders[rank][position]) for (rank, position), stage in closing.items()
         }
@@ -129,14 +129,13 @@ class OrderPath:
 
 
 def _in_dependency_order(
-    schedule: Schedule, path: OrderPath
+    schedule: Schedule, path: OrderPath, last_backward: dict[tuple[int, int], int]
 ) -> list[tuple[int, int, tuple[tuple[int, int], ...], int, int]]:
     """Return every op after those that it waits for.
 
     Each is a rank, the column of its duration, what it waits for (number of the op, hop), the stage whose forward it
-    is or -1, and the stage whose last backward it is or -1.
+    is or -1, and the stage whose last backward it is or -1, as `last_backward` has it by rank and position.
     """
-    last_backward = _last_backwards(schedule)
     number_at = [-1] * (2 * schedule.num_stages * schedule.shape.num_microbatches)
     steps: list[tuple[int, int, tuple[tuple[int, int], ...], int, int]] = []
     positions = [0] * len(schedule.orders)

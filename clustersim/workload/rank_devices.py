@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from clustersim.errors import Fault, ScenarioError
 from clustersim.scenario.devices import Device, is_device_file, load_device
+from clustersim.scenario.fabrics import HostedFabric
 from clustersim.scenario.spec import Scenario
 from clustersim.topology.cluster import Cluster
 
@@ -26,6 +27,22 @@ def usual_device(scenario: Scenario) -> Device:
     return _named(name)
 
 
+def named_devices(scenario: Scenario) -> list[Device]:
+    """Return the devices that the scenario's topology names, those of hosts that are set apart too.
+
+    Nodes of a graph's file may name others, which are not among them.
+
+    Raises
+    ------
+    ScenarioError
+        It names none.
+    """
+    fabric = scenario.cluster.topology
+    hosts = fabric.hosts if isinstance(fabric, HostedFabric) else ()
+    names = dict.fromkeys(host.device for host in hosts if host.device is not None)
+    return [usual_device(scenario), *(_named(name) for name in names)]
+
+
 def _named(name: str) -> Device:
     return load_device(name) if is_device_file(name) else _of_catalogue(name)
 
@@ -43,19 +60,19 @@ class RankDevices:
     scenario, cluster
         The job, and where it runs.
     device
-        What all ranks compute on, whatever the cluster has; None: each on what it has.
+        What stands for the device that the topology names, where a calibration or a study changes it; None: that one.
     """
 
     def __init__(self, scenario: Scenario, cluster: Cluster, device: Device | None = None) -> None:
         usual = scenario.cluster.topology.device
-        names = cluster.devices if scenario.model and device is None else ()
-        self._for_all = device
+        names = cluster.devices if scenario.model else ()
+        self._usual = device
         self._name_by_gpu = names if any(name != usual for name in names) else ()
         others = dict.fromkeys(name for name in self._name_by_gpu if name is not None and name != usual)
         self._by_name = {name: _named(name) for name in others}
 
     def of(self, gpus: Sequence[int]) -> tuple[Device | None, ...]:
-        """Return the device of each GPU; None for the one that the topology names."""
+        """Return the device of each GPU; for the one that the topology names what stands for it, or None."""
         if not self._name_by_gpu:
-            return (self._for_all,) * len(gpus)
-        return tuple(self._by_name.get(self._name_by_gpu[gpu] or "") for gpu in gpus)
+            return (self._usual,) * len(gpus)
+        return tuple(self._by_name.get(self._name_by_gpu[gpu] or "", self._usual) for gpu in gpus)

@@ -52,6 +52,7 @@ ALLOWED = {
     "simulation": {
         "accounts",
         "analysis",
+        "economics",  # the rates that a whole run hands to questions of a plan
         "engine",
         "limits",
         "ops",

@@ -64,14 +64,29 @@ def test_a_document_fits_its_schema_and_says_what_it_rests_on(
         ("size gpus {job} --days 30", 0, ["2 GPUs train on 1 B tokens within 30.00 days", "nine of ten", "USD"]),
         ("size gpus {job} --days 0.001 --max-gpus 8", 3, ["no number of GPUs to 8", "nearest: 8 GPUs", "late"]),
         ("size model {job} --step 50", 0, ["model.num_layers", "B parameters) fits", "next: ", "over"]),
-        ("size model {job} --models llama-3.1-405b", 3, ["no size of the model fits", "nearest: llama-3.1-405b"]),
+        (
+            "size model {job} --models llama-3.1-405b",
+            3,
+            ["no size of the model that was tried fits", "nearest: llama-3.1-405b"],
+        ),
         ("size cluster {job} --clusters dgx-a100,dgx-h100", 0, ["is the cheapest to train on 1 B tokens", "0.00 %"]),
         (
             "size cluster {job} --clusters dgx-a100 --days 0.001",
             3,
             ["nearest: dgx-a100", "takes longer than the limit"],
         ),
+        (
+            "size model {job} --models gpt-2 --set parallelism.tp=8 --set cluster.gpus=32",
+            3,
+            ["no size of the model could be run"],
+        ),
+        (
+            "size gpus {job} --set model=llama-3.1-70b --days 9999 --max-gpus 4",
+            3,
+            ["no number of GPUs to 4", "the nearest does not fit in memory"],
+        ),
         ("sensitivity {job} --samples 3", 0, ["One assumption at a time", "error of step times", "nine of ten of 3"]),
+        ("sensitivity {job} --samples 3", 0, ["median", "step time: +", "% against what it is now"]),
     ],
 )
 def test_a_report_says_the_answer_in_words(arguments: str, code: int, told: list[str], job: str, run: Run) -> None:
@@ -92,6 +107,10 @@ def test_a_report_says_the_answer_in_words(arguments: str, code: int, told: list
         ("size gpus {job} --by tomorrow", "a date is written such as 2027-03-01"),
         ("size gpus {job} --from 2027-03-01 --by 2027-03-01", "is not after"),
         ("size gpus {job} --days 3 --tokens many", "got 'many tokens'"),
+        ("size gpus {job} --days inf", "got inf; a number of days is above 0"),
+        ("size gpus {job} --days nan --json", "got nan; a number of days is above 0"),
+        ("size gpus {job} --days 3 --max-gpus 1", "cluster.gpus: got at most 1; a replica has 2 GPUs (tp * cp * pp)"),
+        ("size cluster {job} --clusters dgx-a100 --max-gpus 2", "got at most 2, but no time that it may take"),
         ("size cluster {job} --clusters ,", "names are joined by commas"),
         ("size cluster {job} --clusters dgx-a100 --set training.token_budget=null", "give --tokens 300B"),
         ("size model {job} --key model.layers", "no size of the model"),
@@ -101,3 +120,14 @@ def test_mistakes_are_told_and_end_with_2(arguments: str, message: str, job: str
     code_found, _, err = run(*arguments.format(job=job).split())
     assert code_found == 2
     assert message in err
+
+
+def test_a_path_of_a_cluster_starts_at_the_current_folder(job: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = Path(job).parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine.yaml").write_text("{fabric: full-mesh, gpus: 4, device: A100-SXM4-80GB}")
+    monkeypatch.chdir(elsewhere)
+    code, out, _ = run("size", "cluster", job, "--clusters", "mine.yaml,other.yaml", "--json")
+    rows = {row["cluster"]: row for row in json.loads(out)["clusters"]}
+    assert (code, rows["mine.yaml"]["status"], rows["other.yaml"]["status"]) == (0, "ok", "refused")
+    assert str(elsewhere / "other.yaml") in rows["other.yaml"]["reason"]

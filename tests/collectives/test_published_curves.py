@@ -33,3 +33,13 @@ def errors(curve: dict[str, Any]) -> list[float]:
 def test_the_median_error_over_sizes_is_at_most_a_tenth(curve: dict[str, Any]) -> None:
     assert len(curve["rows"]) >= 11
     assert median(map(abs, errors(curve))) <= 0.10
+
+
+@pytest.mark.parametrize("topology", ["dgx-h200", "dgx-b200", "dgx-b300", "gb200-nvl72", "gb300-nvl72"])
+def test_long_rings_take_alike_on_machines_of_one_kind(topology: str) -> None:
+    # no curve of many GPUs is published: steps that come of fits to few of them must not run away with the ring
+    times_ps = []
+    for name in (topology, "dgx-h100"):
+        cluster = build_cluster(load_topology(name, 288))  # type: ignore[arg-type]
+        times_ps.append(idle_ps(GroupPlanner(range(288), cluster).plan("reduce-scatter", 16 * 2**20), cluster))
+    assert times_ps[0] <= 2 * times_ps[1]

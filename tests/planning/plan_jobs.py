@@ -10,6 +10,13 @@ from clustersim.scenario.spec import Scenario
 PRICES = {"prices": {"A100-SXM4-80GB": {"price": "2 USD/h"}}, "host": 0.5, "network": 0.1, "pue": 1.25, "draw": 1.0}
 
 
+FAT_TREE = {  # nodes that are set apart by their hosts; the rest is said by who asks
+    "fabric": "fat-tree",
+    "scaleup": {"bandwidth": "300 GB/s", "latency": "500 ns"},
+    "nic": {"bandwidth": "100 Gbps", "latency": "2 us"},
+}
+
+
 def small_model(**sections: Any) -> Scenario:
     """Return a small model on nodes of 8 A100, 2 GPUs a replica, 64 samples a step."""
     mapping: dict[str, Any] = {

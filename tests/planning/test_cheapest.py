@@ -63,7 +63,9 @@ def test_where_none_fits_the_leanest_is_the_nearest() -> None:
     assert {row.status for row in found.clusters} == {"unfit"}
 
 
-@pytest.mark.parametrize(("job", "clusters"), [(given_costs(), ("dgx-a100",)), (small_model(), ())])
-def test_questions_without_an_answer(job: cs.Scenario, clusters: tuple[str, ...]) -> None:
-    with pytest.raises(ScenarioError, match="needs a `model`, names of topologies, and tokens"):
-        cheapest_cluster(job, clusters, TOKENS)
+def test_all_that_is_wrong_with_a_question_is_told_at_once() -> None:
+    with pytest.raises(ScenarioError) as raised:
+        cheapest_cluster(given_costs(), (), 0, most_gpus=8)
+    assert [fault.where for fault in raised.value.faults] == ["model", "clusters", "tokens", "cluster.gpus"]
+    with pytest.raises(ScenarioError, match="got nan s"):
+        cheapest_cluster(small_model(), CLUSTERS, TOKENS, float("nan"))

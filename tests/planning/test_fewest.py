@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
-from plan_jobs import given_costs, small_model
+from plan_jobs import FAT_TREE, given_costs, small_model
 
 import clustersim as cs
 from clustersim.cli.schemas import answer_schema
@@ -11,8 +13,10 @@ from clustersim.errors import ScenarioError
 from clustersim.planning.fewest import fewest_gpus
 from clustersim.planning.growth import admissible, grown
 from clustersim.report.result_schema import document_faults
+from clustersim.scenario.gallery import gallery_path
 
 TOKENS = 10**9
+LONG = {"num_layers": 4, "hidden_size": 1024, "num_attention_heads": 8, "vocab_size": 51200, "seq_length": 2048}
 
 
 def times_s(job: cs.Scenario) -> dict[int, float]:
@@ -75,9 +79,40 @@ def test_what_does_not_fit_is_no_answer() -> None:
 def test_where_even_peaks_are_too_slow_the_most_gpus_are_the_nearest() -> None:
     found = fewest_gpus(small_model(), 10**15, 1.0)
     assert found.answer is None
-    assert len(found.too_few) == 7
+    assert found.too_few == (2, 4, 8, 16, 32, 64)  # 128 were run
     assert found.nearest is not None
     assert found.nearest.point.num_gpus == found.most_gpus == 128
+
+
+def test_what_costs_rest_on_is_that_of_the_answer() -> None:
+    job = small_model()
+    for number in (2, 16):
+        found = fewest_gpus(job, TOKENS, fewest_gpus(job, TOKENS, 1e9, number).tried[-1].training.time_s, number)
+        best = found.answer or found.nearest
+        assert best is not None
+        assert f"on {best.point.num_gpus} GPUs that of" in " ".join(found.assumptions)
+
+
+def test_on_several_devices_the_fastest_says_what_is_certain() -> None:
+    # every replica is on the one node that is faster than the others; fewer GPUs are not ruled out by their peaks
+    hosts = [{"match": "node0", "device": "H100-SXM5-80GB"}]
+    mixed = FAT_TREE | {"device": "V100-SXM2-32GB", "nodes": 2, "gpus_per_node": 8, "hosts": hosts}
+    sections = {"parallelism": {"pp": 2, "dp": 4}, "training": {"precision": "fp16"}, "model": LONG}
+    job = small_model(cluster={"topology": mixed, "gpus": 8}, **sections, economics={})
+    whole = cs.simulate(grown(job, 4))
+    assert whole.token_cost is not None
+    time_s = -(-TOKENS // whole.token_cost.tokens_per_step) * whole.step_time_s
+    found = fewest_gpus(job, TOKENS, time_s, most_gpus=8)
+    assert found.answer is not None
+    assert found.answer.point.num_gpus <= 4
+
+
+def test_nodes_of_a_graph_may_have_faster_devices_than_the_usual_one() -> None:
+    file = str(gallery_path("topologies") / "two-hosts.graphml")
+    two_hosts = {"fabric": "graph", "file": file, "device": "A100-SXM4-80GB"}
+    found = fewest_gpus(small_model(cluster={"topology": two_hosts}), 10**15, 1.0, most_gpus=4)
+    assert found.too_few == ()
+    assert [one.point.num_gpus for one in found.tried] == [2, 4]
 
 
 def test_weak_lets_the_batch_grow_and_says_so() -> None:
@@ -92,8 +127,10 @@ def test_weak_lets_the_batch_grow_and_says_so() -> None:
     [
         (given_costs(), TOKENS, 1.0, None, "tokens need a `model`"),
         (small_model(), 0, 1.0, None, "tokens: got 0; allowed: above 0"),
-        (small_model(), TOKENS, 0.0, None, "the time that is left is above 0"),
-        (small_model(), TOKENS, 1.0, 1, "one replica alone has more GPUs"),
+        (small_model(), TOKENS, 0.0, None, "the time that is left is a number above 0"),
+        (small_model(), TOKENS, math.inf, None, "got inf s; the time that is left is a number above 0"),
+        (small_model(), TOKENS, math.nan, None, "got nan s; the time that is left is a number above 0"),
+        (small_model(), TOKENS, 1.0, 1, "got at most 1; a replica has 2 GPUs"),
     ],
 )
 def test_questions_without_an_answer(

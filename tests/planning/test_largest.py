@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from plan_jobs import given_costs, small_model
+from plan_jobs import FAT_TREE, given_costs, small_model
 
 import clustersim as cs
 from clustersim.cli.schemas import answer_schema
@@ -44,6 +44,48 @@ def test_the_answer_is_that_of_trying_all(sections: dict[str, Any], key: str, va
     assert found.answer.peak_bytes <= found.capacity_bytes == 80 * 2**30 < found.next.peak_bytes
 
 
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [
+        ("model.num_layers", range(12, 40)),  # below 12 all are refused: none would have experts
+        ("model.moe.first_dense_layers", range(1, 12)),  # 12 of 12 layers are refused
+        ("model.num_attention_heads", range(16, 2000, 16)),  # all between are refused
+        ("model.seq_length", range(512, 200_000, 8)),
+    ],
+)
+def test_refusals_say_nothing_of_memory(key: str, values: range) -> None:
+    moe = {"num_experts": 64, "top_k": 2, "ffn_hidden_size": 2048, "first_dense_layers": 11}
+    wide = WIDE | {"num_layers": 12, "hidden_size": 2048, "num_attention_heads": 16, "head_dim": 128, "moe": moe}
+    job = small_model(model=wide | {"num_query_groups": 16}, parallelism={"tp": 2, "dp": 2})
+    found = largest_model(job, key, values.step)
+    assert found.answer is not None
+    most = found.answer.value
+    assert isinstance(most, int)
+    assert most in values
+    beyond = [value for value in values if value > most][:1]
+    assert [size.value for size in found.tried if not size.fits and size == found.next] == (
+        beyond if found.next else []
+    )
+    assert found.next or most == values[-1]
+    assert found.answer.over_bytes == 0
+    assert found.next is None or found.next.over_bytes == found.next.peak_bytes - found.capacity_bytes > 0
+
+
+def test_each_rank_must_fit_into_its_own_gpu() -> None:
+    # the first stage, with the embedding, on the larger GPUs
+    hosts = [{"match": "node0", "device": "H200-SXM-141GB"}]
+    mixed = FAT_TREE | {"device": "A100-SXM4-80GB", "nodes": 2, "gpus_per_node": 2, "hosts": hosts}
+    uneven = {"pp": 2, "dp": 2, "split": {"first": 3}}
+    job = small_model(model=WIDE | {"num_layers": 5}, cluster={"topology": mixed}, parallelism=uneven)
+    found = largest_model(job, "model.vocab_size", 1000)
+    assert found.answer is not None
+    assert found.point is not None
+    assert found.point.fits
+    assert found.capacity_bytes == found.point.capacity_bytes == 80 * 2**30 < found.answer.peak_bytes
+    assert found.next is not None
+    assert cs.simulate(vary(job, {"model.vocab_size": found.next.value})).memory.fits is False
+
+
 def test_its_run_has_the_same_peak() -> None:
     job = small_model(model=WIDE)
     found = largest_model(job)
@@ -77,6 +119,16 @@ def test_the_largest_of_some_models() -> None:
     ]
 
 
+def test_what_it_rests_on_is_that_of_the_model_that_fits() -> None:
+    moe = {"num_experts": 8, "top_k": 2, "ffn_hidden_size": 512}
+    job = small_model(model=WIDE | {"moe": moe})
+    own, other = largest_model(job), largest_of_models(job, ["gpt-2", "llama-3.1-405b"])
+    for found, kind in ((own, "moe"), (other, "dense")):
+        assert found.answer is not None
+        assert f"published {kind} configurations" in found.assumptions[1]
+        assert "price: A100-SXM4-80GB at 2 USD/h" in " ".join(found.assumptions)
+
+
 @pytest.mark.parametrize(
     ("asked", "message"),
     [
@@ -86,6 +138,8 @@ def test_the_largest_of_some_models() -> None:
             "names no device",
         ),
         (lambda: largest_model(small_model(), "model.layers"), "no size of the model"),
+        (lambda: largest_model(small_model(), "model.num_layers", -1), "step: got -1; allowed: from 1"),
+        (lambda: largest_model(small_model(), "model.gated_mlp"), "no whole number to start at, but False"),
         (lambda: largest_model(small_model(), "batch.micro_batch_size"), "no size of the model"),
         (lambda: largest_of_models(small_model(), ["nothing-*"]), "no model of the gallery is called so"),
         (lambda: largest_of_models(small_model(), ["gpt2"]), "did you mean 'gpt-2'"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_plan import SMALL, written
 
 import clustersim as cs
 from clustersim.cli import main
@@ -15,40 +16,6 @@ from clustersim.planning.layouts import layouts
 from clustersim.planning.plan import Plan, plan
 from clustersim.planning.plan_job import jobs_of
 from clustersim.planning.validation import read_measurements
-
-NARROW_FABRIC = {  # two nodes whose GPUs share one NIC, under switches that are oversubscribed
-    "fabric": "leaf-spine",
-    "device": "A100-SXM4-80GB",
-    "nodes": 2,
-    "gpus_per_node": 2,
-    "scaleup": {"bandwidth": "300 GB/s", "latency": "500 ns"},
-    "nics_per_node": 1,
-    "nic": {"bandwidth": "200 Gbps", "latency": "1 us"},
-    "nodes_per_leaf": 1,
-    "oversubscription": 2.0,
-    "power": {"node": "6.5 kW"},
-}
-SMALL: dict[str, Any] = {
-    "version": 1,
-    "name": "small",
-    "model": {"num_layers": 4, "hidden_size": 1024, "num_attention_heads": 8, "vocab_size": 8000, "seq_length": 2048},
-    "cluster": {"topology": NARROW_FABRIC, "gpus": 4},
-    "batch": {"global_batch_size": 8},
-    "plan": {
-        "schedules": ["1f1b", "gpipe", "interleaved-1f1b", "zb-h1", "zb-v", "hanayo"],
-        "recompute": ["none", "full"],
-        "zero_stage": [0, 1, 2, 3],
-        "micro_batch_size": [2, 4],
-        "cp": [1, 2],
-        "gpus": [4, 2],
-    },
-}
-
-
-def written(folder: Path, **sections: Any) -> Path:
-    path = folder / "small.json"
-    path.write_text(json.dumps(SMALL | sections))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +60,41 @@ def test_simulating_every_layout_gives_the_same_winner_and_front(
     assert found.counts.legal == len(every) == found.counts.evaluated + found.counts.pruned
     assert found.counts.evaluated < len(every)
     assert found.counts.simulated < 10
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {},
+        {"gpus": [2]},
+        {"schedule": ["1f1b", "zb-v"]},
+        {"zero_stage": [0, 3], "micro_batch_size": [4]},
+        {"pp": [2, 4], "recompute": ["full"]},
+    ],
+)
+def test_the_runner_up_is_the_fastest_of_all_other_shapes(
+    kept: dict[str, list[Any]], every: list[tuple[int, int, int, Any]], tmp_path: Path
+) -> None:
+    spec = SMALL["plan"] | {"schedules" if name == "schedule" else name: values for name, values in kept.items()}
+    found = plan(written(tmp_path, plan=spec), num_jobs=1)
+    layout, runner_up = found.winner.layout, found.runner_up
+    times_ps: dict[Any, int] = {}  # of the fastest layout of each shape
+    for gpus, makespan_ps, _, other in every:
+        asked = all(getattr(other, name) in values for name, values in kept.items() if name != "gpus")
+        if gpus == found.winner.gpus and asked:
+            times_ps[other.shape] = min(makespan_ps, times_ps.get(other.shape, makespan_ps))
+    best_ps = times_ps.pop(layout.shape)
+    assert runner_up is not None
+    assert runner_up.is_proven
+    assert runner_up.step_time_s == min(times_ps.values()) / 10**12 >= best_ps / 10**12
+    assert times_ps[runner_up.layout.shape] == min(times_ps.values())
+    assert found.near[0] is runner_up
+    shapes = [option.layout.shape for option in found.near]
+    assert len({layout.shape, *shapes}) == 1 + len(shapes)
+    for option in found.near[1:]:  # bounds, which no simulation is below
+        exact_ps = [makespan_ps for _, makespan_ps, _, other in every if other == option.layout]
+        assert not option.is_proven
+        assert [option.step_time_s <= one / 10**12 for one in exact_ps] == [True]
 
 
 def test_of_layouts_that_fit_the_fastest_wins(every: list[tuple[int, int, int, Any]], tmp_path: Path) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import pytest
-from plan_jobs import given_costs, small_model
+from plan_jobs import FAT_TREE, given_costs, small_model
 
 import clustersim as cs
 from clustersim.cli.schemas import answer_schema
@@ -69,13 +70,28 @@ def test_a_slow_network_becomes_the_limit_and_from_where() -> None:
     assert found.points[0].point.fits is None
 
 
-def test_all_replicas_give_the_same_where_nothing_blocks() -> None:
-    job = small_model()
-    alone, every = (scaling(job, [4, 16], runner=cs.Runner(all_replicas=flag)) for flag in (False, True))
-    assert [one.point.step_time_s for one in alone.points] == [one.point.step_time_s for one in every.points]
+NODES = FAT_TREE | {"fabric": "leaf-spine", "device": "A100-SXM4-80GB", "nodes": 4, "gpus_per_node": 4}
+NODES |= {"nics_per_node": 4, "nodes_per_leaf": 1}
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [
+        {},
+        {"hosts": [{"match": "node2", "slowdown": 1.5}]},
+        {"hosts": [{"match": "node1", "device": "A100-SXM4-40GB"}]},
+        {"hosts": [{"match": "node1", "device": "H100-SXM5-80GB"}], "power": {"node": "9 kW"}},
+        {"oversubscription": 4.0},
+        {"routing": "ecmp"},
+    ],
+)
+def test_a_point_is_what_a_run_says(differs: dict[str, Any]) -> None:
+    prices = {"economics": {}} if "hosts" in differs else {}
+    job = small_model(cluster={"topology": NODES | differs, "gpus": 4}, **prices)
+    point = scaling(job, [16]).points[0].point
     full = cs.simulate(grown(job, 16))
-    point = every.points[1].point
     assert (point.step_time_s, point.peak_bytes) == (full.step_time_s, full.memory.peak_bytes)
+    assert (point.capacity_bytes, point.fits) == (full.memory.capacity_bytes, full.memory.fits)
     assert point.cost_usd == full.step_cost.cost_usd
     assert point.energy_j == full.step_cost.energy_j
 

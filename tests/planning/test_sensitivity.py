@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from plan_jobs import given_costs, small_model
+from plan_jobs import FAT_TREE, given_costs, small_model
 
 import clustersim as cs
 from clustersim.cli.schemas import answer_schema
@@ -53,6 +53,19 @@ def test_ends_are_what_a_run_with_the_change_gives(found: Sensitivity) -> None:
     error = class_error_of(job)
     assert error is not None
     assert swings["error of step times"].at_high.step_time_s == pytest.approx(whole.step_time_s / (1 + error.low))
+
+
+def test_slow_hosts_and_other_devices_are_part_of_every_outcome() -> None:
+    hosts = [{"match": "node1", "slowdown": 1.5}, {"match": "node2", "device": "H100-SXM5-80GB"}]
+    nodes = FAT_TREE | {"device": "A100-SXM4-80GB", "nodes": 4, "gpus_per_node": 2, "hosts": hosts}
+    job = small_model(cluster={"topology": nodes}, parallelism={"pp": 2, "dp": 4}, economics={})
+    study = Study(job, assumptions_with_ranges(job), Runner())
+    whole, nominal = cs.simulate(job), study.outcome({})
+    assert nominal.step_time_s == whole.step_time_s
+    assert (nominal.cost_usd, nominal.energy_j) == (whole.step_cost.cost_usd, whole.step_cost.energy_j)
+    gemm = next(one for one in assumptions_with_ranges(job) if one.name == "kernels.gemm")
+    assert study.outcome({gemm.name: gemm.value}) == nominal  # the H100 computes as it did
+    assert study.outcome({gemm.name: gemm.low}).step_time_s > nominal.step_time_s
 
 
 def test_a_constant_of_the_device_is_that_of_a_device_file(found: Sensitivity) -> None:

@@ -148,6 +148,13 @@ def test_an_override_changes_one_value() -> None:
         ({"prices": {"X": {"price": 3}}}, "economics.prices.X.price: got a bare number (3); a price is"),
         ({"prices": {"X": {"price": "3 EUR/h"}}}, "'EUR/h' is not a unit of price; allowed: USD/h"),
         ({"prices": {"X": {}}}, "economics.prices.X.price"),
+        (
+            {"prices": {"H100": {"price": "3 USD/h"}}},
+            "prices.H100: no device is called 'H100'\n  hint: did you mean 'H100",
+        ),
+        ({"ranges": {"pue": [2, 1]}}, "economics.ranges.pue: got 2 to 1; the least comes first"),
+        ({"ranges": {"draw": [0.5, 3]}}, "economics.ranges.draw: got 0.5 to 3; allowed: above 0 to 1"),
+        ({"ranges": {"draw": [0, 1]}}, "economics.ranges.draw: got 0 to 1; allowed: above 0 to 1"),
         ({"prices": {"X": {"price": "3 USD/h", "lowest": "4 USD/h"}}}, "lowest: got 4 USD/h, more than"),
         (
             {"prices": {"X": {"price": "8 USD/h", "gpus": 8, "highest": "0.5 USD/h"}}},
