@@ -51,14 +51,17 @@ def columns_of_calls(books: Sequence[RankCalls], programs: Sequence[Program], nu
                 seen[axis] += 1
             for number in awaits:
                 consumers[number] = row
+    axes, operations, sizes_bytes, num_repeats, kinds, stages, microbatches = (
+        zip(*calls, strict=True) if calls else [()] * len(Call._fields)
+    )
     return Calls(
-        tuple(call.axis for call in calls),
-        tuple(call.operation for call in calls),
-        tuple(call.size_bytes for call in calls),
-        tuple(call.num_repeats for call in calls),
-        tuple(call.kind for call in calls),
-        tuple(call.stage for call in calls),
-        tuple(call.microbatch for call in calls),
+        axes,
+        operations,
+        sizes_bytes,
+        num_repeats,
+        kinds,
+        stages,
+        microbatches,
         tuple(step for step in range(num_steps) for _ in step_calls),
         tuple(rank for rank, _ in step_calls) * num_steps,
         tuple(orders),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from clustersim.ops import Action, Exchange, Kind
 from clustersim.workload.calls import Call, RankCalls
@@ -41,25 +42,40 @@ def with_group_exchanges(rows: Sequence[Row], op_costs: OpCosts, options: GroupO
     if not options.axes:
         return list(rows)
     result: list[Row] = []
+    known: dict[tuple[object, ...], list[_Exchanged]] = {}  # ops of full micro-batches of a stage exchange the same
     for row in rows:
+        key: tuple[object, ...] = row.kind, row.stage, op_costs.is_short(row.stage, row.microbatch)
+        if row.backward is not None:
+            key += row.backward.kind, row.backward.stage, op_costs.is_short(*row.backward[1:])
+        if key not in known:
+            known[key] = list(_exchanges(row, op_costs, options))
+        if not known[key]:
+            result.append(row)
+            continue
         beside: list[int] = []
         after: list[int] = []
-        for exchange, call in _exchanges(row, op_costs, options):
-            number = calls.add(call)
-            is_hidden = exchange.axis in options.beside if exchange.is_beside is None else exchange.is_beside
-            is_hidden |= row.kind is Kind.FB
-            (beside if is_hidden else after).append(number)
-        if beside or after:
-            parts = _parts_at_end(result)
-            del result[len(result) - len(parts) :]
-            result += _surrounded([*parts, row], tuple(beside), after)
-        else:
-            result.append(row)
+        for exchange, kind, stage, is_of_backward, is_hidden in known[key]:
+            microbatch = row.backward.microbatch if is_of_backward and row.backward else row.microbatch
+            call = Call(
+                exchange.axis, exchange.operation, exchange.size_bytes, exchange.num_calls, kind, stage, microbatch
+            )
+            (beside if is_hidden else after).append(calls.add(call))
+        parts = _parts_at_end(result)
+        del result[len(result) - len(parts) :]
+        result += _surrounded([*parts, row], tuple(beside), after)
     return result
 
 
-def _exchanges(row: Row, op_costs: OpCosts, options: GroupOptions) -> Iterator[tuple[Exchange, Call]]:
-    """Yield what a row exchanges, and the calls for it, each under the op that it belongs to."""
+class _Exchanged(NamedTuple):
+    exchange: Exchange
+    kind: Kind  # of the op that it belongs to
+    stage: int
+    is_of_backward: bool  # of the two of an overlapped slot
+    is_hidden: bool  # beside compute
+
+
+def _exchanges(row: Row, op_costs: OpCosts, options: GroupOptions) -> Iterator[_Exchanged]:
+    """Yield what a row exchanges, each under the op that it belongs to."""
     owners = [(kind, Action(row.kind, row.stage, row.microbatch)) for kind in _EXCHANGES_OF.get(row.kind, ())]
     if row.kind in (Kind.FB, Kind.RECOMPUTE):
         owners = [(kind, owner._replace(kind=kind)) for kind, owner in owners]
@@ -70,8 +86,9 @@ def _exchanges(row: Row, op_costs: OpCosts, options: GroupOptions) -> Iterator[t
     for kind, owner in owners:
         for exchange in op_costs.exchanges(kind, owner.stage, owner.microbatch):
             if exchange.axis in options.axes:
-                call = Call(exchange.axis, exchange.operation, exchange.size_bytes, exchange.num_calls, *owner)
-                yield exchange, call
+                is_hidden = exchange.axis in options.beside if exchange.is_beside is None else exchange.is_beside
+                is_of_backward = owner is row.backward
+                yield _Exchanged(exchange, owner.kind, owner.stage, is_of_backward, is_hidden or row.kind is Kind.FB)
 
 
 def _parts_at_end(rows: Sequence[Row]) -> list[Row]:
@@ -91,8 +108,13 @@ def _surrounded(op: Sequence[Row], beside: tuple[int, ...], after: list[int]) ->
         rows = [before, op[0]._replace(waits_for=(), awaits=()), *op[1:]]
     sends = rows[-1].sends
     rows[-1] = rows[-1]._replace(sends=(), joins=(*rows[-1].joins, *after[:1]))
-    chain = [place._replace(awaits=(here,), joins=(there,)) for here, there in pairwise(after)]
-    return [*rows, *chain, place._replace(awaits=(*beside, *after[-1:]), sends=sends)]
+    chain = [_waiting(place, (here,), (there,)) for here, there in pairwise(after)]
+    return [*rows, *chain, _waiting(place, (*beside, *after[-1:]), sends=sends)]
+
+
+def _waiting(place: Row, awaits: tuple[int, ...], joins: tuple[int, ...] = (), sends: tuple[int, ...] = ()) -> Row:
+    """Return a row that waits for some calls, then makes others."""
+    return Row(place.kind, place.stage, place.microbatch, sends=sends, joins=joins, awaits=awaits)
 
 
 def with_gathered_messages(rows: Sequence[Row], full_bytes: Mapping[int, int], calls: RankCalls) -> list[Row]:

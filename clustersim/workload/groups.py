@@ -7,7 +7,7 @@ Megatron-LM, ``megatron/core/parallel_state.py`` (which ranks form a group on ea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 from clustersim.errors import Fault, ScenarioError
 from clustersim.ops import Group, Pipeline, Place
@@ -56,14 +56,18 @@ def job_groups(
     """
     calls_of = {id(pipeline): _calls_of(pipeline) for pipeline in {id(one): one for one in pipelines}.values()}
     found: list[tuple[str, tuple[Place, ...], tuple[int, ...], tuple[Kind, ...]]] = []
+    known: dict[tuple[Hashable, ...], tuple[Kind, ...]] = {}
     for axis, places in _places(parallelism, layout, pipelines):
         # Equal replicas share a pipeline: most groups have one set of calls.
-        members = dict.fromkeys((id(pipelines[place.replica]), place.pp_rank) for place in places)
-        kinds = _kinds(axis, [calls_of[pipeline].get((axis, pp_rank), []) for pipeline, pp_rank in members])
+        members = tuple(dict.fromkeys((id(pipelines[place.replica]), place.pp_rank) for place in places))
+        if (axis, members) not in known:
+            calls = [calls_of[pipeline].get((axis, pp_rank), []) for pipeline, pp_rank in members]
+            known[axis, members] = tuple(_kinds(axis, calls))
+        kinds = known[axis, members]
         simulated = tuple(place for place in places if num_simulated is None or place.replica < num_simulated)
         if kinds and simulated:
             own_gpus = tuple([gpus[place.replica][place.pp_rank] for place in places])
-            found.append((axis, simulated, own_gpus, tuple(kinds)))
+            found.append((axis, simulated, own_gpus, kinds))
     plans = plans_of_groups([own for _, _, own, _ in found], [kinds for *_, kinds in found], cluster)
     return tuple(Group(axis, places, own) for (axis, places, _, _), own in zip(found, plans, strict=True))
 
@@ -81,7 +85,7 @@ def _calls_of(pipeline: Pipeline) -> dict[tuple[str, int], list[Kind]]:
 
 def _kinds(axis: str, calls: Sequence[Sequence[Kind]]) -> list[Kind]:
     """Return what members with these calls call for; of a short micro-batch, some call for fewer bytes than others."""
-    if len({tuple((operation, repeats) for operation, _, repeats in own) for own in calls}) > 1:
+    if len(calls) > 1 and len({tuple((operation, repeats) for operation, _, repeats in own) for own in calls}) > 1:
         numbers = " and ".join(map(str, sorted({len(own) for own in calls})))
         what = (
             f"ranks of one {axis} group call for {numbers} collectives in a run, as their replicas have different "

@@ -48,6 +48,7 @@ class OpCosts:
     ) -> None:
         self._costs, self._last_fraction, self._last_microbatch = costs, last_fraction, last_microbatch
         self._microbatches_per_step = microbatches_per_step
+        self._has_short = last_fraction != FULL
         self.has_recompute = [cost.recompute_ps > 0 for cost in costs]
         self._known: dict[tuple[int, int, bool], OpCost] = {}
         self._known_sizes: dict[tuple[int, bool], int] = {}
@@ -105,6 +106,10 @@ class OpCosts:
         if microbatches.max(initial=0) >= self._microbatches_per_step:
             microbatches = microbatches % self._microbatches_per_step
         return np.asarray(2 * stages + (microbatches == np.array(self._last_microbatch)[stages]))
+
+    def is_short(self, stage: int, microbatch: int) -> bool:
+        """Return whether this is a last micro-batch that is smaller than the others."""
+        return self._has_short and self._is_last(stage, microbatch)
 
     def recomputes_exchanges(self, stage: int) -> bool:
         """Return whether a recomputation on a stage exchanges what a forward does, and not its own exchanges alone."""

@@ -69,9 +69,8 @@ def as_program(rows: Sequence[Row], num_steps: int, numbering: Numbering) -> Pro
 def _numbered_on(
     batches: tuple[tuple[int, ...], ...], num_steps: int, per_step: int, first: int = 0
 ) -> tuple[tuple[int, ...], ...]:
-    offsets = [first + step * per_step for step in range(num_steps)]
-    return tuple(
-        tuple(number + offset for number in batch) if batch and offset else batch
-        for offset in offsets
-        for batch in batches
-    )
+    numbered: list[tuple[int, ...]] = []
+    for step in range(num_steps):
+        offset = first + step * per_step
+        numbered += [tuple([number + offset for number in batch]) if batch else batch for batch in batches]
+    return tuple(numbered)
