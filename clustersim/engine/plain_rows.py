@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from clustersim.columns import Numbers
 from clustersim.engine.cohort import Timing
 from clustersim.ops import Kind
 
@@ -47,7 +46,7 @@ class PlainRows:
         self.timing = timing
         self.needs, self.sends = columns.needs.only(), columns.sends.only()
         self.unusual = _unusual_rows(timing)  # in rising order
-        self._delay_of_way = np.array(_delays_ps(timing, self.sends, self.unusual), dtype=np.int64)
+        self._delay_of_way = np.array(_delays_ps(timing, self.unusual), dtype=np.int64)
         self._delays: list[set[int]] = [set() for _ in range(columns.num_ranks)]  # of all that each rank sends
         for (source, _, _), delay in zip(columns.kinds_of_messages[0], self._delay_of_way.tolist(), strict=True):
             self._delays[source].add(delay)
@@ -86,29 +85,29 @@ def _unusual_rows(timing: Timing) -> dict[int, Unusual]:
     """Return the few rows that are not at most one wait, an op, and at most one message over one link."""
     columns = timing.columns
     is_long = np.array([len(way) != 1 for way in timing.ways], dtype=np.bool_)
-    is_unusual = (columns.kind == Kind.BARRIER) | (columns.needs.count > 1) | (columns.sends.count > 1)
-    is_unusual[columns.producer[is_long[timing.way_of_message]]] = True
+    is_unusual = (columns.kind == Kind.BARRIER) | columns.needs.has_several() | columns.sends.has_several()
+    if is_long.any():
+        is_unusual[columns.producer[is_long[timing.way_of_message]]] = True
     rows = np.flatnonzero(is_unusual)
     needs, sends = columns.needs.of(rows), columns.sends.of(rows)
     is_barrier, durations_ps = (columns.kind[rows] == Kind.BARRIER).tolist(), columns.duration_ps[rows].tolist()
     return dict(zip(rows.tolist(), map(Unusual, needs, sends, is_barrier, durations_ps), strict=True))
 
 
-def _delays_ps(timing: Timing, sends: Numbers, unusual: Iterable[int]) -> list[Any]:
+def _delays_ps(timing: Timing, unusual: Iterable[int]) -> list[Any]:
     """Return how long after its op the messages of each way arrive; -1 - way where one may find its link taken. [ps]
 
     A link is free again before its next message comes if it is held for no longer than the op lasts that makes that
     message. What unusual rows send may come sooner.
     """
     columns = timing.columns
-    sending = np.flatnonzero(sends >= 0)
-    least_ps = np.full(max(1, len(timing.ways)), np.iinfo(np.int64).max)  # of the ops that send over each way
-    np.minimum.at(least_ps, timing.way_of_message[sends[sending]], columns.duration_ps[sending])
+    least_ps = np.full(len(timing.ways), np.iinfo(np.int64).max)  # of the ops that send over each way
+    np.minimum.at(least_ps, timing.way_of_message, columns.duration_ps[columns.producer])
     rows = list(unusual)
     sent_by_unusual = chain.from_iterable(columns.sends.of(np.array(rows, dtype=np.int64)))
     taken = {link for message in sent_by_unusual for link, *_ in timing.ways[timing.way_of_message[message]]}
     longest_ps, shortest_ps = dict[int, Any](), dict[int, int]()
-    for way, least in zip(timing.ways, least_ps.tolist(), strict=False):
+    for way, least in zip(timing.ways, least_ps.tolist(), strict=True):
         for link, hold_ps, _ in way:
             longest_ps[link] = max(longest_ps.get(link, 0), hold_ps)
             shortest_ps[link] = min(shortest_ps.get(link, least), least)

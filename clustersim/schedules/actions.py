@@ -31,4 +31,6 @@ def in_turn(first: Numbers, second: Numbers) -> Numbers:
     >>> in_turn(actions(Kind.F, 2, 2), actions(Kind.B, 2, 2)).tolist()
     [[0, 2, 0], [1, 2, 0], [0, 2, 1], [1, 2, 1]]
     """
-    return np.stack([first, second], axis=1).reshape(-1, 3)
+    run = np.empty((2 * len(first), 3), dtype=np.int64)
+    run[::2], run[1::2] = first, second
+    return run
