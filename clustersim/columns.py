@@ -8,16 +8,19 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from clustersim.later import Lazy, later
+
 Numbers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lists:
+class Lists(Lazy):
     """Short lists of numbers, one a row, joined."""
 
     count: Numbers  # of each row
     joined: Numbers
-    known_only: Numbers | None = None  # what `only` returns, where it is there already
+    known_only: Numbers | None = None  # what `only` returns, where no row has several
 
     @classmethod
     def of_only(cls, only: Numbers) -> Lists:
@@ -28,8 +31,7 @@ class Lists:
         >>> Lists.of_only(np.array([7, -1])).joined.tolist()
         [7]
         """
-        has_one = only >= 0
-        return cls(has_one.astype(np.int64), only[has_one], only)
+        return cls(later(lambda: (only >= 0).astype(np.int64)), later(lambda: np.compress(only >= 0, only)), only)
 
     def only(self) -> Numbers:
         """Return the number of each row that has one, the first of several, and -1 where there is none.
@@ -46,8 +48,14 @@ class Lists:
         only[rows] = self.joined[(np.cumsum(self.count) - self.count)[rows]]
         return only
 
+    def has_several(self) -> Flags:
+        """Return whether each row has more than one number."""
+        return self.count > 1 if self.known_only is None else np.zeros(len(self.known_only), dtype=np.bool_)
+
     def of(self, rows: Numbers) -> list[tuple[int, ...]]:
         """Return the lists of some rows."""
+        if self.known_only is not None:
+            return [(number,) if number >= 0 else () for number in self.known_only[rows].tolist()]
         end = np.cumsum(self.count)[rows]
         first = end - self.count[rows]
         return [tuple(self.joined[a:b].tolist()) for a, b in zip(first.tolist(), end.tolist(), strict=True)]
@@ -101,9 +109,11 @@ class PipelineColumns:
     @cached_property
     def kinds_of_messages(self) -> tuple[list[tuple[int, int, int]], Numbers]:
         """Each (source, destination, size [bytes]) that there is, in order, and which of them each message is."""
-        sizes = np.unique(self.size_bytes)
+        sizes = distinct(self.size_bytes)
         width = max(1, len(sizes))
-        code = (self.source * self.num_ranks + self.destination) * width + np.searchsorted(sizes, self.size_bytes)
+        code = self.source * self.num_ranks + self.destination
+        if width > 1:
+            code = code * width + np.searchsorted(sizes, self.size_bytes)
         # There are few codes: to count them is faster than to sort messages.
         codes = np.flatnonzero(np.bincount(code, minlength=1))
         number = np.zeros(self.num_ranks**2 * width, dtype=np.int64)
@@ -111,3 +121,14 @@ class PipelineColumns:
         pair, size = np.divmod(codes, width)
         source, destination = np.divmod(pair, self.num_ranks)
         return list(zip(source.tolist(), destination.tolist(), sizes[size].tolist(), strict=True)), number[code]
+
+
+def distinct(column: Numbers) -> Numbers:
+    """Return the values of a column, each once and in order; as a rule it has one, which is soon seen.
+
+    Examples
+    --------
+    >>> distinct(np.array([3, 3])).tolist(), distinct(np.array([3, 1, 3])).tolist()
+    ([3], [1, 3])
+    """
+    return column[:1] if len(column) and column.min() == column.max() else np.unique(column)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 T = TypeVar("T")
@@ -36,11 +35,12 @@ class Lazy:
     """
 
     def __post_init__(self) -> None:
-        for field in fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
+        makes = self.__dict__["_later"] = dict[str, Callable[[], Any]]()
+        for name in self.__dataclass_fields__:  # type: ignore[attr-defined]
+            value = getattr(self, name)
             if isinstance(value, _Later):
-                self.__dict__.setdefault("_later", {})[field.name] = value.make
-                object.__delattr__(self, field.name)
+                makes[name] = value.make
+                object.__delattr__(self, name)
             else:
                 self._settle(value)
 

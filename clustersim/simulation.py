@@ -323,7 +323,7 @@ def _memory_summary(trace: Trace, cluster: Cluster, memory: Memory) -> MemorySum
         int(peaks.max()),
         min(known) if known else None,
         max(over) <= 0 if len(known) == len(ranks) else None,
-        tuple(_rank_memory(trace, memory, pp_rank) for pp_rank in range(int(ranks.pp_rank.max()) + 1)),
+        _rank_memories(trace, memory, peaks),
         int(ranks.pp_rank[worst]),
         max(0, over[worst]),
     )
@@ -336,25 +336,30 @@ def rank_capacities(trace: Trace, cluster: Cluster) -> list[int | None]:
     return [capacity_by_device.get(devices[gpu] or "") for gpu in trace.ranks.gpu.tolist()]
 
 
-def _rank_memory(trace: Trace, memory: Memory, pp_rank: int) -> RankMemory:
-    ranks = trace.ranks
-    mine = np.flatnonzero(ranks.pp_rank == pp_rank)
-    worst = mine[np.argmax(memory.peak_bytes[mine])]
-    return RankMemory(
-        pp_rank=pp_rank,
-        peak_bytes=int(memory.peak_bytes[worst]),
-        weights_bytes=int(ranks.weights_bytes[worst]),
-        gradients_bytes=int(ranks.gradients_bytes[worst]),
-        optimizer_bytes=int(ranks.optimizer_bytes[worst]),
-        activations_peak_bytes=int(memory.activations_peak_bytes[worst]),
-        peak_live_microbatches=int(memory.peak_live_microbatches[mine].max()),
-        logits_bytes=int(memory.logits_bytes[worst]),
-        buffers_bytes=int(memory.buffers_bytes[worst]),
-        allocated_peak_bytes=int(memory.allocated_peak_bytes[worst]),
-        fragmentation_bytes=int(memory.fragmentation_bytes[worst]),
-        framework_bytes=int(memory.framework_bytes[worst]),
-        peak_ps=int(memory.peak_ps[worst]),
-    )
+def _rank_memories(trace: Trace, memory: Memory, peaks: Ints) -> tuple[RankMemory, ...]:
+    """Return what the ranks of each pp_rank hold: that with the largest of `peaks`, the first of several."""
+    ranks, num_rows = trace.ranks, int(trace.ranks.pp_rank.max()) + 1
+    order = np.lexsort((np.arange(len(peaks)), -peaks, ranks.pp_rank))
+    worst = order[np.searchsorted(ranks.pp_rank[order], np.arange(num_rows))]
+    live = np.zeros(num_rows, dtype=np.int64)
+    np.maximum.at(live, ranks.pp_rank, memory.peak_live_microbatches)
+    columns = {
+        "pp_rank": ranks.pp_rank[worst],
+        "peak_bytes": peaks[worst],
+        "weights_bytes": ranks.weights_bytes[worst],
+        "gradients_bytes": ranks.gradients_bytes[worst],
+        "optimizer_bytes": ranks.optimizer_bytes[worst],
+        "activations_peak_bytes": memory.activations_peak_bytes[worst],
+        "peak_live_microbatches": live,
+        "logits_bytes": memory.logits_bytes[worst],
+        "buffers_bytes": memory.buffers_bytes[worst],
+        "allocated_peak_bytes": memory.allocated_peak_bytes[worst],
+        "fragmentation_bytes": memory.fragmentation_bytes[worst],
+        "framework_bytes": memory.framework_bytes[worst],
+        "peak_ps": memory.peak_ps[worst],
+    }
+    rows = zip(*(column.tolist() for column in columns.values()), strict=True)
+    return tuple(RankMemory(**dict(zip(columns, row, strict=True))) for row in rows)
 
 
 def _communication_summary(trace: Trace, by_axis: dict[str, AxisTraffic]) -> CommunicationSummary:

@@ -185,7 +185,7 @@ class _View:
 
 def _part(time_ps: int, fraction: Fraction) -> int:
     """Return no more than the time of a micro-batch of this size, however its parts were rounded. [ps]"""
-    return int(time_ps * fraction // 1)
+    return time_ps * fraction.numerator // fraction.denominator
 
 
 def _saving_ps(cost: StageCosts) -> int:

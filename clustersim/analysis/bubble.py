@@ -94,7 +94,9 @@ def _largest_span(trace: Trace) -> tuple[int, int]:
     ops = trace.ops
     num_groups = len(trace.ranks) * trace.num_steps
     rows = np.flatnonzero(is_one_of(ops.kind, COMPUTE))
-    group = ops.rank_index[rows] * trace.num_steps + ops.step[rows]
+    group = ops.rank_index[rows]
+    if trace.num_steps > 1:
+        group = group * trace.num_steps + ops.step[rows]
     first, last = np.full(num_groups, len(ops)), np.full(num_groups, -1)
     # Where the group changes; steps that are one stream overlap, so that a group may come again.
     changes = np.flatnonzero(np.diff(group))
@@ -104,7 +106,7 @@ def _largest_span(trace: Trace) -> tuple[int, int]:
     first, last = first[last >= 0], last[last >= 0]
     if not len(first):
         return 0, 0
-    computed = np.concatenate([[0], np.cumsum(ops.end_ps - ops.start_ps)])
     span = ops.end_ps[last] - ops.start_ps[first]
     largest = int(np.argmax(span))
-    return int(span[largest]), int(computed[last[largest] + 1] - computed[first[largest]])
+    within = slice(int(first[largest]), int(last[largest]) + 1)
+    return int(span[largest]), int((ops.end_ps[within] - ops.start_ps[within]).sum())

@@ -63,12 +63,15 @@ def traffic_by_axis(trace: Trace, waits: Waits) -> dict[str, AxisTraffic]:
 def _exposed_by_axis_ps(trace: Trace, waits: Waits) -> list[int]:
     """Return how long GPUs waited for what was sent on each axis, summed. [ps]"""
     rows = np.flatnonzero(waits.exposed_ps)
-    exposed_ps = waits.exposed_ps[rows] * trace.gpus_by_rank[waits.rank_index[rows]]
-    transfer, collective = waits.transfer[rows], waits.collective[rows]
-    axis = np.append(trace.transfers.axis, -1)[transfer]
-    shared = collective >= 0
+    exposed_ps, collective = waits.exposed_ps[rows], waits.collective[rows]
+    if trace.copies is not None:
+        exposed_ps *= trace.gpus_by_rank[waits.rank_index[rows]]
+    axis = np.append(trace.transfers.axis, -1)[waits.transfer[rows]]
+    shared = np.flatnonzero(collective >= 0)
     axis[shared] = trace.collectives.axis[collective[shared]]
-    return [int(exposed_ps[axis == number].sum()) for number in range(len(AXES))]
+    sums_ps = np.zeros(len(AXES), dtype=np.int64)
+    np.add.at(sums_ps, axis, exposed_ps)  # nothing is exposed that was not sent
+    return sums_ps.tolist()
 
 
 def bus_bytes(trace: Trace) -> Floats:

@@ -13,6 +13,7 @@ from clustersim.analysis.waits import is_one_of
 from clustersim.ops import BACKWARDS, FORWARDS, Kind
 from clustersim.trace import Ints, Ops, Trace
 
+_NO_PEAK = np.iinfo(np.int64).min
 _ENDS_LIFE = frozenset({Kind.B, Kind.W, Kind.FB})
 
 
@@ -143,8 +144,9 @@ def _activation_changes(trace: Trace) -> tuple[Ints, Ints]:
 
 def _live_microbatch_changes(trace: Trace) -> tuple[Ints, Ints]:
     """Return how many stage-micro-batches come alive at the start of each op, and the change at its end."""
-    kind = trace.ops.kind
-    return is_one_of(kind, FORWARDS).astype(np.int64), -is_one_of(kind, _ENDS_LIFE).astype(np.int64)
+    begins, ends = np.zeros((2, len(Kind)), dtype=np.int64)
+    begins[list(FORWARDS)], ends[list(_ENDS_LIFE)] = 1, -1
+    return np.take(begins, trace.ops.kind), np.take(ends, trace.ops.kind)
 
 
 def _peaks(trace: Trace, what: str, changes: Callable[[Trace], tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
@@ -166,7 +168,7 @@ def _peaks_in_order(trace: Trace, changes: Callable[[Trace], tuple[Ints, Ints]])
     """Return each rank's peak and the op with which it is first reached, -1 for none; no columns if times matter."""
     at_start, at_end = changes(trace)
     takes = np.flatnonzero(at_start)
-    is_instant = trace.ops.end_ps[takes] == trace.ops.start_ps[takes]
+    is_instant = (trace.ops.end_ps == trace.ops.start_ps)[takes]
     if at_start.min(initial=0) < 0 or at_end.max(initial=0) > 0 or is_instant.any():
         return np.empty((2, 0), dtype=np.int64)
     first, peaks = trace.ranks.first_op, np.zeros(len(trace.ranks), dtype=np.int64)
@@ -180,7 +182,7 @@ def _peaks_in_order(trace: Trace, changes: Callable[[Trace], tuple[Ints, Ints]])
     bounds = np.searchsorted(takes, first)
     peaks = np.maximum(by_rank(np.maximum, value, bounds) - before, 0) * (np.diff(bounds) > 0)
     rank = np.repeat(np.arange(len(peaks)), np.diff(bounds))
-    at_peak = np.flatnonzero((value - before[rank] == peaks[rank]) & (peaks[rank] > 0))
+    at_peak = np.flatnonzero(value == np.repeat(np.where(peaks > 0, peaks + before, _NO_PEAK), np.diff(bounds)))
     rows[rank[at_peak[::-1]]] = takes[at_peak[::-1]]  # of equal ranks the last one is written
     return np.stack([peaks, rows])
 

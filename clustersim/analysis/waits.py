@@ -22,6 +22,7 @@ PHASES = ("warmup", "steady", "cooldown")
 CAUSES = ("dependency", "group", "barrier", "end_of_run")
 _DEPENDENCY, _GROUP, _BARRIER, _END = range(len(CAUSES))
 _WARMUP, _STEADY, _COOLDOWN = range(3)
+_NEVER = np.iinfo(np.int64).max
 _OWN = COMPUTE - {Kind.RECOMPUTE, Kind.PART, Kind.OPTIMIZER}  # forwards, backwards and weight gradients
 
 
@@ -69,16 +70,16 @@ def find_waits(trace: Trace) -> Waits:
 
     @cache
     def exposed_ps() -> Ints:
-        has_ended_it = (transfer >= 0) | (collective >= 0)
-        since_ps = ops.start_ps - np.maximum(before_ps(), queued_ps)
-        return np.where(has_ended_it, np.clip(since_ps, 0, ops.start_ps - before_ps()), 0)
+        return np.maximum(ops.start_ps - np.maximum(before_ps(), queued_ps), 0)
 
     def bubble_ps() -> Ints:
         tail_ps = trace.makespan_ps - ops.end_ps[last]
         return np.concatenate([ops.start_ps - before_ps() - exposed_ps(), tail_ps])
 
     def cause() -> Ints:
-        cause = np.where(ops.kind == Kind.BARRIER, _BARRIER, np.where(collective >= 0, _GROUP, _DEPENDENCY))
+        cause = np.full(len(ops), _DEPENDENCY, dtype=np.int64)
+        cause[np.flatnonzero(collective >= 0)] = _GROUP
+        cause[np.flatnonzero(ops.kind == Kind.BARRIER)] = _BARRIER
         return np.concatenate([cause, no_tail + _END])
 
     return Waits(
@@ -95,18 +96,20 @@ def find_waits(trace: Trace) -> Waits:
 
 
 def _last_arrivals(trace: Trace) -> tuple[Ints, Ints, Ints]:
-    """Return, for each op, the transfer or the collective that was there last (-1: none), and when that was queued."""
-    ops, transfers, collectives = trace.ops, trace.transfers, trace.collectives
+    """Return, for each op, the transfer or the collective that was there last (-1: none), and when that was queued.
+
+    What no op waited for was never queued: later than anything.
+    """
+    transfers, collectives = trace.transfers, trace.collectives
     transfer = _last_of(trace, "needs", transfers.end_ps)
     collective = _last_of(trace, "awaits", collectives.end_ps)
     both = np.flatnonzero((transfer >= 0) & (collective >= 0))
     is_earlier = transfers.end_ps[transfer[both]] < collectives.end_ps[collective[both]]
     transfer[both[is_earlier]] = -1
     collective[both[~is_earlier]] = -1
-    queued_ps = np.zeros(len(ops), dtype=np.int64)
-    for last, queued in ((transfer, transfers.queued_ps), (collective, collectives.queued_ps)):
-        rows = np.flatnonzero(last >= 0)
-        queued_ps[rows] = queued[last[rows]]
+    queued_ps = np.append(transfers.queued_ps, _NEVER)[transfer]
+    rows = np.flatnonzero(collective >= 0)
+    queued_ps[rows] = collectives.queued_ps[collective[rows]]
     return transfer, collective, queued_ps
 
 
@@ -137,14 +140,15 @@ def _waited_for(trace: Trace, column: str) -> tuple[Ints, Ints]:
 
 def _first_of(first: Ints, needs: Ints) -> Ints:
     """Return the first of ``needs[first[row]:first[row + 1]]`` for each row, -1 where there is none."""
-    rows = np.flatnonzero(np.diff(first))
     found = np.full(len(first) - 1, -1, dtype=np.int64)
-    found[rows] = needs[first[rows]]
+    if len(needs):
+        rows = np.flatnonzero(np.diff(first))
+        found[rows] = needs if len(needs) == len(rows) else needs[first[rows]]
     return found
 
 
-def _rows_of_several(first: Ints, needs: Ints) -> Ints:  # noqa: ARG001
-    return np.flatnonzero(np.diff(first) > 1)
+def _rows_of_several(first: Ints, needs: Ints) -> Ints:
+    return np.flatnonzero(np.diff(first) > 1) if len(needs) else np.empty(0, dtype=np.int64)
 
 
 def is_one_of(kind: Ints, kinds: frozenset[Kind]) -> NDArray[np.bool_]:
@@ -163,18 +167,20 @@ def _phases(trace: Trace) -> Ints:
     group = ops.rank_index * trace.num_steps + ops.step if trace.num_steps > 1 else ops.rank_index
     is_own = is_one_of(ops.kind, _OWN)
     own = np.flatnonzero(is_own)
-    kind, group_of_own = ops.kind[own], group[own]
     first_backward = np.full(num_groups, num_rows, dtype=np.int64)
     last_forward = np.full(num_groups, -1, dtype=np.int64)
     # Of equal places the last one is written: from the last backward on, the first is left.
-    backward, forward = np.flatnonzero(is_one_of(kind, BACKWARDS))[::-1], np.flatnonzero(is_one_of(kind, FORWARDS))
-    first_backward[group_of_own[backward]] = own[backward]
-    last_forward[group_of_own[forward]] = own[forward]
+    backward, forward = _rows_of(ops.kind, BACKWARDS)[::-1], _rows_of(ops.kind, FORWARDS)
+    first_backward[group[backward]], last_forward[group[forward]] = backward, forward
     op_after, others = np.arange(num_rows), np.flatnonzero(~is_own)
     following = np.append(own, -1)[np.searchsorted(own, others)]
     belongs = (following >= 0) & (group[following] == group[others])
     op_after[others[belongs]] = following[belongs]
     phase = np.full(num_rows, _STEADY, dtype=np.int64)
-    phase[op_after > last_forward[group]] = _COOLDOWN
-    phase[op_after < first_backward[group]] = _WARMUP
+    phase[np.flatnonzero(op_after > last_forward[group])] = _COOLDOWN
+    phase[np.flatnonzero(op_after < first_backward[group])] = _WARMUP
     return phase
+
+
+def _rows_of(kind: Ints, kinds: frozenset[Kind]) -> Ints:
+    return np.flatnonzero(is_one_of(kind, kinds))

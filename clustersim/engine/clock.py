@@ -67,6 +67,7 @@ class Hold(Event):
         self._ok = True
         self._value = None
         self._timeline = env
+        self.resume: Callable[[Any], Any]  # its process, which sets it
         self.missing = 0
         self.ready = 0
         self.duration = 0
@@ -89,4 +90,5 @@ class Actor(Process):
 
     def __init__(self, env: Timeline, generator: ProcessGenerator, hold: Hold) -> None:
         super().__init__(env, generator)
-        hold.callbacks = _Fixed([generator.send])
+        hold.resume = generator.send
+        hold.callbacks = _Fixed([hold.resume])

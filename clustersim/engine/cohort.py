@@ -147,6 +147,8 @@ class Timing:
                 holds_ps.append(own.hold_ps(size_bytes))
                 latencies_ps.append(own.latency_ps)
             of_member.append(makes[make])
+        if len(makes) == 1:
+            return link, holds_ps[0], latencies_ps[0]
         members = np.array(of_member)
         return link, _agreed(holds_ps, members), _agreed(latencies_ps, members)
 

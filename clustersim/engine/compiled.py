@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from clustersim.engine.budget import run_within
 from clustersim.engine.clock import Actor, Hold
 from clustersim.engine.cohort import Cohort, Time, Timing, cohorts_of
-from clustersim.engine.kernel import Plan, State, Times, is_compiled, new_state, run_all
+from clustersim.engine.kernel import Indices, Plan, Programs, Times, is_compiled, new_state, plan_of, run_all
 from clustersim.engine.network import Network
 from clustersim.engine.noted import Noted
 from clustersim.engine.run_vector import Vector
@@ -27,30 +28,34 @@ def noted_by_kernel(job: Job, network: Network) -> Noted | None:
     The job has to be one that can run ahead.
     """
     batches = [Batch(cohort, network) for cohort in cohorts_of(job, network)]
-    if not all(batch.fits for batch in batches):
+    plans = [batch.plan for batch in batches if batch.fits and batch.plan is not None]
+    if len(plans) < len(batches):
         return None
-    plans, times = [batch.plan for batch in batches], [batch.times for batch in batches]
-    states = [new_state(batch.plan, len(batch.cohort.replicas), len(batch.cohort.links)) for batch in batches]
-    if not run_all(plans, times, states, together=True):
+    states = [
+        new_state(plan, len(batch.cohort.replicas), len(batch.cohort.links))
+        for plan, batch in zip(plans, batches, strict=True)
+    ]
+    if not run_all(plans, [batch.times for batch in batches], states, together=True):
         return None
-    places: list[tuple[State, int]] = [(states[0], 0)] * len(job.pipelines)
+    noted: dict[int, tuple[Ints, ...]] = {}  # starts, and starts and arrivals of messages, by replica
     queued: dict[int, int] = {}
-    for batch, state in zip(batches, states, strict=True):
-        for member, replica in enumerate(batch.cohort.replicas):
-            places[replica] = (state, member)
+    for batch, plan, state in zip(batches, plans, states, strict=True):
+        sent = (_put_back(times_ps, plan.message) for times_ps in (state.started, state.arrived))
+        columns = (_put_back(state.start, plan.row), *sent)
+        noted |= zip(batch.cohort.replicas, zip(*columns, strict=True), strict=True)
         for numbers, waits in zip(batch.cohort.links, state.queued.T.tolist(), strict=True):
             queued |= zip(numbers, waits, strict=True)
     how = COMPILED if is_compiled() else f"{COMPILED} (numba is not installed: plain Python)"
-    return Noted(
-        job,
-        np.concatenate([state.start[member] for state, member in places]),
-        None,
-        np.concatenate([state.started[member] for state, member in places]),
-        np.concatenate([state.arrived[member] for state, member in places]),
-        queued,
-        0,
-        how,
-    )
+    in_order = [noted[replica] for replica in range(len(job.pipelines))]
+    starts_ps, started_ps, arrived_ps = (np.concatenate(columns) for columns in zip(*in_order, strict=True))
+    return Noted(job, starts_ps, None, started_ps, arrived_ps, queued, 0, how)
+
+
+def _put_back(times_ps: Ints, places: Indices) -> Ints:
+    """Return the times of each member in the order of its programs; ``places[n]`` is where the n-th of a plan goes."""
+    put = np.empty_like(times_ps)
+    put[:, places] = times_ps
+    return put
 
 
 class Batch:
@@ -61,17 +66,7 @@ class Batch:
         timing = Timing(cohort, network)
         columns = timing.columns
         hops = [hop for way in timing.ways for hop in way]
-        self.plan = Plan(
-            columns.first_op,
-            columns.kind == Kind.BARRIER,
-            _firsts(columns.needs.count),
-            columns.needs.joined,
-            _firsts(columns.sends.count),
-            columns.sends.joined,
-            timing.way_of_message,
-            _firsts(np.array([len(way) for way in timing.ways], dtype=np.int64)),
-            np.array([link for link, _, _ in hops], dtype=np.int64),
-        )
+        self.timing, self._hop_links = timing, np.array([link for link, _, _ in hops], dtype=np.int64)
         num_members = len(cohort.replicas)
         durations = [time for rank in range(columns.num_ranks) for time in timing.durations_ps(rank)]
         self.fits = timing.fits_64_bits()
@@ -80,6 +75,21 @@ class Batch:
             _table([hold for _, hold, _ in hops], num_members),
             _table([latency for _, _, latency in hops], num_members),
         )
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """In which order rows are evaluated; None if some rank is stuck."""
+        columns, timing = self.timing.columns, self.timing
+        programs = Programs(
+            columns.first_op,
+            columns.kind == Kind.BARRIER,
+            _firsts(columns.needs.count),
+            columns.needs.joined,
+            _firsts(columns.sends.count),
+            columns.sends.joined,
+        )
+        first_hop = _firsts(np.array([len(way) for way in timing.ways], dtype=np.int64))
+        return plan_of(programs, timing.way_of_message, first_hop, self._hop_links)
 
 
 def _firsts(counts: Ints) -> Ints:
@@ -132,9 +142,10 @@ class StaticRuns:
         return np.concatenate([np.empty(0, dtype=np.int64), *map(self._makespans_ps, parts)])
 
     def _makespans_ps(self, durations_ps: Ints) -> Ints:
-        if not is_compiled():
+        plan = self.batch.plan if is_compiled() else None
+        if plan is None:
             return _ends_of_vectors(self.timing, durations_ps)
-        plan, state = self.batch.plan, new_state(self.batch.plan, len(durations_ps), len(self.batch.cohort.links))
+        state = new_state(plan, len(durations_ps), len(self.batch.cohort.links), is_kept=False)
         times = self.batch.times._replace(duration=np.ascontiguousarray(durations_ps, dtype=np.int64))
         run_all([plan], [times], [state], together=False)
         return np.asarray(state.clock.max(axis=1))

@@ -95,7 +95,7 @@ def _trace(
         route=np.array([number_by_pair[flow.source, flow.destination] for flow in flows], dtype=np.int64),
         queued_ps=queued_ps,
         start_ps=np.maximum(queued_ps, started_ps),  # what a GPU sends to itself never starts on a link
-        end_ps=np.array(mailbox.arrived, dtype=np.int64),
+        end_ps=np.array(mailbox.arrived[:-1], dtype=np.int64),
     )
     kinds = Counter(zip(transfers.route.tolist(), transfers.size_bytes.tolist(), strict=True))
     loads = Loads(routes, ((*kind, count) for kind, count in kinds.items()))

@@ -35,7 +35,7 @@ class Mailbox:
     def __init__(self, num_messages: int) -> None:
         self.queued = [-1] * num_messages  # blocking: when the first side posted, then when both had
         self.started = [-1] * num_messages
-        self.arrived = [-1] * num_messages
+        self.arrived = [*[-1] * num_messages, 0]  # rows that wait for no message, -1, find the last
         self.waiter: list[Any] = [None] * num_messages  # a Hold, or what notes an arrival as it does
         self.other_waiter: dict[int, Hold] = {}  # both sides of a rendezvous may wait for its end
 

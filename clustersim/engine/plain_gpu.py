@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from heapq import heappush
-from itertools import islice
 from typing import Any
 
 from simpy.events import NORMAL
@@ -34,14 +33,13 @@ class PlainReplica:
     def gpu(self, gpu: Gpu) -> Generator[Hold, Any, None]:
         """Run a program whose sends start when their op ends and whose receives are posted early; a hot path."""
         env, hold, note_start, mailbox = self.env, gpu.hold, gpu.starts.append, gpu.mailbox
-        queue, numbers, mine = env._queue, env._eid, self.rows.timing.rows(gpu.pp_rank)
+        queue, numbers = env._queue, env._eid
         started, arrived, waiters = mailbox.started, mailbox.arrived, mailbox.waiter
-        rows = self.rows.usual(gpu.pp_rank)
-        for num_usual, unusual in self.rows.stretches(mine):
-            for duration, need, message, delay in islice(rows, num_usual):
-                start = env._now
-                if need < 0 or (arrival := arrived[need]) >= 0:
-                    if need >= 0 and arrival > start:
+        for rows, unusual in self.rows.pieces(gpu.pp_rank):
+            for duration, need, message, delay in rows:
+                start, arrival = env._now, arrived[need]
+                if arrival >= 0:
+                    if arrival > start:
                         start = arrival
                     heappush(queue, (start + duration, NORMAL, next(numbers), hold))
                     yield hold
@@ -68,24 +66,23 @@ class PlainReplica:
                         if not waiter.missing:
                             heappush(queue, (waiter.ready + waiter.duration, NORMAL, next(numbers), waiter))
             if unusual is not None:
-                yield from self._unusual(gpu, unusual, next(rows)[0])
+                yield from self._unusual(gpu, unusual)
         gpu.end()
         yield hold
 
-    def _unusual(self, gpu: Gpu, row: Unusual, duration_ps: int) -> Generator[Hold, Any, None]:
+    def _unusual(self, gpu: Gpu, row: Unusual) -> Generator[Hold, Any, None]:
         """Run a row that waits for or sends several messages, sends over several links, or is a barrier."""
-        needs, sends, is_barrier = row
         hold = gpu.hold
-        hold.missing, hold.ready, hold.duration = 1, self.env.now, duration_ps
-        for need in needs:
+        hold.missing, hold.ready, hold.duration = 1, self.env.now, row.duration_ps
+        for need in row.needs:
             gpu.wait_for(need)
-        if is_barrier:
+        if row.is_barrier:
             gpu.barrier.arrive(hold, hold.ready)
         else:
             hold.note_arrival(hold.ready)  # all that it waits for is known
         yield hold
         gpu.starts.append(hold.ready)
-        for message in sends:
+        for message in row.sends:
             self.send(message, gpu.rank)
 
     def send(self, message: int, rank: int) -> None:

@@ -8,19 +8,28 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from itertools import chain, repeat
-from typing import Any
+from functools import cached_property
+from itertools import chain, pairwise, repeat
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from clustersim.columns import Numbers
 from clustersim.engine.cohort import Timing
-from clustersim.engine.waking import STRETCH
 from clustersim.ops import Kind
 
 _ROWS_AT_ONCE = 256  # that are made into Python's numbers: the next ones are made where these were
 
-Unusual = tuple[tuple[int, ...], tuple[int, ...], bool]  # what a row waits for, what it sends, whether it is a barrier
+Usual = tuple[int, int, int, int]
+"""How long a row lasts, what it needs and what it sends (-1: nothing), and the delay of that."""
+
+
+class Unusual(NamedTuple):
+    """A row that waits for or sends several messages, sends over several links, or is a barrier."""
+
+    needs: tuple[int, ...]
+    sends: tuple[int, ...]
+    is_barrier: bool
+    duration_ps: int
 
 
 class PlainRows:
@@ -33,69 +42,72 @@ class PlainRows:
     """
 
     def __init__(self, timing: Timing) -> None:
+        columns = timing.columns
         self.timing = timing
-        self.needs, self.sends = timing.columns.needs.only(), timing.columns.sends.only()
-        self.unusual = _unusual_rows(timing)
-        self.unusual_rows = list(self.unusual)  # in rising order
-        self.delay_of_way = np.array(_delays_ps(timing, self.sends, self.unusual), dtype=np.int64)
+        self.needs, self.sends = columns.needs.only(), columns.sends.only()
+        self.unusual = _unusual_rows(timing)  # in rising order
+        self._delay_of_way = np.array(_delays_ps(timing, self.unusual), dtype=np.int64)
+        self._delays: list[set[int]] = [set() for _ in range(columns.num_ranks)]  # of all that each rank sends
+        for (source, _, _), delay in zip(columns.kinds_of_messages[0], self._delay_of_way.tolist(), strict=True):
+            self._delays[source].add(delay)
 
-    def usual(self, pp_rank: int) -> Iterator[tuple[int, int, int, int]]:
-        """Return of each row how long it lasts, what it needs and sends (-1: nothing), and the delay of that."""
-        return chain.from_iterable(self._pieces(pp_rank))
+    def pieces(self, pp_rank: int) -> Iterator[tuple[Iterable[Usual], Unusual | None]]:
+        """Yield the rows of a rank: some hundred usual ones, and the unusual one that follows them, if one does."""
+        mine = self.timing.rows(pp_rank)
+        after_unusual = [row + 1 for row in self._unusual_within(mine.start, mine.stop - 1)]
+        begins = sorted({*range(mine.start, mine.stop, _ROWS_AT_ONCE), *after_unusual})
+        for first, end in pairwise([*begins, mine.stop]):
+            unusual = self.unusual.get(end - 1)
+            yield self._usual(pp_rank, slice(first, end - (unusual is not None))), unusual
 
-    def _pieces(self, pp_rank: int) -> Iterator[Iterator[tuple[int, int, int, int]]]:
-        mine, columns = self.timing.rows(pp_rank), self.timing.columns
-        sources = [source for source, _, _ in columns.kinds_of_messages[0]]
-        delays = {d for d, source in zip(self.delay_of_way.tolist(), sources, strict=True) if source == pp_rank}
-        same = repeat(delays.pop() if delays else 0) if len(delays) < 2 else None
-        for first in range(mine.start, mine.stop, _ROWS_AT_ONCE):
-            rows = slice(first, min(first + _ROWS_AT_ONCE, mine.stop))
-            numbers = (column[rows].tolist() for column in (columns.duration_ps, self.needs, self.sends))
-            yield zip(*numbers, same or self._delays(rows), strict=False)
+    def _unusual_within(self, first: int, end: int) -> list[int]:
+        rows = self._unusual_rows
+        return rows[bisect_left(rows, first) : bisect_left(rows, end)]
 
-    def _delays(self, rows: slice) -> list[int]:
+    @cached_property
+    def _unusual_rows(self) -> list[int]:
+        return list(self.unusual)
+
+    def _usual(self, pp_rank: int, rows: slice) -> Iterable[Usual]:
+        if rows.start == rows.stop:
+            return ()
+        numbers = (column[rows].tolist() for column in (self.timing.columns.duration_ps, self.needs, self.sends))
+        delays = self._delays[pp_rank] or {0}
+        return zip(*numbers, repeat(*delays) if len(delays) == 1 else self._delays_of(rows), strict=False)
+
+    def _delays_of(self, rows: slice) -> list[int]:
         """Return the delay of what each row sends; of a row that sends nothing that of any message."""
-        delays: list[int] = self.delay_of_way[self.timing.way_of_message[self.sends[rows]]].tolist()
+        delays: list[int] = self._delay_of_way[self.timing.way_of_message[self.sends[rows]]].tolist()
         return delays
-
-    def stretches(self, rows: slice) -> Iterator[tuple[int, Unusual | None]]:
-        """Yield how many usual rows to run in one go, and the unusual one that follows them, if one does."""
-        numbers, here = self.unusual_rows, rows.start
-        for row in [*numbers[bisect_left(numbers, rows.start) : bisect_left(numbers, rows.stop)], rows.stop]:
-            while row - here > STRETCH:
-                yield STRETCH, None
-                here += STRETCH
-            yield row - here, self.unusual[row] if row < rows.stop else None
-            here = row + 1
 
 
 def _unusual_rows(timing: Timing) -> dict[int, Unusual]:
     """Return the few rows that are not at most one wait, an op, and at most one message over one link."""
     columns = timing.columns
     is_long = np.array([len(way) != 1 for way in timing.ways], dtype=np.bool_)
-    is_unusual = (columns.kind == Kind.BARRIER) | (columns.needs.count > 1) | (columns.sends.count > 1)
-    is_unusual[columns.producer[is_long[timing.way_of_message]]] = True
+    is_unusual = (columns.kind == Kind.BARRIER) | columns.needs.has_several() | columns.sends.has_several()
+    if is_long.any():
+        is_unusual[columns.producer[is_long[timing.way_of_message]]] = True
     rows = np.flatnonzero(is_unusual)
     needs, sends = columns.needs.of(rows), columns.sends.of(rows)
-    is_barrier = (columns.kind[rows] == Kind.BARRIER).tolist()
-    return dict(zip(rows.tolist(), zip(needs, sends, is_barrier, strict=True), strict=True))
+    is_barrier, durations_ps = (columns.kind[rows] == Kind.BARRIER).tolist(), columns.duration_ps[rows].tolist()
+    return dict(zip(rows.tolist(), map(Unusual, needs, sends, is_barrier, durations_ps), strict=True))
 
 
-def _delays_ps(timing: Timing, sends: Numbers, unusual: Iterable[int]) -> list[Any]:
+def _delays_ps(timing: Timing, unusual: Iterable[int]) -> list[Any]:
     """Return how long after its op the messages of each way arrive; -1 - way where one may find its link taken. [ps]
 
     A link is free again before its next message comes if it is held for no longer than the op lasts that makes that
     message. What unusual rows send may come sooner.
     """
     columns = timing.columns
-    sending = np.flatnonzero(sends >= 0)
-    least_ps = np.full(max(1, len(timing.ways)), np.iinfo(np.int64).max)  # of the ops that send over each way
-    np.minimum.at(least_ps, timing.way_of_message[sends[sending]], columns.duration_ps[sending])
+    least_ps = np.full(len(timing.ways), np.iinfo(np.int64).max)  # of the ops that send over each way
+    np.minimum.at(least_ps, timing.way_of_message, columns.duration_ps[columns.producer])
     rows = list(unusual)
     sent_by_unusual = chain.from_iterable(columns.sends.of(np.array(rows, dtype=np.int64)))
     taken = {link for message in sent_by_unusual for link, *_ in timing.ways[timing.way_of_message[message]]}
     longest_ps, shortest_ps = dict[int, Any](), dict[int, int]()
-    for way, least in zip(timing.ways, least_ps.tolist(), strict=False):
+    for way, least in zip(timing.ways, least_ps.tolist(), strict=True):
         for link, hold_ps, _ in way:
             longest_ps[link] = max(longest_ps.get(link, 0), hold_ps)
             shortest_ps[link] = min(shortest_ps.get(link, least), least)

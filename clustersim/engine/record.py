@@ -121,10 +121,9 @@ class Routes:
         """Return the route of every message, replica after replica."""
         numbers = []
         for replica, columns in enumerate(stack.columns):
-            table = np.full((columns.num_ranks, columns.num_ranks), -1, dtype=np.int64)
-            for (source, destination), number in self._by_ranks(replica).items():
-                table[source, destination] = number
-            numbers.append(table[columns.source, columns.destination])
+            kinds, of_message = columns.kinds_of_messages
+            by_ranks = self._by_ranks(replica)
+            numbers.append(ints(by_ranks[kind[:2]] for kind in kinds)[of_message])
         return np.concatenate(numbers)
 
     def _by_ranks(self, replica: int) -> dict[tuple[int, int], int]:

@@ -8,6 +8,7 @@ from math import ceil
 
 import numpy as np
 
+from clustersim.columns import distinct
 from clustersim.engine.fair import RateLog
 from clustersim.engine.network import Network
 from clustersim.ops import Phase
@@ -60,8 +61,10 @@ def first_holds_ps(
     route, size_bytes
         Of each message.
     """
-    sizes = np.unique(size_bytes)
-    code = route * max(1, len(sizes)) + np.searchsorted(sizes, size_bytes)
+    sizes = distinct(size_bytes)
+    code = route
+    if len(sizes) > 1:
+        code = route * len(sizes) + np.searchsorted(sizes, size_bytes)
     # There are few codes: to count them is faster than to sort messages.
     kinds = np.flatnonzero(np.bincount(code, minlength=1))
     number = np.zeros(int(kinds.max(initial=0)) + 1, dtype=np.int64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,10 @@ import numpy as np
 from clustersim.engine.clock import Hold
 from clustersim.engine.cohort import Timing
 from clustersim.engine.plain_rows import PlainRows, Unusual
-from clustersim.engine.waking import STRETCH, Meeting, Waking
-from clustersim.ops import Kind
+from clustersim.engine.waking import Meeting, Waking
 from clustersim.trace import Ints
+
+_PIECES_AT_ONCE = 40  # that a process runs in one go: budgets are looked at in between
 
 
 class Single:
@@ -22,8 +23,9 @@ class Single:
 
     def __init__(self, env: Waking, timing: Timing) -> None:
         self.env, self.timing, self.cohort = env, timing, timing.cohort
-        # Of each message its arrival; before that, who waits for it, if anyone does.
-        self.inbox: list[Any] = [None] * timing.columns.num_messages
+        # Of each message its arrival; before that, who waits for it, if anyone does. Rows that need none, -1, find the
+        # last: it is always there.
+        self.inbox: list[Any] = [None] * timing.columns.num_messages + [0]
         self.free_at = [0] * len(self.cohort.links)
         self.queued = [0] * len(self.cohort.links)
         self.rows = PlainRows(timing)
@@ -38,20 +40,18 @@ class Single:
 
     def gpu(self, pp_rank: int, hold: Hold, meeting: Meeting) -> Generator[Hold, Any, None]:
         """Run the program of a rank; the hottest path."""
-        inbox, woken, mine = self.inbox, self.env.woken, self.timing.rows(pp_rank)
-        free_at, queued = self.free_at, self.queued
+        inbox, woken, free_at, queued = self.inbox, self.env.woken, self.free_at, self.queued
         ways: Any = self.timing.ways  # of numbers: there is one member
-        rows, clock = self.rows.usual(pp_rank), 0
-        for num_usual, unusual in self.rows.stretches(mine):
-            for duration, need, message, delay in islice(rows, num_usual):
-                if need >= 0:
+        clock = 0
+        for number, (rows, unusual) in enumerate(self.rows.pieces(pp_rank), 1):
+            for duration, need, message, delay in rows:
+                arrival = inbox[need]
+                if arrival is None:
+                    inbox[need] = hold
+                    yield hold
                     arrival = inbox[need]
-                    if arrival is None:
-                        inbox[need] = hold
-                        yield hold
-                        arrival = inbox[need]
-                    if arrival > clock:
-                        clock = arrival
+                if arrival > clock:
+                    clock = arrival
                 clock += duration
                 if message >= 0:
                     if delay >= 0:
@@ -70,30 +70,29 @@ class Single:
                         woken.append(waiter)
             if unusual is not None:
                 noted = self.releases_ps[pp_rank]
-                clock = yield from self._unusual(unusual, clock, next(rows)[0], hold, meeting, noted)
-            elif num_usual == STRETCH:
+                clock = yield from self._unusual(unusual, clock, hold, meeting, noted)
+            elif not number % _PIECES_AT_ONCE:
                 woken.append(hold)
                 yield hold
         self.num_done += 1
         yield hold  # nobody resumes it again
 
     def _unusual(
-        self, row: Unusual, clock: int, duration_ps: int, hold: Hold, meeting: Meeting, releases_ps: list[int]
+        self, row: Unusual, clock: int, hold: Hold, meeting: Meeting, releases_ps: list[int]
     ) -> Generator[Hold, Any, int]:
         """Run a row that waits for or sends several messages, sends over several links, or is a barrier."""
-        needs, sends, is_barrier = row
-        for need in needs:
+        for need in row.needs:
             if self.inbox[need] is None:
                 self.inbox[need] = hold
                 yield hold
             clock = max(clock, self.inbox[need])
-        if is_barrier:
+        if row.is_barrier:
             meeting.arrive(hold, clock)
             yield hold
             clock = int(meeting.released_ps)
             releases_ps.append(clock)
-        clock += duration_ps
-        for message in sends:
+        clock += row.duration_ps
+        for message in row.sends:
             self._send(message, clock)
         return clock
 
@@ -117,7 +116,8 @@ class Single:
 
     @cached_property
     def _arrived(self) -> Ints:
-        return np.fromiter(self.inbox, dtype=np.int64, count=len(self.inbox))
+        """When each message arrived, and the 0 of rows that wait for none at the end."""
+        return np.array(self.inbox, dtype=np.int64)
 
     def starts_by_member(self) -> list[Ints]:
         """Return the starts of all rows, rank after rank.
@@ -125,34 +125,34 @@ class Single:
         A row starts at the end of the one before it or when the last that it waits for is there: the largest sum of an
         arrival and what is computed since.
         """
-        columns = self.timing.columns
-        has_need = columns.needs.count > 0
-        input_ps = (
-            np.where(has_need, self._arrived[self.rows.needs], 0) if len(self._arrived) else np.zeros_like(columns.kind)
-        )
-        several = np.flatnonzero(columns.needs.count > 1)
-        for row, needs in zip(several.tolist(), columns.needs.of(several), strict=True):
-            input_ps[row] = self._arrived[list(needs)].max()
-        at_barrier = np.flatnonzero(columns.kind == Kind.BARRIER)
-        input_ps[at_barrier] = list(chain.from_iterable(self.releases_ps))
-        starts = np.empty(columns.num_rows, dtype=np.int64)
+        duration_ps = self.timing.columns.duration_ps
+        before_ps = np.cumsum(duration_ps) - duration_ps  # whichever rank it is of: only differences count
+        starts = self._arrived[self.rows.needs]
+        for row, unusual in self.rows.unusual.items():
+            if len(unusual.needs) > 1:
+                starts[row] = self._arrived[list(unusual.needs)].max()
+        at_barrier = [row for row, unusual in self.rows.unusual.items() if unusual.is_barrier]
+        starts[at_barrier] = list(chain.from_iterable(self.releases_ps))
+        starts -= before_ps
         for rank in range(self.num_ranks):
-            mine = self.timing.rows(rank)
-            before_ps = np.cumsum(columns.duration_ps[mine]) - columns.duration_ps[mine]
-            starts[mine] = np.maximum.accumulate(input_ps[mine] - before_ps) + before_ps
+            mine = starts[self.timing.rows(rank)]
+            np.maximum.accumulate(mine, out=mine)
+        starts += before_ps
         return [starts]
 
     def started_by_member(self) -> list[Ints]:
         """Return when the first link took each message."""
-        held_ps = np.array([sum(hold + latency for _, hold, latency in way) for way in self.timing.ways])
-        started = self._arrived - held_ps[self.timing.way_of_message] if len(self._arrived) else self._arrived
+        held_ps = np.array(
+            [sum(hold + latency for _, hold, latency in way) for way in self.timing.ways], dtype=np.int64
+        )
+        started = self._arrived[:-1] - held_ps[self.timing.way_of_message]
         for message, start in self.started_on_long_ways.items():
             started[message] = start
         return [started]
 
     def arrived_by_member(self) -> list[Ints]:
         """Return when each message arrived."""
-        return [self._arrived]
+        return [self._arrived[:-1]]
 
     def queued_by_link(self) -> dict[int, int]:
         """Return how long messages waited for each link of the cluster."""

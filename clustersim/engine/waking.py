@@ -32,7 +32,7 @@ class Waking(Timeline):
             for _ in range(most_events_between_checks):
                 if woken:
                     hold = woken.pop()
-                    hold.callbacks[0](hold)
+                    hold.resume(hold)
                 elif queue:
                     _, _, _, event = heappop(queue)
                     for callback in event.callbacks:

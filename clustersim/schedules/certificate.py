@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from clustersim.ops import Kind, Schedule
 from clustersim.schedules.columns import ActionColumns, Numbers
@@ -23,19 +22,24 @@ def _is_complete(schedule: Schedule, columns: ActionColumns) -> bool:
     """Return whether each micro-batch of a stage has F, then B, or I and W, once each, where the stage lives."""
     kind, stage, microbatch, rank = columns[:4]
     num_microbatches, num_stages = schedule.shape.num_microbatches, schedule.num_stages
-    is_in_range = (kind >= Kind.F) & (kind <= Kind.W) & (stage >= 0) & (stage < num_stages)
-    is_in_range &= (microbatch >= 0) & (microbatch < num_microbatches)
-    if not is_in_range.all() or (np.array(schedule.rank_by_stage)[stage] != rank).any():
+    for column, smallest, largest in (
+        (kind, Kind.F, Kind.W),
+        (stage, 0, num_stages - 1),
+        (microbatch, 0, num_microbatches - 1),
+    ):
+        if column.min() < smallest or column.max() > largest:
+            return False
+    if (np.array(schedule.rank_by_stage)[stage] != rank).any():
         return False
     if sorted(schedule.chains[0]) != list(range(num_stages)):
         return False
-    position = np.full((4, num_stages, num_microbatches), -1)
-    position[kind, stage, microbatch] = np.arange(len(kind))
-    forward, backward, input_grad, weight_grad = position
+    position = np.full(4 * num_stages * num_microbatches, -1)
+    position[(kind * num_stages + stage) * num_microbatches + microbatch] = np.arange(len(kind))
+    forward, backward, input_grad, weight_grad = position.reshape(4, num_stages, num_microbatches)
     is_fused = (backward > forward) & (input_grad < 0) & (weight_grad < 0)
     is_parted = (backward < 0) & (input_grad > forward) & (weight_grad > input_grad)
     # As many actions as there are places filled: none comes twice.
-    return bool(((forward >= 0) & (is_fused | is_parted)).all()) and int((position >= 0).sum()) == len(kind)
+    return bool(((forward >= 0) & (is_fused | is_parted)).all()) and np.count_nonzero(position >= 0) == len(kind)
 
 
 def _is_in_lockstep(columns: ActionColumns, needs: Numbers, makes: Numbers) -> bool:
@@ -45,7 +49,7 @@ def _is_in_lockstep(columns: ActionColumns, needs: Numbers, makes: Numbers) -> b
     the next of its rank. So it would have to go over messages alone; but those of a micro-batch go down its chain, or
     up, and never back. Most schedules are so; the others may be right as well.
     """
-    position = np.arange(len(needs)) - columns.first[columns.rank]
+    position = np.arange(len(needs)) - np.repeat(columns.first[:-1], np.diff(columns.first))
     made_at = np.zeros(int(makes.max(initial=0)) + 2, dtype=np.int64)  # the last one is for what waits for nothing
     made_at[makes] = position
     made_at[-1] = 0
@@ -86,13 +90,13 @@ def _needs_and_makes(schedule: Schedule, columns: ActionColumns) -> tuple[Number
     A weight gradient waits for its own rank only, and so does what begins a chain.
     """
     kind, stage, microbatch = columns[:3]
-    previous, following = map(np.array, schedule.neighbours())
-    is_forward = kind == Kind.F
-    source = np.where(is_forward, previous[stage], following[stage])
-    is_weight_grad: NDArray[np.bool_] = kind == Kind.W
-
-    def place(of_stage: Numbers) -> Numbers:
-        return np.asarray((2 * of_stage + is_forward) * schedule.shape.num_microbatches + microbatch)
-
-    needs = np.where(is_weight_grad | (source < 0), -1, place(source))
-    return needs, np.where(is_weight_grad, -1, place(stage))
+    m, (previous, following) = schedule.shape.num_microbatches, schedule.neighbours()
+    source = np.stack([following, previous], axis=1).reshape(-1)  # of the backwards of each stage, and its forwards
+    is_forward = np.arange(len(source)) % 2
+    first_place = np.where(source < 0, -m, (2 * source + is_forward) * m)  # of what they need; below 0 there is nothing
+    which = 2 * stage + (kind == Kind.F)
+    needs, makes = np.maximum(first_place[which] + microbatch, -1), which * m + microbatch
+    if columns.has(Kind.W):
+        is_weight_grad = kind == Kind.W
+        needs[is_weight_grad] = makes[is_weight_grad] = -1
+    return needs, makes

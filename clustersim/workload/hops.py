@@ -55,11 +55,13 @@ class HopTimes:
 
 def with_hop_times(costs: Sequence[StageCosts], hops: Hops) -> tuple[StageCosts, ...]:
     """Return ``costs[stage]`` with hop times."""
-    result = list(costs)
+    forwards_ps, backwards_ps = [cost.forward_hop_ps for cost in costs], [cost.backward_hop_ps for cost in costs]
     for here, there, forward_ps, backward_ps in hops:
-        result[here] = replace(result[here], forward_hop_ps=forward_ps)
-        result[there] = replace(result[there], backward_hop_ps=backward_ps)
-    return tuple(result)
+        forwards_ps[here], backwards_ps[there] = forward_ps, backward_ps
+    return tuple(
+        replace(cost, forward_hop_ps=forward_ps, backward_hop_ps=backward_ps)
+        for cost, forward_ps, backward_ps in zip(costs, forwards_ps, backwards_ps, strict=True)
+    )
 
 
 def with_hops(

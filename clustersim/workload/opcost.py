@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -79,33 +79,36 @@ class OpCosts:
         return self._known[key]
 
     def table(self, kinds: Numbers, stages: Numbers, microbatches: Numbers) -> Numbers:
-        """Return the costs of many ops, recomputations among them: a row for durations, one for each end's memory.
-
-        Each is found once for the full micro-batches of a stage and once for its last.
-        """
-        code = self._code(stages, microbatches) + 2 * len(self._costs) * kinds
-        values = np.zeros((3, 2 * len(self._costs) * len(Kind)), dtype=np.int64)
-        for place, index in _first_of_each(code, values.shape[1]):
-            kind, stage, microbatch = Kind(kinds[index]), int(stages[index]), int(microbatches[index])
-            is_again = kind is Kind.RECOMPUTE
-            values[:, place] = (
-                self.recompute(stage, microbatch) if is_again else self.action(Action(kind, stage, microbatch))
-            )
-        return np.take(values, code, axis=1)
+        """Return the costs of many ops, recomputations among them: a row for durations, one for each end's memory."""
+        places = self._places()
+        values = np.zeros((3, len(Kind) * len(places)), dtype=np.int64)
+        for kind in map(Kind, np.flatnonzero(np.bincount(kinds)).tolist()):
+            own = slice(kind * len(places), (kind + 1) * len(places))
+            if kind is Kind.RECOMPUTE:
+                costs = [self.recompute(*place) for place in places]
+            else:
+                costs = [self.action(Action(kind, *place)) for place in places]
+            values[:, own] = np.array(costs, dtype=np.int64).T
+        return np.take(values, self._place(stages, microbatches) + len(places) * kinds, axis=1)
 
     def sizes_bytes(self, stages: Numbers, microbatches: Numbers) -> Numbers:
         """Return the sizes of the activations that stages send on. [bytes]"""
-        code = self._code(stages, microbatches)
-        values = np.zeros(2 * len(self._costs), dtype=np.int64)
-        for place, index in _first_of_each(code, len(values)):
-            values[place] = self.message_bytes(int(stages[index]), int(microbatches[index]))
-        return np.take(values, code)
+        sizes = np.array([self.message_bytes(*place) for place in self._places()], dtype=np.int64)
+        return np.take(sizes, self._place(stages, microbatches))
 
-    def _code(self, stages: Numbers, microbatches: Numbers) -> Numbers:
-        """Return a number for each stage and whether it is its last micro-batch."""
-        if microbatches.max(initial=0) >= self._microbatches_per_step:
-            microbatches = microbatches % self._microbatches_per_step
-        return np.asarray(2 * stages + (microbatches == np.array(self._last_microbatch)[stages]))
+    def _places(self) -> list[tuple[int, int]]:
+        """Return a full micro-batch of each stage; then the last one of each, if that costs anything else."""
+        last = list(enumerate(self._last_microbatch))
+        full = [(stage, microbatch + 1) for stage, microbatch in last]
+        return full if self._last_fraction == FULL else full + last
+
+    def _place(self, stages: Numbers, microbatches: Numbers) -> Numbers:
+        """Return where each micro-batch stands in `_places`, or one that costs the same."""
+        if self._last_fraction == FULL:
+            return stages
+        within_step = microbatches % self._microbatches_per_step
+        is_last = within_step == np.array(self._last_microbatch)[stages]
+        return np.asarray(stages + len(self._costs) * is_last)
 
     def is_short(self, stage: int, microbatch: int) -> bool:
         """Return whether this is a last micro-batch that is smaller than the others."""
@@ -164,12 +167,3 @@ class OpCosts:
         # a recomputation has taken it already
         is_taken = kind is Kind.W or cost.recompute_ps > 0
         return 0 if is_taken else activation - scaled(cost.kept_bytes, fraction), -freed
-
-
-def _first_of_each(code: Numbers, num_codes: int) -> Iterator[tuple[int, int]]:
-    """Yield each code that there is, and where it stands first."""
-    first = np.full(num_codes, -1)
-    first[code[::-1]] = np.arange(len(code) - 1, -1, -1)
-    for place, index in enumerate(first.tolist()):
-        if index >= 0:
-            yield place, index

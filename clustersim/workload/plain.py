@@ -71,26 +71,26 @@ class _Sent:
 
     def __init__(self, schedule: Schedule, actions: ActionColumns, op_costs: OpCosts) -> None:
         kind, stage, microbatch, rank = actions[:4]
-        self.is_forward = kind == Kind.F
-        neighbours = np.array(schedule.neighbours())  # [0] the one before, [1] the one after
-        target = neighbours[self.is_forward.astype(np.int64), stage]
-        owner = np.array(schedule.rank_by_stage)
-        leaves = (kind != Kind.W) & (target >= 0) & (owner[target] != rank)
-        self.action = np.flatnonzero(leaves)  # that sends each message
-        target, self.source = target[self.action], rank[self.action]
-        self.destination, self.microbatch = owner[target], microbatch[self.action]
-        self.kind = np.where(self.is_forward[self.action], int(Kind.F), int(Kind.B))
+        num_microbatches, owner = schedule.shape.num_microbatches, np.array(schedule.rank_by_stage)
+        # Of the backwards of each stage, and its forwards: where what they make goes, whose size it has, if it leaves.
+        target = np.stack(schedule.neighbours(), axis=1).reshape(-1)
+        here, is_forward = np.repeat(np.arange(schedule.num_stages), 2), np.arange(len(target)) % 2
+        leaves = (target >= 0) & (owner[target] != owner[here])
         # An activation has the size that its sender gives it, and the gradient that comes back has the same one.
-        sized_by = np.where(self.is_forward[self.action], stage[self.action], target)
-        self.size_bytes = op_costs.sizes_bytes(sized_by, self.microbatch)
-        num_microbatches = schedule.shape.num_microbatches
-        number_at = np.full(2 * schedule.num_stages * num_microbatches, -1, dtype=np.int64)
-        place = (2 * target + self.is_forward[self.action]) * num_microbatches + self.microbatch
-        number_at[place] = np.arange(len(self.action))
-        here = (2 * stage + self.is_forward) * num_microbatches + microbatch
-        self.awaited = np.where(kind == Kind.W, -1, number_at[here])  # by each action; -1: none
+        sized_by = np.where(is_forward, here, target)
+        which = 2 * stage + (kind == Kind.F)
+        self.action = np.flatnonzero(leaves[which] & (kind != Kind.W))  # that sends each message
+        sent, numbers = which[self.action], np.arange(len(self.action))
+        self.source, self.destination = rank[self.action], owner[target][sent]
+        self.kind, self.microbatch = np.where(is_forward, int(Kind.F), int(Kind.B))[sent], microbatch[self.action]
+        self.size_bytes = op_costs.sizes_bytes(sized_by[sent], self.microbatch)
+        number_at = np.full(len(target) * num_microbatches, -1, dtype=np.int64)
+        number_at[((2 * target + is_forward) * num_microbatches)[sent] + self.microbatch] = numbers
+        self.awaited = number_at[which * num_microbatches + microbatch]  # by each action; -1: none
+        if actions.has(Kind.W):
+            self.awaited[kind == Kind.W] = -1
         self.by_action = np.full(len(kind), -1, dtype=np.int64)
-        self.by_action[self.action] = np.arange(len(self.action))
+        self.by_action[self.action] = numbers
 
 
 class _Step:
@@ -114,10 +114,11 @@ class _Step:
         self.duration_ps, self.start_bytes, self.end_bytes = (np.zeros(num_rows, dtype=np.int64) for _ in range(3))
         self.needs, self.sends = (np.full(num_rows, -1, dtype=np.int64) for _ in range(2))
         self._set(self.row, op_costs, kind, stage, microbatch)
-        self._set(self.row[again] - 1, op_costs, np.full(len(again), Kind.RECOMPUTE), stage[again], microbatch[again])
         self._set_closing(closing)
         waiting = self.row
         if len(again):
+            kinds = np.full(len(again), int(Kind.RECOMPUTE))
+            self._set(self.row[again] - 1, op_costs, kinds, stage[again], microbatch[again])
             waiting = waiting.copy()
             waiting[again] -= 1  # recomputation is part of the backward: it starts when the gradient is there
         self.needs[waiting] = sent.awaited

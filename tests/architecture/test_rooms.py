@@ -29,7 +29,7 @@ ALLOWED = {
     "limits": set(),
     "footprint": set(),
     "later": set(),
-    "columns": set(),  # arrays that lowering makes and the engine goes through
+    "columns": {"later"},  # arrays that lowering makes and the engine goes through
     "ops": {"footprint", "later", "columns"},
     "trace": {"later", "folded"},
     # What a trace holds beside if one replica was simulated for several; a file of its own, as it is no table of a run.

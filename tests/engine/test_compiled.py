@@ -49,9 +49,11 @@ def test_draws_give_what_runs_one_by_one_give(seed: int) -> None:
     assert runs.makespans_ps(draws[:0]).tolist() == []
     assert compiled._ends_of_vectors(runs.timing, draws).tolist() == makespans.tolist()
     # What runs where numba is installed, and slowly where it is not.
-    plan, state = runs.batch.plan, kernel.new_state(runs.batch.plan, len(draws), len(runs.batch.cohort.links))
-    assert kernel.run_all([plan], [runs.batch.times._replace(duration=draws)], [state], together=False)
-    assert state.clock.max(axis=1).tolist() == makespans.tolist()
+    assert runs.batch.plan is not None
+    for is_kept in (False, True):
+        state = kernel.new_state(runs.batch.plan, len(draws), len(runs.batch.cohort.links), is_kept)
+        assert kernel.run_all([runs.batch.plan], [runs.batch.times._replace(duration=draws)], [state], together=False)
+        assert state.clock.max(axis=1).tolist() == makespans.tolist()
 
 
 def test_draws_too_long_for_64_bits_are_refused() -> None:
