@@ -11,7 +11,7 @@ import numpy as np
 from clustersim.analysis.bubble import by_rank
 from clustersim.analysis.waits import is_one_of
 from clustersim.ops import BACKWARDS, FORWARDS, Kind
-from clustersim.trace import Ints, Ops, Trace
+from clustersim.trace import Flags, Ints, Ops, Trace
 
 _NO_PEAK = np.iinfo(np.int64).min
 _ENDS_LIFE = frozenset({Kind.B, Kind.W, Kind.FB})
@@ -83,12 +83,16 @@ def measure_memory(trace: Trace) -> Memory:
 def _activation_peaks(trace: Trace) -> tuple[Ints, Ints, Ints]:
     """Return the peak of activations on each rank, the logits in it, and when it is reached. [bytes, bytes, ps]"""
     num_ranks = len(trace.ranks)
+    peaks, peak_ps = _peaks(trace, "activations", _activation_changes)
     if not any(trace.logits_shares):
-        peaks, peak_ps = _peaks(trace, "activations", _activation_changes)
         return peaks, np.zeros(num_ranks, dtype=np.int64), peak_ps
-    curve = activation_curve(trace)
-    rows = curve.peak_rows(num_ranks)
-    return curve.peaks(num_ranks), _at(logits_curve(trace).value, rows), _at(curve.time_ps, rows)
+    ops = trace.ops
+    has_logits = np.zeros(num_ranks, dtype=np.bool_)  # a few ranks, whose curves alone are looked at
+    has_logits[ops.rank_index[_are_with_logits(trace, ops.stage) | _are_with_logits(trace, ops.backward_stage)]] = True
+    is_looked_at = has_logits[ops.rank_index]
+    at_start, at_end = (np.where(is_looked_at, change, 0) for change in _activation_changes(trace))
+    rows = _curve(trace, at_start, at_end).peak_rows(num_ranks)
+    return peaks, _at(_curve(trace, at_start, at_end, _logits_changes(trace)).value, rows), peak_ps
 
 
 def _at(column: Ints, rows: Ints) -> Ints:
@@ -111,20 +115,32 @@ def logits_curve(trace: Trace) -> MemoryCurve:
 
     Its rows are those of the curve of activations, of which logits are a part.
     """
+    return _curve(trace, *_activation_changes(trace), _logits_changes(trace))
+
+
+def _are_with_logits(trace: Trace, stage: Ints) -> Flags:
+    """Return where a column of stages has such as make logits."""
+    shares = trace.logits_shares
+    has_logits = np.zeros(max(len(shares), int(stage.max(initial=0)) + 1) + 1, dtype=np.bool_)  # the last is for -1
+    has_logits[: len(shares)] = [share > 0 for share in shares]
+    return np.asarray(has_logits[stage])
+
+
+def _logits_changes(trace: Trace) -> tuple[Ints, Ints]:
+    """Return the logits that each op makes at its start, and the change at its end. [bytes]"""
     ops, shares = trace.ops, trace.logits_shares
     taken, freed = np.zeros(len(ops), dtype=np.int64), np.zeros(len(ops), dtype=np.int64)
     is_overlapped = ops.kind == Kind.FB
     back_stage = np.where(is_overlapped, ops.backward_stage, ops.stage)
     back_microbatch = np.where(is_overlapped, ops.backward_microbatch, ops.microbatch)
-    with_logits = [stage for stage, share in enumerate(shares) if share]
     sizes: dict[tuple[int, int, int, int], int] = {}
-    for row in np.flatnonzero(is_one_of(ops.kind, FORWARDS) & np.isin(ops.stage, with_logits)).tolist():
+    for row in np.flatnonzero(is_one_of(ops.kind, FORWARDS) & _are_with_logits(trace, ops.stage)).tolist():
         share = shares[int(ops.stage[row])]
         size = -(-int(ops.start_bytes[row]) * share.numerator // share.denominator)
         taken[row] = sizes[_micro_batch(ops, row, ops.stage, ops.microbatch)] = size
-    for row in np.flatnonzero(is_one_of(ops.kind, BACKWARDS) & np.isin(back_stage, with_logits)).tolist():
+    for row in np.flatnonzero(is_one_of(ops.kind, BACKWARDS) & _are_with_logits(trace, back_stage)).tolist():
         freed[row] = -sizes[_micro_batch(ops, row, back_stage, back_microbatch)]
-    return _curve(trace, ops.start_bytes, ops.end_bytes, (taken, freed))
+    return taken, freed
 
 
 def _micro_batch(ops: Ops, row: int, stage: Ints, microbatch: Ints) -> tuple[int, int, int, int]:

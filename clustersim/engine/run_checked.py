@@ -33,7 +33,7 @@ from clustersim.ops import Job
 from clustersim.trace import Flags, Ints
 
 _LARGEST_PS = 2**60  # of times together, before flows wait for one another
-_MOST_AT_ONE_TIME = 20  # rounds that get no further
+_MOST_AT_ONE_TIME, _MOST_AT_ANY_COST = 20, 1_000  # rounds that get no further
 _FIRST_WINDOW = 2  # longest rows
 
 # What is worth a round: seconds, as measured on one core, of which only ratios matter.
@@ -76,7 +76,9 @@ class Checked:
             before_ps = self._settled_ps
             is_right = self._look(lockstep.until_ps(), _FIRST_WINDOW * longest_ps)
             rounds_here = 0 if self._settled_ps > before_ps else rounds_here + 1
-            if not at_any_cost and (rounds_here > _MOST_AT_ONE_TIME or self._is_too_dear()):
+            if rounds_here > (_MOST_AT_ANY_COST if at_any_cost else _MOST_AT_ONE_TIME):
+                return None
+            if not at_any_cost and self._is_too_dear():
                 return None
             gained_ps = self._settled_ps - before_ps
             window_ps = min(2 * window_ps, FAR_PS) if is_right else max(longest_ps, 2 * gained_ps)
