@@ -225,7 +225,8 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
         import numba  # takes a quarter of a second
     except ImportError:
         return function
-    return numba.njit(cache=True)(function)  # type: ignore[no-any-return]
+    machine_code: Callable[..., Any] = numba.njit(cache=True)(function)
+    return machine_code
 
 
 def is_compiled() -> bool:
