@@ -36,9 +36,13 @@ class _LimitCheck:
         if limits.max_events is not None and num_events > limits.max_events:
             raise LimitError(f"stopped after {num_events} events; allowed: --max-events {limits.max_events}")
         if limits.max_wall_s is not None and (wall_s := time.monotonic() - self.started_s) > limits.max_wall_s:
-            raise LimitError(f"stopped after {wall_s:.1f} s; allowed: --max-wall {limits.max_wall_s:g}")
+            raise LimitError(f"stopped after {wall_s:.3g} s; allowed: --max-wall {limits.max_wall_s:g}s")
         if limits.max_rss_bytes is not None and (rss_bytes := _rss_bytes()) > limits.max_rss_bytes:
-            raise LimitError(f"stopped at {rss_bytes} bytes of memory; allowed: --max-rss {limits.max_rss_bytes}")
+            raise LimitError(f"stopped at {_mib(rss_bytes)} of memory; allowed: --max-rss {_mib(limits.max_rss_bytes)}")
+
+
+def _mib(size_bytes: int) -> str:
+    return f"{size_bytes / 2**20:.4g}MiB"
 
 
 def _rss_bytes() -> int:
