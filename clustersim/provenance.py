@@ -260,13 +260,13 @@ def _stragglers(cluster: Cluster, trace: Trace, compute_ps: Ints) -> Iterator[st
     host = cluster.nodes[cluster.gpus[gpu]].get("host", cluster.gpus[gpu])
     yield (
         f"{len(slow)} of {len(trace.ranks)} GPUs compute slowly, up to {max(slow.values()):g} times as long: rank "
-        f"{int(trace.ranks.rank[worst])} on {host} is {_ms(extra_s[worst] / trace.num_steps)} a step longer at work, "
+        f"{int(trace.ranks.rank[worst])} on {host} is {_time(extra_s[worst] / trace.num_steps)} a step longer at work, "
         "and others wait for it"
     )
 
 
-def _ms(time_s: float) -> str:
-    return f"{1000 * time_s:.3g} ms"
+def _time(time_s: float) -> str:
+    return f"{1000 * time_s:.3g} ms" if time_s < 1 else f"{time_s:.3g} s"
 
 
 _WORTH_SAYING = 0.01  # share of the traffic's own time
@@ -280,5 +280,5 @@ def _collisions(communication: CommunicationSummary) -> Iterator[str]:
             words = AXIS_WORDS[entry.axis]
             yield (
                 f"{words} {'were' if words.endswith('s') else 'was'} slowed down by {AXIS_WORDS[entry.by]}: lost "
-                f"{_ms(entry.lost_s)} of {_ms(busy_s)} a GPU and step to it, most at {entry.link}"
+                f"{_time(entry.lost_s)} of {_time(busy_s)} a GPU and step to it, most at {entry.link}"
             )

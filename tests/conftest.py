@@ -6,12 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from clustersim.analysis.invariants import check_flows, check_invariants
 from clustersim.engine import flows, run
 
 # No doctests: the first is for the system's Python, which has SimGrid; the others share one name as modules.
 collect_ignore_glob = ["engine/simgrid_oracle.py", "conftest.py", "*/conftest.py"]
+
+
+# A busy machine must fail no test: examples have no deadline, and drawing them may be slow.
+settings.register_profile("clustersim", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("clustersim")
 
 
 @pytest.fixture(autouse=True)

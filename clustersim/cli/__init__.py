@@ -42,11 +42,7 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "validate": ("clustersim.cli.scenarios", "validate", "Check scenario files and report every mistake."),
     "show": ("clustersim.cli.scenarios", "show", "Show a scenario with all values resolved, and their origins."),
     "schedule": ("clustersim.cli.schedules", "schedule", "Print the order of a schedule."),
-    "list": (
-        "clustersim.cli.catalogue",
-        "list_names",
-        "List schedules, topologies, models, devices or scenarios.",
-    ),
+    "list": ("clustersim.cli.catalogue", "list_names", "List schedules, topologies, models, devices and the like."),
     "describe": ("clustersim.cli.topologies", "describe", "Describe a topology: its picture, parts and bandwidths."),
     "network": ("clustersim.cli.network", "network", "Run a list of flows on a topology: when each of them ends."),
     "collective": ("clustersim.cli.collective", "collective", "Time a collective on a topology, as nccl-tests do."),
@@ -95,7 +91,10 @@ def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> 
 )
 @common_options
 def clustersim() -> None:
-    """Simulate pipeline-parallel training on clusters that you do not own."""
+    """Simulate pipeline-parallel training on clusters that you do not own.
+
+    Begin with `clustersim run gpipe-4x16`; `clustersim list scenarios` has more.
+    """
 
 
 def main(args: list[str] | None = None) -> NoReturn:

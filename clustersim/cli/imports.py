@@ -52,7 +52,7 @@ def import_() -> None:
     """Read what other tools print or write; bandwidths that a file does not tell are asked for, never guessed."""
 
 
-@import_.command(name="nvidia-smi")
+@import_.command(name="nvidia-smi", short_help="Topology of one host from `nvidia-smi topo -m`.")
 @click.argument("file")
 @_bandwidth_option("link-bandwidth", _NVLINK_HELP)
 @_bandwidth_option("pcie-bandwidth", "Bandwidth of PCIe between a device and a bridge, and between bridges.")
@@ -66,7 +66,7 @@ def nvidia_smi(file: str, device: str | None, output: str | None, **answers: Any
     _import(import_nvidia_smi, "nvidia-smi topo -m", file, device, output, answers)
 
 
-@import_.command()
+@import_.command(short_help="Topology from NCCL's dump.")
 @click.argument("file")
 @_bandwidth_option("link-bandwidth", _NVLINK_HELP)
 @_bandwidth_option("pcie-bandwidth", "Bandwidth of PCIe where the dump does not tell it, as in virtual machines.")
@@ -79,7 +79,7 @@ def nccl(file: str, device: str | None, output: str | None, **answers: Any) -> N
     _import(import_nccl, "NCCL's topology dump", file, device, output, answers)
 
 
-@import_.command()
+@import_.command(short_help="Topology from Slurm's topology.conf or .yaml.")
 @click.argument("file")
 @click.option("--gpus-per-node", type=click.IntRange(1, 1024), help="Number of GPUs in each host.")
 @_bandwidth_option("scaleup-bandwidth", "Bandwidth between a GPU and the switch of its host or block, per direction.")
@@ -94,7 +94,7 @@ def slurm(file: str, device: str | None, output: str | None, **answers: Any) -> 
     _import(import_slurm, "Slurm's topology", file, device, output, answers)
 
 
-@import_.command()
+@import_.command(short_help="Model from Hugging Face's config.json.")
 @click.argument("file")
 @click.option("--seq-length", type=click.IntRange(1), help="Tokens of a sample; absent: the most that the model takes.")
 @output_option
@@ -106,7 +106,7 @@ def hf(file: str, output: str | None, seq_length: int | None) -> None:
     _write(import_hugging_face(file, _read(file), seq_length), "Hugging Face's", file, output)
 
 
-@import_.command()
+@import_.command(short_help="Job from a Megatron launch script.")
 @click.argument("file")
 @click.option("--vocab-size", type=click.IntRange(1), help="Size of the vocabulary, if the tokenizer alone tells it.")
 @output_option

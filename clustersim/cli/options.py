@@ -30,7 +30,7 @@ def common_options(function: _Function) -> _Function:
     """Return `function` with -q, -v and --debug, which may stand before or after the verb."""
     flags = (
         (("--debug",), "Show the traceback of an error."),
-        (("-v", "--verbose"), "Tell more."),
+        (("-v", "--verbose"), "Tell more: of a run, its engine and its assumptions."),
         (("-q", "--quiet"), "Tell only results and errors."),
     )
     for names, text in flags:

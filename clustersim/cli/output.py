@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,6 +59,13 @@ def tell(text: str) -> None:
     """Say something that is no result, unless only results are wanted."""
     if not click.get_current_context().ensure_object(Settings).quiet:
         click.echo(text, err=True)
+
+
+def tell_more(texts: Iterable[str]) -> None:
+    """Say what is said with ``-v`` alone, a line each."""
+    if click.get_current_context().ensure_object(Settings).verbose:
+        for text in texts:
+            click.echo(text, err=True)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import click
 
 from clustersim.cli.limits import limit_options
 from clustersim.cli.options import common_options, json_option, output_option, plugin_option, set_option
-from clustersim.cli.output import emit_report, emit_text, progress
+from clustersim.cli.output import emit_report, emit_text, progress, tell_more
 from clustersim.cli.run_files import RunFiles, run_file_options
 from clustersim.cli.what_if import what_if_option
 
@@ -64,6 +64,7 @@ def run(
         files.write(result)
     files.tell_what_is_left_out(result)
     _emit(result, as_json, output)
+    tell_more((f"engine: {result.provenance['engine']}", *result.provenance["constraints"]))
     return UNFIT if result.memory.fits is False else 0
 
 

@@ -47,11 +47,14 @@ _SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
 
 
 @click.command()
-@click.argument("name", type=click.Choice(list(_SCHEMAS)), default="scenario")
+@click.argument("name", type=click.Choice(list(_SCHEMAS)), default="scenario", metavar="[NAME]")
 @output_option
 @common_options
 def schema(name: str, output: str | None) -> None:
-    """Print the JSON Schema of a file format."""
+    """Print the JSON Schema of a file format.
+
+    NAME is scenario (the default), result, scale, size-gpus, size-model, size-cluster or sensitivity.
+    """
     text = json.dumps(_SCHEMAS[name](), indent=2)
     if output is None:
         click.echo(text)

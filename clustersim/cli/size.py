@@ -36,7 +36,7 @@ def size() -> None:
     """Find the fewest GPUs, the largest model, or the cheapest cluster; exit code 3 where none meets the limit."""
 
 
-@size.command("gpus")
+@size.command("gpus", short_help="Fewest GPUs that train on so many tokens in time.")
 @click.argument("scenario")
 @_tokens_option
 @time_options
@@ -83,7 +83,7 @@ def gpus(
     return 0 if found.answer else UNMET
 
 
-@size.command("model")
+@size.command("model", short_help="Largest model that fits in memory.")
 @click.argument("scenario")
 @click.option("--key", default="model.num_layers", show_default=True, help="Size of the model that grows.")
 @click.option("--step", type=click.IntRange(1), help="What values are multiples of; absent: for layers the stages.")
@@ -115,7 +115,7 @@ def model(
     return 0 if found.answer else UNMET
 
 
-@size.command("cluster")
+@size.command("cluster", short_help="Cheapest cluster of a list.")
 @click.argument("scenario")
 @click.option("--clusters", required=True, metavar="A,B", callback=names_of, help="Topologies: names or paths.")
 @_tokens_option

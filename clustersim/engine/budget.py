@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from clustersim.engine.clock import EVENTS_BETWEEN_CHECKS, Timeline
 from clustersim.errors import LimitError
 from clustersim.limits import Limits
+from clustersim.scenario.units import format_size
 
 
 def run_within(limits: Limits, env: Timeline) -> int:
@@ -36,9 +37,10 @@ class _LimitCheck:
         if limits.max_events is not None and num_events > limits.max_events:
             raise LimitError(f"stopped after {num_events} events; allowed: --max-events {limits.max_events}")
         if limits.max_wall_s is not None and (wall_s := time.monotonic() - self.started_s) > limits.max_wall_s:
-            raise LimitError(f"stopped after {wall_s:.1f} s; allowed: --max-wall {limits.max_wall_s:g}")
+            raise LimitError(f"stopped after {wall_s:.3g} s; allowed: --max-wall {limits.max_wall_s:g}s")
         if limits.max_rss_bytes is not None and (rss_bytes := _rss_bytes()) > limits.max_rss_bytes:
-            raise LimitError(f"stopped at {rss_bytes} bytes of memory; allowed: --max-rss {limits.max_rss_bytes}")
+            allowed = format_size(limits.max_rss_bytes).replace(" ", "")
+            raise LimitError(f"stopped at {rss_bytes / 2**20:.0f} MiB of memory; allowed: --max-rss {allowed}")
 
 
 def _rss_bytes() -> int:

@@ -73,6 +73,18 @@ def _pyarrow() -> Any:
     return pyarrow
 
 
+def short_axis(axis: str, axes: Sequence[str]) -> str:
+    """Return the last part of a dotted key, if no other axis ends in the same.
+
+    Examples
+    --------
+    >>> short_axis("parallelism.tp", ["parallelism.tp", "seed"]), short_axis("a.x", ["a.x", "b.x"])
+    ('tp', 'a.x')
+    """
+    last = axis.rpartition(".")[2]
+    return last if sum(other.rpartition(".")[2] == last for other in axes) == 1 else axis
+
+
 def axis_text(value: Any) -> Any:
     """Return a value of an axis for a table: a mapping or list as JSON, true and false as files write them.
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from clustersim.analysis.learning_rate import LEARNING_RATE_NOTE, learning_rate_factors
 from clustersim.report.quantities import UNKNOWN, count, number, percent, seconds, size
-from clustersim.report.sweep_files import axis_text, has_run
+from clustersim.report.sweep_files import axis_text, has_run, short_axis
 from clustersim.report.terminal import Bar, Column, Paragraph, Table, characters_of, left_out, shown_rows, title
 
 _MAX_ROWS = 40
@@ -39,7 +39,7 @@ def sweep_report(name: str, document: Mapping[str, Any]) -> RenderableType:
 def _table(axes: Sequence[str], rows: Sequence[Row]) -> Table:
     shown = [rows[index] for index in shown_rows(len(rows), _MAX_ROWS)]
     columns = [
-        Column(_short(axis, axes), [_text(row[axis]) for row in shown], left=True, flexible=True) for axis in axes
+        Column(short_axis(axis, axes), [_text(row[axis]) for row in shown], left=True, flexible=True) for axis in axes
     ]
     return Table(
         [
@@ -53,12 +53,6 @@ def _table(axes: Sequence[str], rows: Sequence[Row]) -> Table:
         ],
         [{"ok": "", "unfit": "red", "refused": "dim", "failed": "red"}[row["status"]] for row in shown],
     )
-
-
-def _short(axis: str, axes: Sequence[str]) -> str:
-    """Return the last part of a dotted key, if no other axis ends in the same."""
-    last = axis.rpartition(".")[2]
-    return last if sum(other.rpartition(".")[2] == last for other in axes) == 1 else axis
 
 
 def _text(value: Any) -> str:
@@ -156,7 +150,7 @@ def _reasons(axes: Sequence[str], rows: Sequence[Row], status: str) -> Iterator[
         return
     yield title(status.capitalize())
     for reason, points in list(points_by_reason.items())[:_MAX_REASONS]:
-        where = ", ".join(f"{_short(axis, axes)} {_text(points[0][axis])}" for axis in axes)
+        where = ", ".join(f"{short_axis(axis, axes)} {_text(points[0][axis])}" for axis in axes)
         more = f" and {len(points) - 1} more" if len(points) > 1 else ""
         yield Paragraph(f"{where}{more}: {reason}", indent=2)
     if len(points_by_reason) > _MAX_REASONS:

@@ -28,6 +28,13 @@ _FORMS = {
     "profile": "the path of a CSV file, or a mapping of keys",
     "cluster.placement": "the name of a placement, or a mapping of keys",
 }
+_MISSING = {
+    "version": "write `version: 1`",
+    "cluster": "such as `cluster: {topology: dgx-h100}`",
+    "batch": "such as `batch: {num_microbatches: 16}`",
+    "schedule": "such as `schedule: 1f1b`; `clustersim plan` searches for the best of a model",
+}
+_UNKNOWN = "unknown key"
 _MANY_KEYS = 16
 _NO_MAPPING = ("model_type", "dict_type", "model_attributes_type")
 
@@ -82,7 +89,15 @@ def faults_of(error: ValidationError, form: Any, root: Node) -> list[Fault]:
             faults.append(_unknown_key(details["loc"], path, form, root))
         else:
             faults.append(_fault(details, path, root))
-    return faults
+    meant = {_meant(fault) for fault in faults if fault.what == _UNKNOWN}
+    return [fault for fault in faults if fault.what != _WORDS["missing"]({}, "") or fault.where not in meant]
+
+
+def _meant(fault: Fault) -> str:
+    """Return the key for which an unknown one is taken: it is misspelt, not missing."""
+    name = fault.hint.split("'")[1] if fault.hint.startswith("did you mean") else ""
+    parent, dot, _ = fault.where.rpartition(".")
+    return f"{parent}{dot}{name}"
 
 
 def fault_of(finding: Finding, root: Node) -> Fault:
@@ -128,7 +143,8 @@ def _fault(details: ErrorDetails, path: Path, root: Node) -> Fault:
     if dotted(path) in _FORMS and kind in _NO_MAPPING:
         return Fault(place.written, f"must be {_FORMS[dotted(path)]}; got {got}", place.nearest)
     what = words(context, got) if words else f"{details['msg'][:1].lower()}{details['msg'][1:]}; got {got}"
-    return Fault(place.written, what, place.nearest, _hint(kind, context, _node_at(root, path)))
+    hint = _MISSING.get(dotted(path), "") if kind == "missing" else _hint(kind, context, _node_at(root, path))
+    return Fault(place.written, what, place.nearest, hint)
 
 
 def _hint(kind: str, context: _Context, node: Node) -> str:
@@ -165,7 +181,7 @@ def _unknown_key(loc: Path, path: Path, form: Any, root: Node) -> Fault:
         hint = f"did you mean '{elsewhere[0]}'?"
     if allowed and len(allowed) <= _MANY_KEYS:
         hint = f"{hint} allowed: {', '.join(allowed)}".strip()
-    return Fault(place.written, "unknown key", place.key, hint)
+    return Fault(place.written, _UNKNOWN, place.key, hint)
 
 
 def _allowed(expected: str) -> str:

@@ -175,11 +175,16 @@ class Draft:
 
 
 def _opened(path: str | FilePath) -> _Loading:
-    """Return the file, or the one of that name in the gallery, on its way to a scenario."""
+    """Return the file, or the one of that name in the gallery, on its way to a scenario.
+
+    Paths of files in overrides start at the folder of the scenario; for one of the gallery, whose folder no user looks
+    into, at the working directory.
+    """
     found = _scenario_path(path)
     document = read_document(found, str(found))
     root, faults = (job_of_config(document), ()) if is_model_config(document) else with_includes(document)
-    return _Loading(root, found.parent, str(found), document.sha256, faults)
+    folder = found.parent if found == FilePath(path) else FilePath.cwd()
+    return _Loading(root, folder, str(found), document.sha256, faults)
 
 
 def scenario_of_keys(
@@ -226,6 +231,7 @@ class _Loading:
         self.sha256 = sha256
         self.faults = list(faults)
         self.source: TopologySource | None = None
+        self.unread: set[str] = set()
         self.expanders: dict[Path, Expander] = {
             **dict.fromkeys(NAMED, _name_alone),
             _TOPOLOGY: self._topology_by_name,
@@ -294,7 +300,7 @@ class _Loading:
     def _collect(self, error: ValidationError, values: Mapping[str, Any]) -> None:
         """Note the faults of `error`, and those between the sections that are right by themselves."""
         known = {fault.where for fault in self.faults}
-        if any(where.partition(".")[0] == "model" for where in known):
+        if "model" in self.unread or any(where.partition(".")[0] == "model" for where in known):
             known.add("stage_costs")  # they are missing only because the model, which is there, could not be read
         self.faults += [fault for fault in faults_of(error, Scenario, self.root) if fault.where not in known]
         sections = {name: self._section(name, values) for name in SECTIONS}
@@ -334,6 +340,7 @@ class _Loading:
                 self.root = with_child(self.root, key, replace(entry, node=node))
             except ScenarioError as error:
                 self.faults += error.faults
+                self.unread.add(key)
                 self.root = with_child(self.root, key, replace(entry, node=Node(None)))
 
     def _topology_by_name(self, node: Node) -> Node:

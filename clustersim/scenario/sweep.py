@@ -37,7 +37,8 @@ def _samples(value: Any) -> Any:
     """Return a way to draw samples and their number."""
     kinds = ("random", "latin-hypercube")
     if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in kinds:
-        raise ValueError("samples are written {random: 100} or {latin-hypercube: 100}")
+        got = next(iter(value)) if isinstance(value, dict) and value else value
+        raise ValueError(f"samples are written {{random: 100}} or {{latin-hypercube: 100}}; got {got!r}")
     number = next(iter(value.values()))
     if type(number) is not int or not 1 <= number <= MAX_SAMPLES:
         raise ValueError(f"the number of samples is a whole number from 1 to {MAX_SAMPLES}; got {number!r}")

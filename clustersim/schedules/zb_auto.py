@@ -26,7 +26,7 @@ _NUM_BUDGETS = {10_000: 8, 40_000: 2}
 
 
 def zb_auto(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule:
-    """Return the order with the smallest span found for `costs` within ``shape.limit``.
+    """Return the order with the smallest span found for `costs` within the limit.
 
     Without a limit a rank holds at most p micro-batches from the start of F to the end of W, as 1F1B's first rank does;
     the paper calls that ZB-1p. Without costs, F, I and W take one unit each.

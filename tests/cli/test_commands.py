@@ -197,3 +197,10 @@ def test_a_closed_pipe_is_no_error(scenario: str) -> None:
 def test_python_dash_m(scenario: str) -> None:
     run = subprocess.run([sys.executable, "-m", "clustersim", "validate", scenario], capture_output=True, text=True)
     assert (run.returncode, run.stdout) == (0, f"{scenario}: ok\n")
+
+
+def test_verbose_says_how_a_run_was_made(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("run", "gpipe-4x16", "-v") == 0
+    assert capsys.readouterr().err.startswith("engine: run-ahead\nstage costs are as given in the scenario")
+    assert _run("run", "gpipe-4x16") == 0
+    assert capsys.readouterr().err == ""

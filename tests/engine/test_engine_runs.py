@@ -120,7 +120,7 @@ def test_budgets_end_a_run() -> None:
         simulate(scenario, limits=Limits(max_events=3000))
     with pytest.raises(LimitError, match="--max-wall 0"):
         simulate(scenario, limits=Limits(max_wall_s=0.0))
-    with pytest.raises(LimitError, match="--max-rss 1000"):
+    with pytest.raises(LimitError, match="--max-rss 1kB"):
         simulate(scenario, limits=Limits(max_rss_bytes=1000))
 
 

@@ -137,4 +137,7 @@ def test_a_sweep_that_has_not_every_combination_is_drawn_without_a_map_of_them()
     assert "it ended its worker twice" in text
     page = sweep_page("", document)
     assert "Could not be run" in page
+    assert "hollow" not in page
+    document["rows"][1] |= {"status": "unfit"}
+    assert "A hollow point does not fit in memory." in sweep_page("", document)
     assert "<h1>A sweep</h1>" in sweep_page("", {"axes": {"x": [1]}, "rows": []})

@@ -69,6 +69,16 @@ def test_an_option_names_a_device_for_a_topology_of_the_gallery(tmp_path: Path) 
     assert again.cluster.topology.device == str(tmp_path / "mine.yaml")
 
 
+def test_an_option_of_a_scenario_of_the_gallery_names_a_file_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_device(tmp_path, gemm=0.2)
+    monkeypatch.chdir(tmp_path)
+    changed = load_scenario("gpt-22b-profiled", ["cluster.topology.device=mine.yaml"])
+    assert changed.cluster.topology.device == str(tmp_path / "mine.yaml")
+    assert changed.profile == load_scenario("gpt-22b-profiled").profile  # the file beside the scenario, as ever
+
+
 def test_what_is_wrong_with_a_device_file_is_told_in_it(tmp_path: Path) -> None:
     (tmp_path / "cluster.yaml").write_text(TOPOLOGY.replace("A100-SXM4-80GB", "./other.yaml"))
     with pytest.raises(ScenarioError) as caught:

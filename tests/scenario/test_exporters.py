@@ -54,7 +54,7 @@ def test_megatrons_flags_lead_back_to_the_same_job(scenario: Scenario) -> None:
 
 def test_a_schedule_that_megatron_lacks_is_told() -> None:
     flags = megatron_flags(job(schedule="zb-h1", parallelism=LAYOUT | {"vpp": 1}))
-    assert flags.startswith("# Megatron-LM has no schedule zb-h1: these flags run 1f1b\n")
+    assert flags.startswith("# Megatron-LM has no schedule zb-h1: these flags run 1f1b; ")
 
 
 @pytest.mark.parametrize("schedule", ["interleaved-1f1b", "zb-v", "hanayo"])

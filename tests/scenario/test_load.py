@@ -265,7 +265,10 @@ class TestTopologies:
         path = _write(tmp_path, "a.yaml", "fabric: ring\ngpu: 2\ndevice: H101\n")
         with pytest.raises(TopologyError) as caught:
             load_topology(path)
-        assert sorted(fault.where for fault in caught.value.faults) == ["device", "gpu", "gpus"]
+        assert sorted(fault.where for fault in caught.value.faults) == [
+            "device",
+            "gpu",
+        ]  # `gpus` is misspelt, not missing
 
 
 class TestVariants:

@@ -10,7 +10,7 @@ from clustersim.report.html.markup import Markup, Numbers, element, joined, name
 from clustersim.report.html.page import page
 from clustersim.report.html.parts import Section, facts, one_of, section, table
 from clustersim.report.quantities import counted, number, percent, seconds, size
-from clustersim.report.sweep_files import axis_text, has_run
+from clustersim.report.sweep_files import axis_text, has_run, short_axis
 
 MAX_ROWS = 1_000
 """Most points in the table; the chart has all of them."""
@@ -81,10 +81,12 @@ def _chart(document: Mapping[str, Any], measures: Sequence[str]) -> Section:
         aria_label="Chart of the sweep; the table below has its numbers",
     )
     legend = element("ul", id="sweep-legend", class_="facts")
+    unfit = any(row["status"] == "unfit" for row in document["rows"])
+    hollow = element("p", "A hollow point does not fit in memory.", class_="hint") if unfit else ""
     return section(
         "chart",
         "Chart",
-        element("figure", element("div", *controls, class_="controls"), canvas, legend, class_="needs-script"),
+        element("figure", element("div", *controls, class_="controls"), canvas, legend, hollow, class_="needs-script"),
     )
 
 
@@ -93,7 +95,7 @@ def _points(document: Mapping[str, Any], measures: Sequence[str]) -> Section:
     ran = [index for index, row in enumerate(document["rows"]) if has_run(row)]
     whole_s = max((document["rows"][index]["step_time_s"] for index in ran), default=0.0) or 1.0
     body = [_row(numbers, axes, measures, index, whole_s) for index in ran[:MAX_ROWS]]
-    header = [*axes, "", *map(measure_name, measures), ""]
+    header = [*(short_axis(axis, axes) for axis in axes), "", "", *map(measure_name, measures)]
     left = len(ran) - len(body)
     said = element("p", f"{counted(left, 'more point')} in the chart, not in the table.", class_="hint") if left else ""
     return section(
@@ -106,7 +108,7 @@ def _row(numbers: Numbers, axes: Sequence[str], measures: Sequence[str], index: 
     values = [name_of(str(axis_text(row[axis]))) for axis in axes]
     cells = [numbers.show(f"rows.{index}.{measure}", written_by(measure)) for measure in measures]
     unfit = element("span", "does not fit" if row["status"] == "unfit" else "", class_="bad")
-    return [*values, time_bar(row, row["compute_s"], row["bubble_s"], whole_s), *cells, unfit]
+    return [*values, unfit, time_bar(row, row["compute_s"], row["bubble_s"], whole_s), *cells]
 
 
 def _refusals(document: Mapping[str, Any]) -> Section | None:

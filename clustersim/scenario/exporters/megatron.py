@@ -41,7 +41,8 @@ def _comments(scenario: Scenario) -> Iterator[str]:
     name = scenario.schedule.label
     if name not in _SCHEDULES:
         runs = "interleaved-1f1b" if scenario.parallelism.vpp > 1 else "1f1b"
-        yield f"# Megatron-LM has no schedule {name}: these flags run {runs}"
+        kept = "`plan: {schedules: [1f1b, interleaved-1f1b]}` searches what it has"
+        yield f"# Megatron-LM has no schedule {name}: these flags run {runs}; {kept}"
     if scenario.parallelism.zero_stage == 2:
         yield "# --zero-stage is Megatron-DeepSpeed's"
     if scenario.parallelism.split is not None:
