@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 from clustersim.ops import StageCosts
@@ -59,6 +60,7 @@ class Bounds:
         self._times: dict[tuple[object, ...], _Times] = {}
         self._places: dict[tuple[str, int, int], _Place] = {}
         self._pairs: dict[str, bool] = {}
+        self._overheads: dict[tuple[int, ...], tuple[Fraction, int]] = {}
         training = alone.scenario.training
         # what a stage recomputes is then no sum over its layers: it is left out, and so is what it keeps
         self._is_partial = training.recompute_num_layers is not None or training.recompute_every is not None
@@ -105,10 +107,10 @@ class Bounds:
 
     def peak_bytes(self, frame: Frame, recompute: str, zero_stage: int) -> int:
         """Return what the first rank of a layout holds at least. [bytes]"""
-        place, parallelism = self._place(frame), self._parallelism(frame, zero_stage)
-        copies = frame.dp * frame.cp
+        place, copies = self._place(frame), frame.dp * frame.cp
         if self.alone.model.moe:
-            copies = max(copies, frame.tp * copies // (frame.ep * parallelism.expert_tp))
+            expert_tp = self._parallelism(frame, zero_stage).expert_tp
+            copies = max(copies, frame.tp * copies // (frame.ep * expert_tp))
         replicas = 2 if SCHEDULE_RULES[frame.schedule].is_bidirectional else 1
         total = 0
         for kind, count in place.held.items():
@@ -122,8 +124,18 @@ class Bounds:
         kept = sum(count * costs[kind].kept_bytes for kind, count in first.items())
         unfolded = max((costs[kind].activation_bytes - costs[kind].kept_bytes for kind in first), default=0)
         total += alive * kept + unfolded
-        sized = self.alone.scenario.model_copy(update={"parallelism": parallelism})
-        return total + int(total * fragmentation_of(sized)) + framework_bytes(sized)
+        fragmentation, framework = self._overhead(frame, zero_stage)
+        return total + int(total * fragmentation) + framework
+
+    def _overhead(self, frame: Frame, zero_stage: int) -> tuple[Fraction, int]:
+        """Return what fragmentation costs, and what the framework takes: which goes by the axes that there are."""
+        sizes = (frame.tp, frame.cp, frame.pp, frame.dp, frame.ep)
+        key = (zero_stage, *(size > 1 for size in sizes))
+        if key not in self._overheads:
+            parallelism = self._parallelism(frame, zero_stage)
+            sized = self.alone.scenario.model_copy(update={"parallelism": parallelism})
+            self._overheads[key] = fragmentation_of(sized), framework_bytes(sized)
+        return self._overheads[key]
 
     def _fewest_alive(self, frame: Frame) -> int:
         """Return how many micro-batches the first stage holds at some time, at least."""

@@ -81,6 +81,7 @@ class _Family(NamedTuple):
 
 
 _FRAME, _FAMILY, _PATH, _ALONE, _DONE = range(5)
+_BOUND, _SHALLOW, _EXACT = range(3)  # what is known of the peak of a layout's memory
 
 
 class Search:
@@ -235,13 +236,15 @@ class Search:
         """Return the layout with the lowest peak, if none fits in memory. [bytes]"""
         if self._candidates or not self._too_large:
             return None
-        queue = [(peak_bytes, False, layout) for peak_bytes, layout in self._too_large]
+        queue = [(peak_bytes, _BOUND, layout) for peak_bytes, layout in self._too_large]
         heapify(queue)
         while True:
-            peak_bytes, is_exact, layout = heappop(queue)
-            if is_exact:
+            peak_bytes, level, layout = heappop(queue)
+            if level == _EXACT:
                 return peak_bytes, layout
-            heappush(queue, (self.workers.own.peak_bytes(layout), True, layout))
+            exact = level == _SHALLOW
+            peak_bytes = self.workers.own.peak_bytes(layout, exact)
+            heappush(queue, (peak_bytes, _EXACT if exact else _SHALLOW, layout))
 
 
 def _shape_of(what: Frame | _Family | Candidate | Simulated) -> LayoutShape:

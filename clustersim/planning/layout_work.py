@@ -73,9 +73,9 @@ class Worker:
         except ClustersimError as error:
             return reason_of(error)
 
-    def peak_bytes(self, layout: Layout) -> int:
-        """Return the peak of a layout's memory. [bytes]"""
-        return self.alone.peak_bytes(layout.alternative(self.setting.scenario.parallelism))
+    def peak_bytes(self, layout: Layout, is_exact: bool) -> int:
+        """Return the peak of a layout's memory, or quicker what is no more than that. [bytes]"""
+        return self.alone.peak_bytes(layout.alternative(self.setting.scenario.parallelism), is_exact)
 
     def simulated(self, layout: Layout) -> Simulated:
         """Return what the simulation of all replicas gives."""

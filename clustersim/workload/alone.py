@@ -8,9 +8,9 @@ all layouts of one order at once, without events.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from clustersim.ops import Overlap, Shape, StageCosts
 from clustersim.scenario.frameworks import load_framework
@@ -30,11 +30,13 @@ from clustersim.workload.model.parameters import Parameters
 from clustersim.workload.model.stage import ModelPart, parts_of, stage_parameters
 from clustersim.workload.model_costs import ModelStages, model_stages
 from clustersim.workload.order_path import OrderPath
+from clustersim.workload.order_peaks import OrderPeaks
 from clustersim.workload.overhead import fragmentation_of, framework_bytes
 from clustersim.workload.stages import static_bytes
 
 __all__ = ["Alone", "Alternative", "Estimate", "OrderKey", "has_overlapped_pairs", "takes_shape"]
 
+_Kept = TypeVar("_Kept")
 _MOST_ORDERS = 64  # kept; each may hold hundreds of thousands of ops
 
 
@@ -104,6 +106,7 @@ class Alone:
         self._passing: dict[tuple[object, ...], StageCosts] = {}  # before anything is held
         self._parameters: dict[tuple[object, ...], Parameters] = {}
         self._orders: OrderedDict[OrderKey, OrderPath] = OrderedDict()
+        self._peaks: OrderedDict[OrderKey, OrderPeaks] = OrderedDict()
 
     @classmethod
     def of(cls, scenario: Scenario) -> Alone:
@@ -120,34 +123,32 @@ class Alone:
     ) -> list[Estimate]:
         """Return what alternatives of one order take; of those that do not fit in memory only how much they hold."""
         costs = [self.stage_costs(alternative) for alternative in alternatives]
-        peaks = self._peaks_bytes(self._shallow(key), costs, alternatives)
+        peaks = self._peaks_bytes(_shallow(key), costs, alternatives)
         if capacity_bytes is not None and min(peaks) > capacity_bytes:
             return [Estimate(None, peak) for peak in peaks]
-        path = self.order(key)
-        if path is not self._shallow(key):
-            peaks = self._peaks_bytes(path, costs, alternatives)
+        if key != _shallow(key):
+            peaks = self._peaks_bytes(key, costs, alternatives)
         fitting = [index for index, peak in enumerate(peaks) if capacity_bytes is None or peak <= capacity_bytes]
         steps: dict[int, int] = {}
         if fitting:
+            path = self.order(key)
             times = [self.step_times(path, alternatives[index], costs[index]) for index in fitting]
             steps = dict(zip(fitting, step_ps(path, times, self.scenario.runtime), strict=True))
         return [Estimate(steps.get(index), peak) for index, peak in enumerate(peaks)]
 
-    def peak_bytes(self, alternative: Alternative) -> int:
-        """Return the peak of an alternative's memory. [bytes]"""
-        path, costs = self.order(alternative.order(self.samples)), self.stage_costs(alternative)
-        return self._peak_bytes(path, costs, alternative)
+    def peak_bytes(self, alternative: Alternative, is_exact: bool = True) -> int:
+        """Return the peak of an alternative's memory, or quicker what is no more than that. [bytes]"""
+        key, costs = alternative.order(self.samples), self.stage_costs(alternative)
+        return self._peak_bytes(self.peaks(key if is_exact else _shallow(key)), costs, alternative)
 
     def order(self, key: OrderKey) -> OrderPath:
-        """Return the order of a schedule, ready to be evaluated."""
-        if key in self._orders:
-            self._orders.move_to_end(key)
-        else:
-            shape = Shape(key.num_ranks, key.num_microbatches, key.num_chunks)
-            self._orders[key] = OrderPath(build_schedule(key.schedule, shape))
-            if len(self._orders) > _MOST_ORDERS:
-                self._orders.popitem(last=False)
-        return self._orders[key]
+        """Return the order of a schedule, ready to be evaluated for its times."""
+        return _kept(self._orders, key, lambda: OrderPath(self.peaks(key).schedule))
+
+    def peaks(self, key: OrderKey) -> OrderPeaks:
+        """Return the order of a schedule, ready to be evaluated for its memory."""
+        shape = Shape(key.num_ranks, key.num_microbatches, key.num_chunks)
+        return _kept(self._peaks, key, lambda: OrderPeaks(build_schedule(key.schedule, shape)))
 
     def stage_costs(self, alternative: Alternative) -> tuple[StageCosts, ...]:
         """Return ``costs[stage]`` of an alternative, as its scenario has them."""
@@ -224,24 +225,36 @@ class Alone:
             hops.append(self.groups.message_ps(gpus[owner[source]], gpus[owner[target]], -(-size_bytes // num_parts)))
         return hops
 
-    def _shallow(self, key: OrderKey) -> OrderPath:
-        """Return the same order for no more micro-batches than fill the pipeline: none of more of them holds less."""
-        num_microbatches = min(key.num_microbatches, 4 * key.num_ranks)
-        return self.order(key._replace(num_microbatches=num_microbatches))
-
     def _peaks_bytes(
-        self, path: OrderPath, costs: Sequence[Sequence[StageCosts]], alternatives: Sequence[Alternative]
+        self, key: OrderKey, costs: Sequence[Sequence[StageCosts]], alternatives: Sequence[Alternative]
     ) -> list[int]:
-        return [self._peak_bytes(path, own, one) for own, one in zip(costs, alternatives, strict=True)]
+        peaks = self.peaks(key)
+        return [self._peak_bytes(peaks, own, one) for own, one in zip(costs, alternatives, strict=True)]
 
-    def _peak_bytes(self, path: OrderPath, costs: Sequence[StageCosts], alternative: Alternative) -> int:
+    def _peak_bytes(self, order: OrderPeaks, costs: Sequence[StageCosts], alternative: Alternative) -> int:
         """Return the peak of the fullest rank, as `program_peaks` gives it."""
         sized = self.scenario.model_copy(update={"parallelism": alternative.parallelism})
         framework, fragmentation = framework_bytes(sized), fragmentation_of(sized)
-        held = static_bytes(path.schedule, costs, framework, self.scenario.runtime.memory.buffers)
+        held = static_bytes(order.schedule, costs, framework, self.scenario.runtime.memory.buffers)
         peaks = []
-        for fixed, activations in zip(held, path.activation_peaks(costs), strict=True):
+        for fixed, activations in zip(held, order.activation_peaks(costs), strict=True):
             allocated = sum(fixed) - framework + activations
             reserved = -(-allocated * fragmentation.numerator // fragmentation.denominator)
             peaks.append(allocated + reserved + framework)
         return max(peaks)
+
+
+def _shallow(key: OrderKey) -> OrderKey:
+    """Return the same order for no more micro-batches than fill the pipeline: none of more of them holds less."""
+    return key._replace(num_microbatches=min(key.num_microbatches, 4 * key.num_ranks))
+
+
+def _kept(known: OrderedDict[OrderKey, _Kept], key: OrderKey, make: Callable[[], _Kept]) -> _Kept:
+    """Return what is known of an order; the one that was not asked for the longest is forgotten."""
+    if key in known:
+        known.move_to_end(key)
+    else:
+        known[key] = make()
+        if len(known) > _MOST_ORDERS:
+            known.popitem(last=False)
+    return known[key]

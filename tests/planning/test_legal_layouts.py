@@ -139,7 +139,7 @@ def test_longer_orders_hold_no_less() -> None:
         key = alternative.order(alone.samples)
         costs = alone.stage_costs(alternative)
         peaks = [
-            alone.order(key._replace(num_microbatches=number)).activation_peaks(costs)
+            alone.peaks(key._replace(num_microbatches=number)).activation_peaks(costs)
             for number in (4 * frame.pp, 5 * frame.pp, 8 * frame.pp)
         ]
         assert all(few <= more for few, more in zip(peaks[0], peaks[1], strict=True))
