@@ -6,7 +6,7 @@ def main() -> None:
     try:
         from clustersim.cli import main as run
     except KeyboardInterrupt:
-        raise SystemExit(130) from None
+        raise SystemExit(130) from None  # cli.INTERRUPTED, which is not there yet
     run()
 
 

@@ -87,16 +87,16 @@ KINDS: dict[str, Callable[[], list[Entry]]] = {
 }
 
 
-@click.command(name="list")
+@click.command(
+    name="list",
+    help=f"List the names that a scenario or a command may use. KIND is one of {', '.join(KINDS)}.",
+)
 @click.argument("kind", type=click.Choice(list(KINDS)), metavar="KIND")
 @json_option
 @output_option
 @common_options
 def list_names(kind: str, as_json: bool, output: str | None) -> None:
-    """List the names that a scenario or a command may use.
-
-    KIND is schedules, topologies, models, devices, scenarios or economics.
-    """
+    """List the names that a scenario or a command may use."""
     from clustersim.report.terminal_catalogue import names_report
 
     document = {"schema": f"clustersim/list-{kind}/1", "entries": KINDS[kind]()}

@@ -17,7 +17,7 @@ import numpy as np
 from clustersim.engine.cohort import Timing
 from clustersim.ops import Kind
 
-_ROWS_AT_ONCE = 256  # that are made into Python's numbers: the next ones are made where these were
+ROWS_AT_ONCE = 256  # that are made into Python's numbers: the next ones are made where these were
 
 Usual = tuple[int, int, int, int]
 """How long a row lasts, what it needs and what it sends (-1: nothing), and the delay of that."""
@@ -55,7 +55,7 @@ class PlainRows:
         """Yield the rows of a rank: some hundred usual ones, and the unusual one that follows them, if one does."""
         mine = self.timing.rows(pp_rank)
         after_unusual = [row + 1 for row in self._unusual_within(mine.start, mine.stop - 1)]
-        begins = sorted({*range(mine.start, mine.stop, _ROWS_AT_ONCE), *after_unusual})
+        begins = sorted({*range(mine.start, mine.stop, ROWS_AT_ONCE), *after_unusual})
         for first, end in pairwise([*begins, mine.stop]):
             unusual = self.unusual.get(end - 1)
             yield self._usual(pp_rank, slice(first, end - (unusual is not None))), unusual

@@ -11,11 +11,11 @@ import numpy as np
 
 from clustersim.engine.clock import Hold
 from clustersim.engine.cohort import Timing
-from clustersim.engine.plain_rows import PlainRows, Unusual
-from clustersim.engine.waking import Meeting, Waking
+from clustersim.engine.plain_rows import ROWS_AT_ONCE, PlainRows, Unusual
+from clustersim.engine.waking import STRETCH, Meeting, Waking
 from clustersim.trace import Ints
 
-_PIECES_AT_ONCE = 40  # that a process runs in one go: budgets are looked at in between
+_PIECES_AT_ONCE = STRETCH // ROWS_AT_ONCE
 
 
 class Single:
