@@ -31,3 +31,4 @@ class Folded(NamedTuple):
     num_replicas: int  # of the whole
     num_programs: int  # classes of replicas that programs, devices and slow hosts alone tell apart
     num_classes: int  # of replicas, with what they meet on links and in groups
+    is_all_simulated: bool  # the others were simulated, too, and did what the first of their class did

@@ -100,7 +100,7 @@ def folding_of(trace: Trace) -> dict[str, Any]:
     folded = trace.folded
     return {
         "gpus": len(trace.ranks),
-        "simulated_gpus": len(trace.sample.ranks),
+        "simulated_gpus": len(trace.ranks if folded is None or folded.is_all_simulated else trace.sample.ranks),
         "replicas": folded.num_replicas if folded else len(set(trace.ranks.replica.tolist())),
         "replica_classes": folded.num_classes if folded else None,
         "replica_classes_by_program": folded.num_programs if folded else None,
@@ -111,14 +111,19 @@ def folding_of(trace: Trace) -> dict[str, Any]:
 def folding_note(trace: Trace) -> str:
     """Return the same in a sentence."""
     num_gpus, folded = len(trace.ranks), trace.folded
+    why = f" ({trace.unfolded_because})" if trace.unfolded_because else ""
+    all_simulated = f"every GPU is simulated: {num_gpus} of them, no folding{why}"
     if folded is None:
-        why = f" ({trace.unfolded_because})" if trace.unfolded_because else ""
-        return f"every GPU is simulated: {num_gpus} of them, no folding{why}"
+        return all_simulated
+    classes = (
+        f"the {folded.num_replicas} replicas are of {folded.num_classes} classes, {folded.num_programs} by what they "
+        "run and how fast, the others by the links and groups that they meet"
+    )
+    if folded.is_all_simulated:
+        return f"{all_simulated}; {classes}; those of one class did the same at the same time, and are analysed once"
     return (
-        f"{len(trace.sample.ranks)} of {num_gpus} GPUs are simulated: the {folded.num_replicas} replicas are of "
-        f"{folded.num_classes} classes, {folded.num_programs} by what they run and how fast, the others by the links "
-        "and groups that they meet; an equitable partition certifies that those of one class do the same at the same "
-        "time"
+        f"{len(trace.sample.ranks)} of {num_gpus} GPUs are simulated: {classes}; an equitable partition certifies that "
+        "those of one class do the same at the same time"
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from clustersim.engine.budget import no_garbage_collection
 from clustersim.engine.clock import Timeline
 from clustersim.engine.compiled import COMPILED, noted_by_kernel
+from clustersim.engine.folding.alike import run_of_one_each
 from clustersim.engine.folding.fold import FoldedNetwork, Folding, folding_of
 from clustersim.engine.folding.part import FoldedRun
 from clustersim.engine.folding.whole import whole_trace
@@ -42,7 +43,8 @@ def run(
         have none at all, where that is possible and no budget is set, or "run-ahead" to have GPUs run ahead wherever
         they can, even where that takes longer; by default the form is the fastest in SimPy.
     fold
-        Whether to simulate one replica of each class of those that provably do the same; see ``engine.folding``.
+        Whether to simulate one replica of each class of those that provably do the same; see ``engine.folding``. If
+        not, all are, and are then compared; those that did the same, as they have to, are recorded and analysed once.
 
     Raises
     ------
@@ -59,15 +61,19 @@ def run(
         hint = nearest(engine, ENGINES)
         raise ClustersimError(f"engine: got {engine!r}; allowed: {', '.join(ENGINES)}, or None{hint and f' ({hint})'}")
     with no_garbage_collection():
-        folding = folding_of(job, cluster) if fold else "as asked for"
-        if isinstance(folding, Folding):
+        folding = folding_of(job, cluster)
+        why = "as asked for" if not fold else folding if isinstance(folding, str) else ""
+        if fold and isinstance(folding, Folding):
             try:
                 return _folded(folding, limits or Limits(), engine)
             except DeadlockError:  # the run of all tells who waits for whom
-                folding = "it comes to a deadlock"
+                why = "it comes to a deadlock"
         network = Network(Timeline(), cluster, job)
         noted = run_noting(job, network, limits or Limits(), engine)
-        return replace(record(network, noted), unfolded_because=folding)
+        one_each = run_of_one_each(folding, network, noted) if isinstance(folding, Folding) else None
+        if one_each is not None:
+            return whole_trace(one_each, lambda: record(network, noted), why)
+        return replace(record(network, noted), unfolded_because=why)
 
 
 def _folded(folding: Folding, limits: Limits, engine: str | None) -> Trace:

@@ -203,7 +203,7 @@ def _warnings(result: Result) -> Iterator[RenderableType]:
 
 def _folding(folding: dict[str, Any]) -> Iterator[str]:
     """Yield how many GPUs stand for all, or why none does."""
-    if folding["replica_classes"] is not None:
+    if folding["replica_classes"] is not None and not folding["unfolded_because"]:
         replicas, classes = counted(folding["replicas"], "replica"), folding["replica_classes"]
         alike = f"{replicas} of {count(classes)} {'class' if classes == 1 else 'classes'}"
         yield f"{count(folding['simulated_gpus'])} of {counted(folding['gpus'], 'GPU')} simulated ({alike})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +12,16 @@ import pytest
 import clustersim as cs
 from clustersim.analysis.invariants import check_invariants
 from clustersim.engine.clock import Timeline
+from clustersim.engine.folding.alike import run_of_one_each
 from clustersim.engine.folding.classes import classes_of, initial_classes, is_equitable
 from clustersim.engine.folding.fold import Folding, folding_of
 from clustersim.engine.folding.uses import Uses
 from clustersim.engine.network import Network
+from clustersim.engine.run import run, run_noting
+from clustersim.limits import Limits
 from clustersim.scenario.load import scenario_from_mapping
 from clustersim.scenario.spec import Scenario
+from clustersim.simulation import measure
 from clustersim.topology.table import build_cluster
 from clustersim.trace import Trace
 from clustersim.workload.job import build_job
@@ -81,12 +87,23 @@ def rates_of(trace: Trace) -> list[tuple[Any, ...]]:
     return sorted((ways[flows.way[flow]].links, int(flows.queued_ps[flow]), *rest) for flow, *rest in rows)
 
 
+def unfolded_result(job: Scenario, engine: str | None = None) -> cs.Result:
+    """Return the result of a run of all replicas, each of which is analysed for itself."""
+    cluster = build_cluster(job.cluster.topology)
+    built = build_job(job, cluster)
+    trace = run(built, cluster, None, engine, fold=False)
+    return measure(job, cluster, built, trace if trace.folded is None else trace.folded.whole(), time.perf_counter())
+
+
 @pytest.mark.parametrize("seed", range(24))
 def test_folded_and_unfolded_runs_are_equal(seed: int) -> None:
     job = scenario_from_mapping(drawn_scenario(seed))
-    unfolded, folded = cs.simulate(job, fold=False), cs.simulate(job)
+    unfolded, folded, all_simulated = unfolded_result(job), cs.simulate(job), cs.simulate(job, fold=False)
     assert unfolded.trace.folded is None
     assert different_parts(folded, unfolded) == []
+    assert different_parts(all_simulated, unfolded) == []
+    assert (folded.trace.folded is None) == (all_simulated.trace.folded is None)
+    assert all_simulated.provenance["folding"]["simulated_gpus"] == len(unfolded.trace.ranks)
     if folded.trace.folded is not None:
         assert folded.provenance["events"] < unfolded.provenance["events"]
         check_invariants(folded.trace)
@@ -96,7 +113,7 @@ def test_folded_and_unfolded_runs_are_equal(seed: int) -> None:
 def test_all_forms_are_equal_folded_and_unfolded(seed: int) -> None:
     """Seeds at which flows stand for several, change rates for an instant, or are taken back when others had ended."""
     job = scenario_from_mapping(drawn_scenario(seed))
-    in_order = cs.simulate(job, engine="time-ordered", fold=False)
+    in_order = unfolded_result(job, "time-ordered")
     for fold in (False, True):
         assert different_parts(cs.simulate(job, engine="run-ahead", fold=fold), in_order) == []
 
@@ -135,7 +152,7 @@ def test_a_slow_host_is_a_class_of_its_own_and_so_is_who_meets_it() -> None:
     assert folding["replica_classes_by_program"] == 2
     assert plain.provenance["folding"]["simulated_gpus"] < folding["simulated_gpus"] < folding["gpus"]
     assert any("computes slowly" in warning or "compute slowly" in warning for warning in result.warnings)
-    assert different_parts(result, cs.simulate(scenario(slow), fold=False)) == []
+    assert different_parts(result, unfolded_result(scenario(slow))) == []
 
 
 def test_four_thousand_gpus_fold_into_two_replicas() -> None:
@@ -190,6 +207,41 @@ def test_the_certificate_refuses_classes_that_are_too_coarse() -> None:
         for other in range(last):
             coarser = classes._replace(**{kind: np.where(column == last, other, column)})
             assert not is_equitable(uses, initial, coarser), (kind, other)
+
+
+def test_replicas_are_looked_at_as_one_only_if_all_of_them_did_the_very_same() -> None:
+    job = scenario_from_mapping(
+        {
+            "version": 1,
+            "model": "gpt-3-175b",
+            "cluster": {"topology": "dgx-a100", "gpus": 32},
+            "parallelism": {"tp": 4, "pp": 2, "dp": 4},
+            "batch": {"num_microbatches": 4, "micro_batch_size": 1},
+            "schedule": "1f1b",
+        }
+    )
+    cluster = build_cluster(job.cluster.topology)
+    built = build_job(job, cluster)
+    folding, network = folding_of(built, cluster), Network(Timeline(), cluster, built)
+    assert isinstance(folding, Folding)
+    noted = run_noting(built, network, Limits())
+    assert run_of_one_each(folding, network, noted) is not None
+    for name in ("starts_ps", "started_ps", "arrived_ps"):
+        column = getattr(noted, name).copy()
+        column[-1] += 1  # of the last replica, which is not the first of its class
+        assert run_of_one_each(folding, network, replace(noted, **{name: column})) is None, name
+    log, rates = network.collectives, network.rates
+    collective = max(row for row, group in enumerate(log.group) if group not in folding.groups)
+    phase = log.phase_collective.index(collective)
+    rate = rates.flow.index(sum(len(pipeline.messages) for pipeline in built.pipelines) + phase)
+    changes: list[tuple[Any, int]] = [(column, collective) for column in (log.queued_ps, log.start_ps, log.end_ps)]
+    changes += [(column, phase) for column in (log.phase_start_ps, log.phase_end_ps)]
+    changes += [(column, rate) for column in (rates.start_ps, rates.bytes_per_s)]
+    for column, row in changes:
+        column[row] += 1
+        assert run_of_one_each(folding, network, noted) is None
+        column[row] -= 1
+    assert run_of_one_each(folding, network, noted) is not None
 
 
 @pytest.mark.parametrize("seed", range(0, 24, 3))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -21,10 +22,11 @@ from clustersim.later import later
 from clustersim.trace import Ints, Trace
 
 
-def whole_trace(run: FoldedRun) -> Trace:
-    """Return the trace of all GPUs; its large tables are made as those of any run, out of copies of what was noted.
+def whole_trace(run: FoldedRun, of_all: Callable[[], Trace] | None = None, unfolded_because: str = "") -> Trace:
+    """Return the trace of all GPUs, of which large tables are made when somebody looks at them.
 
-    Phases and rates stand in the order of their first copies.
+    They are made as those of any run: out of what was noted of all, which `of_all` records, or else out of copies of
+    what was noted of one of each class; then phases and rates stand in the order of their first copies.
     """
     whole, sample = _Whole(run), run.trace
     assert sample.copies is not None
@@ -32,24 +34,26 @@ def whole_trace(run: FoldedRun) -> Trace:
     num_replicas, num_classes = len(job.pipelines), classes.num_replicas
     first_op = whole.stack.first_op
     rank = np.concatenate([whole.rows_of(replica, run.stack.first_rank) for replica in whole.folded_replicas])
+    made: Callable[[], Trace] = cache(of_all) if of_all is not None else lambda: whole.trace
     return Trace(
         ranks_table(job, first_op),
-        later(lambda: whole.trace.ops),
-        later(lambda: whole.trace.transfers),
-        later(lambda: whole.trace.collectives),
-        later(lambda: whole.trace.phases),
+        later(lambda: made().ops),
+        later(lambda: made().transfers),
+        later(lambda: made().collectives),
+        later(lambda: made().phases),
         sample.copies.links,
-        later(lambda: whole.trace.rates),
-        later(lambda: whole.trace.routes),
-        later(lambda: whole.trace.phase_ways),
-        later(lambda: whole.trace.groups),
+        later(lambda: made().rates),
+        later(lambda: made().routes),
+        later(lambda: made().phase_ways),
+        later(lambda: made().groups),
         job.num_steps,
         sample.makespan_ps,
         sample.num_events,
         sample.fragmentation,
         sample.logits_shares,
         sample.engine,
-        folded=Folded(sample, lambda: whole.trace, rank, num_replicas, classes.num_programs, num_classes),
+        folded=Folded(sample, made, rank, num_replicas, classes.num_programs, num_classes, of_all is not None),
+        unfolded_because=unfolded_because,
     )
 
 
