@@ -10,6 +10,7 @@ import numpy as np
 
 from clustersim.engine.alone import Alone, AloneRates
 from clustersim.engine.network import Network
+from clustersim.engine.way_vectors import Time, agreed
 from clustersim.ops import Calls, CollectivePlan, Group, Job
 from clustersim.trace import Flags, Ints
 
@@ -27,12 +28,23 @@ class PlanVector(NamedTuple):
     alone: tuple[tuple[Alone, ...], ...]  # ``alone[group][phase]``
 
 
-class _Members(NamedTuple):
+class Members(NamedTuple):
     """The members of groups on one pp_rank: replicas in the order of their groups, and where each group begins."""
 
     in_order: Ints | None  # None: they stand so already
     first: Ints
     group_of_replica: Ints
+
+    def last_ps(self, times_ps: Ints) -> Ints:
+        """Return the latest time of each group, given those of all replicas along the last axis. [ps]"""
+        in_groups_ps = times_ps if self.in_order is None else times_ps[..., self.in_order]
+        last_ps: Ints = np.maximum.reduceat(in_groups_ps, self.first, axis=-1)
+        return last_ps
+
+    def latest_ps(self, times_ps: Ints) -> Ints:
+        """Return the latest time in the group of each replica. [ps]"""
+        latest_ps: Ints = self.last_ps(times_ps)[..., self.group_of_replica]
+        return latest_ps
 
 
 class GroupVector:
@@ -43,7 +55,7 @@ class GroupVector:
     of which something was found, as buckets follow one another in much the same company; or else as long as alone.
     """
 
-    def __init__(self, numbers: Sequence[int], pp_ranks: tuple[int, ...], members: dict[int, _Members]) -> None:
+    def __init__(self, numbers: Sequence[int], pp_ranks: tuple[int, ...], members: dict[int, Members]) -> None:
         self.numbers, self.pp_ranks, self._members = numbers, pp_ranks, members
         self.kinds: list[Kind] = []  # of each collective
         self.plans: dict[Kind, PlanVector] = {}
@@ -54,6 +66,7 @@ class GroupVector:
         self.num_called = dict.fromkeys(pp_ranks, 0)
         self.num_known = 0  # collectives whose end is known
         self._most_known = 0  # so far, before calls were taken back
+        self._total_ps: dict[tuple[Kind, int], Time] = {}  # of a kind, by replica on a pp_rank
 
     def prepare(self, kinds: list[Kind], groups: Sequence[Group], network: Network, rates: AloneRates) -> None:
         """Take in what the groups will do."""
@@ -64,6 +77,8 @@ class GroupVector:
             self.plans[kind] = _plan_vector([groups[number].plans[kind] for number in self.numbers], rates)
         shape = (len(kinds), len(self.numbers))
         self.queued_ps, self.start_ps, self.end_ps = (np.empty(shape, dtype=np.int64) for _ in range(3))
+        place_of_kind = {kind: place for place, kind in enumerate(self.plans)}
+        self.kind_numbers = np.array([place_of_kind[kind] for kind in kinds], dtype=np.int64)  # as places in `plans`
         several = self.pp_ranks if len(self.pp_ranks) > 1 else ()
         self._called_ps = {pp_rank: np.empty(shape, dtype=np.int64) for pp_rank in several}
 
@@ -74,10 +89,9 @@ class GroupVector:
 
     def call(self, pp_rank: int, clock_ps: Ints) -> None:
         """Let the members on a pp_rank make their next call, each at a time of its own."""
-        number, (in_order, first, _) = self.num_called[pp_rank], self._members[pp_rank]
+        number = self.num_called[pp_rank]
         self.num_called[pp_rank] += 1
-        last = np.maximum.reduceat(clock_ps if in_order is None else clock_ps[in_order], first)
-        self._called_ps.get(pp_rank, self.queued_ps)[number] = last
+        self._called_ps.get(pp_rank, self.queued_ps)[number] = self._members[pp_rank].last_ps(clock_ps)
         num_complete = min(self.num_called.values()) if self._called_ps else number + 1
         while self.num_known < num_complete:
             number = self.num_known
@@ -104,6 +118,39 @@ class GroupVector:
         """Return when the collective of each replica on a pp_rank ends. [ps]"""
         ends_ps: Ints = self.end_ps[number][self._members[pp_rank].group_of_replica]
         return ends_ps
+
+    def members_of_several(self, pp_rank: int) -> Members | None:
+        """Return the members on a pp_rank, or None if each group has but one there."""
+        members = self._members[pp_rank]
+        return members if len(members.first) < len(members.group_of_replica) else None
+
+    def total_by_replica_ps(self, number: int, pp_rank: int) -> Time:
+        """Return how long a collective takes in the group of each replica, if no phase meets others. [ps]"""
+        key = self.kinds[number], pp_rank
+        if key not in self._total_ps:
+            total_ps = self.plans[key[0]].total_ps[self._members[pp_rank].group_of_replica]
+            self._total_ps[key] = agreed(total_ps.tolist())
+        return self._total_ps[key]
+
+    def done_ps(self, numbers: Ints, pp_rank: int, called_ps: Ints) -> Ints:
+        """Note collectives that nothing can delay, given when each replica called for them; return when they end there.
+
+        Parameters
+        ----------
+        numbers
+            Collectives.
+        pp_rank
+            Where all members are.
+        called_ps
+            ``[collective, replica]``
+        """
+        members = self._members[pp_rank]
+        queued_ps = members.last_ps(called_ps)
+        self.queued_ps[numbers] = self.start_ps[numbers] = queued_ps
+        ends_ps = queued_ps + np.stack([plan.total_ps for plan in self.plans.values()])[self.kind_numbers[numbers]]
+        self.end_ps[numbers] = ends_ps
+        by_replica_ps: Ints = ends_ps[:, members.group_of_replica]
+        return by_replica_ps
 
     def first_ps(self, number: int) -> int:
         """Return when the first group starts a collective. [ps]"""
@@ -172,7 +219,7 @@ def _kinds_by_rank(calls: Calls) -> dict[tuple[str, int], list[Kind]]:
     return {rank: [kind for _, kind in sorted(own)] for rank, own in found.items()}
 
 
-def _members(job: Job, numbers: Sequence[int], pp_rank: int) -> _Members | None:
+def _members(job: Job, numbers: Sequence[int], pp_rank: int) -> Members | None:
     """Return the members of groups on a pp_rank; None if they are not all replicas, each once."""
     own = [[place.replica for place in job.groups[number].places if place.pp_rank == pp_rank] for number in numbers]
     replicas = [replica for replicas in own for replica in replicas]
@@ -183,7 +230,7 @@ def _members(job: Job, numbers: Sequence[int], pp_rank: int) -> _Members | None:
     group_of_replica = np.empty(len(in_order), dtype=np.int64)
     group_of_replica[in_order] = np.repeat(np.arange(len(own)), sizes)
     is_in_order = replicas == list(range(len(replicas)))
-    return _Members(None if is_in_order else in_order, np.cumsum(sizes) - sizes, group_of_replica)
+    return Members(None if is_in_order else in_order, np.cumsum(sizes) - sizes, group_of_replica)
 
 
 def _plan_vector(plans: Sequence[CollectivePlan], rates: AloneRates) -> PlanVector:

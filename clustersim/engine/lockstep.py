@@ -7,29 +7,19 @@ have an end as soon as they begin. Where that proves wrong, processes go back to
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from clustersim.engine.clock import Actor, Hold
 from clustersim.engine.group_vectors import GroupVector
+from clustersim.engine.stretches import CallTable, RankRows
 from clustersim.engine.waking import Meeting, Waking
 from clustersim.engine.way_vectors import Time, WayVector, agreed, longest
-from clustersim.ops import Job, Kind, Pipeline
+from clustersim.ops import Job, Pipeline
 from clustersim.trace import Ints
 
 FAR_PS = 2**62  # later than anything that happens
-
-
-class Row(NamedTuple):
-    """A row of a program, in all replicas."""
-
-    duration_ps: Time
-    needs: tuple[int, ...]
-    awaits: tuple[tuple[GroupVector, int], ...]
-    sends: tuple[int, ...]
-    joins: tuple[GroupVector, ...]
-    is_barrier: bool
 
 
 class Lockstep:
@@ -55,10 +45,12 @@ class Lockstep:
         self.env = Waking()
         self.ways, self.way_of_message, self.groups = ways, way_of_message, groups
         num_replicas, num_messages = len(job.pipelines), len(way_of_message)
-        self.rows = _rows(job.pipelines, groups)
-        self.starts_ps = [np.empty((len(rows), num_replicas), dtype=np.int64) for rows in self.rows]
-        self.clocks_ps = [np.zeros(num_replicas, dtype=np.int64) for _ in self.rows]
-        self.reached = [0] * len(self.rows)  # the row that is next
+        self.num_rows = sum(map(len, job.pipelines[0].programs))  # of a replica
+        self._rows = _rows(job.pipelines, groups)
+        self.stretches = [rows.stretches for rows in self._rows]
+        self._starts_ps = [np.empty((len(own), num_replicas), dtype=np.int64) for own in self.stretches]
+        self.clocks_ps = [np.zeros(num_replicas, dtype=np.int64) for _ in self.stretches]
+        self.reached = [0] * len(self.stretches)  # the stretch that is next
         self.started_ps, self.arrived_ps = (np.empty((num_messages, num_replicas), dtype=np.int64) for _ in range(2))
         self.is_sent = bytearray(num_messages)
         self.drains_ps: dict[int, Ints] = {}  # that were found of flows, by message
@@ -67,34 +59,35 @@ class Lockstep:
         self.flows: list[int] = []  # messages that are flows and may yet be found to meet others, as they were sent
         self.calls: list[tuple[GroupVector, int]] = []  # collectives of which the same is true
         self.stopped: list[int] = []  # pp_ranks that have come to the horizon
-        self.num_rows_run = 0
+        self.num_stretches_run = 0
         self._waiters: dict[int, Hold] = {}
         self._callers: dict[tuple[int, int], list[Hold]] = {}
 
     def run_until(self, horizon_ps: int, run: Callable[[Waking], int]) -> int:
         """Let every process run until its clock has come to the horizon, or it waits; return the number of events."""
         self._waiters, self._callers, self.stopped = {}, {}, []
-        meeting, first = Meeting(self.env, len(self.rows)), sum(self.reached)
-        for pp_rank in range(len(self.rows)):
+        meeting, first = Meeting(self.env, len(self.stretches)), sum(self.reached)
+        for pp_rank in range(len(self.stretches)):
             hold = Hold(self.env)
             Actor(self.env, self._gpu(pp_rank, hold, meeting, horizon_ps), hold)
         num_events = run(self.env)
-        self.num_rows_run += sum(self.reached) - first
+        self.num_stretches_run += sum(self.reached) - first
         return num_events
 
     def go_back(self, time_ps: int) -> None:
-        """Take back every row that has begun at `time_ps` or later in some replica, and what it sent and called for."""
-        for pp_rank, (rows, starts_ps) in enumerate(zip(self.rows, self.starts_ps, strict=True)):
+        """Take back every stretch that began at `time_ps` or later in some replica, and what it sent and called for."""
+        for pp_rank, (stretches, starts_ps) in enumerate(zip(self.stretches, self._starts_ps, strict=True)):
             reached = self.reached[pp_rank]
             while reached and starts_ps[reached - 1].max() >= time_ps:
                 reached -= 1
-                for message in rows[reached].sends:
-                    self._take_back(message)
-                for group in rows[reached].joins:
-                    group.take_back(pp_rank)
+                for leap in stretches[reached].leaps:
+                    for message in leap.sends:
+                        self._take_back(message)
+                    for group in leap.joins:
+                        group.take_back(pp_rank)
             self.reached[pp_rank] = reached
             # Whoever waits has taken over what arrived so far, which may move now.
-            self.clocks_ps[pp_rank][:] = starts_ps[reached - 1] + rows[reached - 1].duration_ps if reached else 0
+            self.clocks_ps[pp_rank][:] = stretches[reached - 1].end_ps(starts_ps[reached - 1]) if reached else 0
         self.flows = [message for message in self.flows if self.is_sent[message]]
         self.calls = [(group, number) for group, number in self.calls if number < group.num_known]
 
@@ -113,13 +106,13 @@ class Lockstep:
             np.add(self.started_ps[message], drains_ps, out=self.arrived_ps[message])
 
     def _gpu(self, pp_rank: int, hold: Hold, meeting: Meeting, horizon_ps: int) -> Generator[Hold, Any, None]:
-        """Run the program of a pp_rank in all replicas, row by row; the hottest path."""
-        rows, starts_ps, clock = self.rows[pp_rank], self.starts_ps[pp_rank], self.clocks_ps[pp_rank]
+        """Run the program of a pp_rank in all replicas, stretch by stretch; the hottest path."""
+        stretches, starts_ps, clock = self.stretches[pp_rank], self._starts_ps[pp_rank], self.clocks_ps[pp_rank]
         is_sent, arrived_ps, maximum = self.is_sent, self.arrived_ps, np.maximum
         first = self.reached[pp_rank]
-        last = len(rows) if first == len(rows) or clock.min() < horizon_ps else first
+        last = len(stretches) if first == len(stretches) or clock.min() < horizon_ps else first
         for number in range(first, last):
-            duration_ps, needs, awaits, sends, joins, is_barrier = rows[number]
+            needs, awaits, is_barrier, leaps = stretches[number]
             for need in needs:
                 if not is_sent[need]:
                     self._waiters[need] = hold
@@ -135,15 +128,18 @@ class Lockstep:
                 yield hold
                 clock[:] = meeting.released_ps
             starts_ps[number] = clock
-            clock += duration_ps
-            for message in sends:
-                self._send(message, clock)
-            for group in joins:
-                self._call(group, pp_rank, clock)
+            for duration_ps, members, then_ps, sends, joins in leaps:
+                clock += duration_ps
+                if members is not None:
+                    np.add(members.latest_ps(clock), then_ps, out=clock)
+                for message in sends:
+                    self._send(message, clock)
+                for group in joins:
+                    self._call(group, pp_rank, clock)
             self.reached[pp_rank] = number + 1
             if clock[0] >= horizon_ps and clock.min() >= horizon_ps:
                 break
-        if self.reached[pp_rank] < len(rows):
+        if self.reached[pp_rank] < len(stretches):
             self.stopped.append(pp_rank)
         yield hold  # nobody resumes it again
 
@@ -190,18 +186,27 @@ class Lockstep:
 
     def is_done(self) -> bool:
         """Return whether every process has come to its end."""
-        return all(reached == len(rows) for reached, rows in zip(self.reached, self.rows, strict=True))
+        return all(reached == len(own) for reached, own in zip(self.reached, self.stretches, strict=True))
+
+    def starts_ps(self) -> Ints:
+        """Return when every row starts, rank after rank, ``[row, replica]``, once all is done. [ps]
+
+        What inline calls became is noted in their groups.
+        """
+        return np.concatenate(
+            [rows.starts_ps(starts_ps) for rows, starts_ps in zip(self._rows, self._starts_ps, strict=True)]
+        )
 
     def longest_ps(self) -> int:
         """Return how long the longest row lasts, a picosecond at least. [ps]"""
-        return max(1, *(longest(row.duration_ps) for rows in self.rows for row in rows))
+        return max(1, *(rows.longest_ps for rows in self._rows))
 
     def sum_ps(self) -> int:
         """Return how long everything takes in a row, the slowest replica each time, if no flow meets others. [ps]
 
         No clock gets past it: what waits for what is the same in all replicas, and goes round in no circle.
         """
-        computed_ps = sum(longest(row.duration_ps) for rows in self.rows for row in rows)
+        computed_ps = sum(rows.sum_ps for rows in self._rows)
         way_ps = [
             longest(way.latency_ps)
             + longest(way.drain_ps)
@@ -217,20 +222,12 @@ class Lockstep:
         return min((int(self.clocks_ps[pp_rank].min()) for pp_rank in self.stopped), default=FAR_PS)
 
 
-def _rows(pipelines: Sequence[Pipeline], groups: dict[tuple[str, int], GroupVector]) -> list[list[Row]]:
-    """Return the rows of each pp_rank; collectives are numbered by the order in which a rank calls for them."""
-    calls = pipelines[0].calls
-    groups_of_calls = [groups[place] for place in zip(calls.axes, calls.pp_ranks, strict=True)]
-    rows: list[list[Row]] = []
+def _rows(pipelines: Sequence[Pipeline], groups: dict[tuple[str, int], GroupVector]) -> list[RankRows]:
+    """Return the rows of each pp_rank."""
+    calls, rows = CallTable(pipelines[0], groups), []
     for pp_rank, program in enumerate(pipelines[0].programs):
         durations_ps = _durations_ps([pipeline.programs[pp_rank].durations_ps for pipeline in pipelines])
-        columns = (durations_ps, program.waits_for, program.awaits, program.sends, program.joins, program.kinds)
-        own = []
-        for duration_ps, needs, awaits, sends, joins, kind in zip(*columns, strict=True):
-            awaited = tuple([(groups_of_calls[call], calls.orders[call]) for call in awaits]) if awaits else ()
-            joined = tuple([groups_of_calls[call] for call in joins]) if joins else ()
-            own.append(Row(duration_ps, needs, awaited, sends, joined, kind is Kind.BARRIER))
-        rows.append(own)
+        rows.append(RankRows(pp_rank, program, durations_ps, calls))
     return rows
 
 

@@ -42,6 +42,7 @@ def noted_in_lockstep(
     num_events
         SimPy events.
     """
+    starts_ps = lockstep.starts_ps()
     num_flows = _note_messages(lockstep, keys, network.rates, rates)
     num_messages = lockstep.arrived_ps.size
     for vector in groups:
@@ -50,7 +51,7 @@ def noted_in_lockstep(
     vectors = f"{num_replicas} of {num_replicas} replicas as vectors"
     return Noted(
         job,
-        _by_replica(np.concatenate(lockstep.starts_ps)),
+        _by_replica(starts_ps),
         None,
         _by_replica(lockstep.started_ps),
         _by_replica(lockstep.arrived_ps),
@@ -97,8 +98,7 @@ def _note_groups(
 ) -> int:
     """Note the collectives of groups, their phases and the rates of those; return how many phases are flows."""
     log, num_groups = network.collectives, len(vector.numbers)
-    place_of_kind = {kind: place for place, kind in enumerate(vector.plans)}
-    first, number_of_kind = len(log.group), np.array([place_of_kind[kind] for kind in vector.kinds])
+    first, number_of_kind = len(log.group), vector.kind_numbers
     log.note_collectives(
         np.tile(vector.numbers, len(vector.kinds)),
         np.repeat(np.arange(len(vector.kinds)), num_groups),

@@ -169,9 +169,8 @@ class Checked:
     def _is_too_dear(self) -> bool:
         """Return whether it would cost more to go on than to take all events in the order of their times."""
         lockstep = self._lockstep
-        num_rows = sum(map(len, lockstep.rows))
-        so_far_s = lockstep.num_rows_run * _IN_LOCKSTEP_S + self._num_looks * _MEETING_S
-        return so_far_s > _WORTH * num_rows * self._keys.num_replicas * _IN_ORDER_S
+        so_far_s = lockstep.num_stretches_run * _IN_LOCKSTEP_S + self._num_looks * _MEETING_S
+        return so_far_s > _WORTH * lockstep.num_rows * self._keys.num_replicas * _IN_ORDER_S
 
 
 def checked(job: Job, network: Network) -> Checked | None:
