@@ -21,10 +21,11 @@ from clustersim.engine.chains import Follower, with_followers
 from clustersim.engine.encounters import Capacities, links_to_watch, meeting_flows, rates_of
 from clustersim.engine.group_vectors import GroupVector, group_vectors
 from clustersim.engine.lockstep import FAR_PS, Lockstep
-from clustersim.engine.meetings import Met, RateNote, UnderWay, meet, new_rates
+from clustersim.engine.meetings import Met, RateNote, UnderWay, new_rates
 from clustersim.engine.network import Network
 from clustersim.engine.noted import Noted
 from clustersim.engine.open_flows import FlowKeys, FlowSpec, FlowTable, OpenFlows
+from clustersim.engine.parts_met import Meetings
 from clustersim.engine.record_checked import noted_in_lockstep
 from clustersim.engine.record_programs import columns_of
 from clustersim.engine.waking import Waking
@@ -58,6 +59,7 @@ class Checked:
         self._capacities, self._keys = capacities, FlowKeys(lockstep, groups)
         watched = links_to_watch(network, groups, capacities)
         self._open_flows = OpenFlows(lockstep, self._keys, watched, capacities)
+        self._meetings = Meetings(network.cluster)
         self._met: dict[int, tuple[FlowSpec, UnderWay]] = {}  # flows that met others and have not ended
         self._rates: dict[int, list[RateNote]] = {}  # of flows that met others, up to what is settled
         self._settled_ps = 0
@@ -122,7 +124,7 @@ class Checked:
         self._num_looks += len(keys)
         self._found = {}
         if keys:
-            self._found = meet(new, self._met, self._settled_ps, self._network.cluster, waiting)
+            self._found = self._meetings.meet(new, self._met, self._settled_ps, waiting)
         ends_ps[is_meeting] = [self._found[key].end_ps for key in keys]
         is_new = is_meeting & ~np.isin(table.key, list(self._met))
         begins_ps[is_new] = [self._found[key].begin_ps for key, _, _ in new]
