@@ -53,10 +53,10 @@ class RateLog:
 
     def note_all(self, flow: Ints, time_ps: Ints, bytes_per_s: Floats, bottleneck: Ints) -> None:
         """Add many rates at once."""
-        self.bytes_per_s.frombytes(np.ascontiguousarray(bytes_per_s).tobytes())
+        self.bytes_per_s.frombytes(np.ascontiguousarray(bytes_per_s).view(np.uint8).data)
         columns = (self.flow, self.start_ps, self.bottleneck)
         for column, values in zip(columns, (flow, time_ps, bottleneck), strict=True):
-            column.frombytes(np.ascontiguousarray(values).tobytes())
+            column.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
 
 
 class Carrier(Protocol):

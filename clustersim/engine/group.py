@@ -78,13 +78,13 @@ class CollectiveLog:
         """Add many collectives at once."""
         columns = (self.group, self.order, self.plan, self.queued_ps, self.start_ps, self.end_ps)
         for column, values in zip(columns, (group, order, plan, queued_ps, start_ps, end_ps), strict=True):
-            column.frombytes(np.ascontiguousarray(values).tobytes())
+            column.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
 
     def note_phases(self, collective: Ints, phase: Ints, start_ps: Ints, end_ps: Ints) -> None:
         """Add many phases at once; `collective` counts rows from the first one of the log."""
         columns = (self.phase_collective, self.phase, self.phase_start_ps, self.phase_end_ps)
         for column, values in zip(columns, (collective, phase, start_ps, end_ps), strict=True):
-            column.frombytes(np.ascontiguousarray(values).tobytes())
+            column.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
 
 
 @dataclass(slots=True)

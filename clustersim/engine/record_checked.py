@@ -45,8 +45,9 @@ def noted_in_lockstep(
     starts_ps = lockstep.starts_ps()
     num_flows = _note_messages(lockstep, keys, network.rates, rates)
     num_messages = lockstep.arrived_ps.size
+    met_keys = np.sort(np.fromiter(rates, dtype=np.int64))
     for vector in groups:
-        num_flows += _note_groups(vector, keys, network, rates, num_messages)
+        num_flows += _note_groups(vector, keys, network, rates, met_keys, num_messages)
     num_replicas = len(job.pipelines)
     vectors = f"{num_replicas} of {num_replicas} replicas as vectors"
     return Noted(
@@ -94,7 +95,12 @@ def _note_messages(lockstep: Lockstep, keys: FlowKeys, log: RateLog, met: Mappin
 
 
 def _note_groups(
-    vector: GroupVector, keys: FlowKeys, network: Network, met: Mapping[int, Sequence[RateNote]], first_flow: int
+    vector: GroupVector,
+    keys: FlowKeys,
+    network: Network,
+    met: Mapping[int, Sequence[RateNote]],
+    met_keys: Ints,
+    first_flow: int,
 ) -> int:
     """Note the collectives of groups, their phases and the rates of those; return how many phases are flows."""
     log, num_groups = network.collectives, len(vector.numbers)
@@ -110,7 +116,7 @@ def _note_groups(
     num_flows = 0
     for number, plan in enumerate(vector.plans.values()):
         mine = np.flatnonzero(number_of_kind == number)
-        num_flows += _note_phases(vector, plan, mine, keys, network, met, first, first_flow)
+        num_flows += _note_phases(vector, plan, mine, keys, network, met, met_keys, first, first_flow)
     return num_flows
 
 
@@ -121,6 +127,7 @@ def _note_phases(
     keys: FlowKeys,
     network: Network,
     met: Mapping[int, Sequence[RateNote]],
+    met_keys: Ints,
     first: int,
     first_flow: int,
 ) -> int:
@@ -139,7 +146,9 @@ def _note_phases(
     first_row, collective = len(log.phase), first + mine[place] * num_groups + group
     log.note_phases(collective, kind[phase, group], begins_ps, ends_ps[place, phase, group])
     key = keys.of_collectives(vector, mine)[place, phase, group]
-    is_met = np.isin(key, list(met))
+    is_met = np.zeros(len(key), dtype=np.bool_)
+    if len(key) and not vector.are_links_own:
+        is_met[:] = np.isin(key, met_keys[slice(*np.searchsorted(met_keys, [key.min(), key.max() + 1]))])
     is_alone = ~is_met & (plan.drain_ps[phase, group] > 0)
     alone_rate = np.zeros(plan.drain_ps.shape, dtype=np.float64)
     alone_link = np.zeros(plan.drain_ps.shape, dtype=np.int64)

@@ -6,9 +6,11 @@ from the run has to be worked out only once for each class.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
@@ -22,6 +24,8 @@ from clustersim.engine.network import Network
 from clustersim.engine.noted import Noted
 from clustersim.engine.record_programs import num_messages
 from clustersim.trace import Flags, Floats, Ints
+
+Column = TypeVar("Column", Ints, Floats)
 
 
 def run_of_one_each(folding: Folding, network: Network, noted: Noted) -> FoldedRun | None:
@@ -68,38 +72,29 @@ class _Slices:
         self._lists, self._replicas = Lists(sizes), folding.replicas
         self.model = folding.replicas[folding.classes.replica]  # the first of each replica's class
 
-    def _of(self, column: Ints, replica: int) -> Ints:
+    def _of(self, column: Column, replica: int) -> Column:
         return column[self._lists.first[replica] : self._lists.first[replica + 1]]
 
-    def are_alike(self, column: Ints) -> bool:
+    def are_alike(self, column: Column) -> bool:
         """Return whether all replicas have what the first of their class has."""
         return all(
             replica == model or np.array_equal(self._of(column, replica), self._of(column, model))
             for replica, model in enumerate(self.model.tolist())
         )
 
-    def of_first(self, column: Ints) -> Ints:
+    def of_first(self, column: Column) -> Column:
         """Return what the first of each class has."""
         return np.concatenate([self._of(column, replica) for replica in self._replicas.tolist()])
 
-    def modelled(self, numbers: Ints) -> tuple[Ints, Ints]:
-        """Return, of numbers in a column of all, that of the first of the class, and that among all firsts."""
-        first = self._lists.first
-        replica = np.searchsorted(first, numbers, side="right") - 1
-        model, place = self.model[replica], numbers - first[replica]
-        first_of_model = np.zeros(len(first), dtype=np.int64)
-        first_of_model[self._replicas] = np.cumsum([0, *self._lists.lengths[self._replicas].tolist()])[:-1]
-        return first[model] + place, first_of_model[model] + place
+    @property
+    def first(self) -> Ints:
+        """Where what belongs to each replica begins, and the end of all."""
+        return self._lists.first
 
     @property
     def total(self) -> int:
         """The length of a column of all."""
         return int(self._lists.first[-1])
-
-    @property
-    def total_of_first(self) -> int:
-        """The length of a column of the firsts."""
-        return int(self._lists.lengths[self._replicas].sum())
 
 
 def _queued_of_first(folding: Folding, queued_ps: dict[int, int]) -> dict[int, int] | None:
@@ -242,51 +237,59 @@ class _Rates:
         return _column(self.log.flow)
 
     @cached_property
+    def bytes_per_s(self) -> Floats:
+        """Each rate. [bytes/s]"""
+        return np.frombuffer(self.log.bytes_per_s, dtype=np.float64) if len(self.log.flow) else np.empty(0)
+
+    @cached_property
     def link_class(self) -> Ints:
         """The class of the link that set each rate."""
         links = self.folding.uses.links
-        return self.folding.classes.link[np.searchsorted(links, _column(self.log.bottleneck))]
-
-    @cached_property
-    def models(self) -> tuple[Ints, Ints]:
-        """For each flow, that of the first of its class, and the number of that among all firsts."""
-        num_messages, groups = self.messages.total, self.groups
-        of_messages = self.messages.modelled(np.arange(num_messages))
-        number = self.messages.total_of_first + np.cumsum(groups.is_first_phase) - 1
-        return (
-            np.concatenate([of_messages[0], num_messages + groups.model_phase]),
-            np.concatenate([of_messages[1], number[groups.model_phase]]),
-        )
+        class_of = np.full(int(links.max(initial=-1)) + 1, -1, dtype=np.int64)
+        class_of[links] = self.folding.classes.link
+        return class_of[_column(self.log.bottleneck)]
 
     @property
     def are_alike(self) -> bool:
         """Whether all flows have had the rates of the first of their class, from links of the same classes."""
-        model, _ = self.models
-        lists = Lists(np.bincount(self.flow, minlength=len(model)))
-        if not np.array_equal(lists.lengths, lists.lengths[model]):
+        num_messages, order = self.messages.total, np.argsort(self.flow, kind="stable")
+        of_flow = Lists(np.bincount(self.flow, minlength=num_messages + len(self.groups.model_phase)))
+        start_ps, link = (column[order] for column in (_column(self.log.start_ps), self.link_class))
+        bytes_per_s = self.bytes_per_s[order]
+        first_of_message = of_flow.first[: num_messages + 1]
+        of_replica = _Slices(self.folding, np.diff(first_of_message[self.messages.first]))
+        times_and_links = of_replica.are_alike(start_ps) and of_replica.are_alike(link)
+        if not (self.messages.are_alike(of_flow.lengths) and times_and_links and of_replica.are_alike(bytes_per_s)):
             return False
-        order = np.argsort(self.flow, kind="stable")
-        same = order[lists.first[model[lists.owner]] + lists.position]
-        columns: tuple[Ints | Floats, ...] = (
-            _column(self.log.start_ps),
-            np.array(self.log.bytes_per_s, dtype=np.float64),
-            self.link_class,
-        )
-        return all(np.array_equal(column[order], column[same]) for column in columns)
+        of_phase, start = Lists(of_flow.lengths[num_messages:]), int(first_of_message[-1])
+        model = self.groups.model_phase
+        if not np.array_equal(of_phase.lengths, of_phase.lengths[model]):
+            return False
+        same = of_phase.first[model[of_phase.owner]] + of_phase.position
+        columns: tuple[Ints | Floats, ...] = (start_ps[start:], bytes_per_s[start:], link[start:])
+        return all(np.array_equal(column, column[same]) for column in columns)
 
     def of_first(self) -> RateLog:
         """Return the rates of the first of each class, by links that stand for theirs."""
-        found = RateLog()
-        model, number = self.models
-        rows = np.flatnonzero(model[self.flow] == self.flow)
+        found, groups, messages = RateLog(), self.groups, self.messages
+        number = np.full(messages.total + len(groups.is_first_phase), -1, dtype=np.int64)  # of flows of firsts
+        total = 0
+        for replica in self.folding.replicas.tolist():
+            first, last = messages.first[replica : replica + 2].tolist()
+            number[first:last] = np.arange(total, total + last - first)
+            total += last - first
+        of_phases = number[messages.total :]
+        of_phases[groups.is_first_phase] = total + np.arange(int(groups.is_first_phase.sum()))
+        flow = number[self.flow]
+        rows = np.flatnonzero(flow >= 0)
         found.note_all(
-            number[self.flow[rows]],
+            flow[rows],
             _column(self.log.start_ps)[rows],
-            np.array(self.log.bytes_per_s, dtype=np.float64)[rows],
+            self.bytes_per_s[rows],
             np.array(self.folding.link_numbers, dtype=np.int64)[self.link_class[rows]],
         )
         return found
 
 
-def _column(values: Iterable[int]) -> Ints:
-    return np.array(values, dtype=np.int64)
+def _column(values: array[int]) -> Ints:
+    return np.frombuffer(values, dtype=np.int64) if len(values) else np.empty(0, dtype=np.int64)
