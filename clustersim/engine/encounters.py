@@ -20,20 +20,26 @@ from clustersim.topology.cluster import Cluster
 from clustersim.trace import Flags, Ints
 
 
+class LinkUses(NamedTuple):
+    """How flows use links: a row for each link that flows of one kind cross."""
+
+    link: Ints
+    rate: Ints  # of all streams of a flow there, were it alone; in units that make capacities and rates whole
+    is_late: Flags  # whether the link that holds it, were it alone, does not stand before this one
+
+
 class Crossings(NamedTuple):
     """Flows on links: a row for each flow and link."""
 
     flow: Ints
-    link: Ints
+    use: Ints  # row of `uses`
     begin_ps: Ints
     end_ps: Ints
-    rate: Ints  # of all its streams there, were it alone; in units that make capacities and rates whole
-    is_late: Flags  # whether the link that holds it, were it alone, does not stand before this one
+    uses: LinkUses
 
-    def of(self, rows: Ints) -> Crossings:
+    def of(self, rows: Ints | Flags) -> Crossings:
         """Return some rows."""
-        flow, link, begin_ps = self.flow[rows], self.link[rows], self.begin_ps[rows]
-        return Crossings(flow, link, begin_ps, self.end_ps[rows], self.rate[rows], self.is_late[rows])
+        return Crossings(self.flow[rows], self.use[rows], self.begin_ps[rows], self.end_ps[rows], self.uses)
 
 
 _LARGEST = 2**46  # so that those of 100,000 flows on one link still add up within 64 bits
@@ -73,55 +79,53 @@ def meeting_flows(crossings: Crossings, capacities: Capacities) -> Ints:
 
     A link that flows just fill is of no account if what holds them stands before it; else it may hold them itself.
     """
-    links, crossings = _crowded(crossings)
-    if not len(links):
-        return links
-    order, is_begin, row, link = _in_order(crossings)
-    change = np.where(is_begin, crossings.rate[row], -crossings.rate[row])
-    late = np.where(is_begin, 1, -1) * crossings.is_late[row]
-    here = np.where(is_begin, 1, -1)
-    rate, num_late, num_flows = (np.cumsum(column) for column in (change, late, here))  # 0 at the end of each link
-    room = capacities.of(link)
-    is_overfull = (num_flows > 1) & ((rate > room) | ((rate == room) & (num_late > 0)))
+    crossings = _crowded(crossings)
+    if not len(crossings.flow):
+        return crossings.flow
+    link, rate, is_late = crossings.uses
+    use = crossings.use
+    begin, end = _keys(link[use], crossings)
+    num = len(begin)
+    order = np.argsort(np.concatenate([2 * begin + 1, 2 * end]))  # ends come before what begins at the same time
+    sign, use = np.where(order < num, 1, -1), use[order % num]
+    # All of them are 0 at the end of each link.
+    rates, num_late, num_flows = (np.cumsum(column) for column in (sign * rate[use], sign * is_late[use], sign))
+    room = capacities.of(link[use])
+    is_overfull = (num_flows > 1) & ((rates > room) | ((rates == room) & (num_late > 0)))
     num_overfull = np.append(0, np.cumsum(is_overfull))
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
-    begin, end = place[: len(crossings.flow)], place[len(crossings.flow) :]
-    meets = num_overfull[end] > num_overfull[begin]  # since it began, up to just before it ends
+    meets = num_overfull[place[num:]] > num_overfull[place[:num]]  # since it began, up to just before it ends
     return np.unique(crossings.flow[meets])
 
 
-def _in_order(crossings: Crossings) -> tuple[Ints, Flags, Ints, Ints]:
-    """Return all begins and ends by link and time, ends first: their order, and for each what it is, of what, where."""
-    num = len(crossings.flow)
-    is_begin = np.repeat([True, False], num)
-    time = np.concatenate([crossings.begin_ps, crossings.end_ps])
-    link = np.concatenate([crossings.link, crossings.link])
-    order = np.lexsort((is_begin, time, link))
-    return order, is_begin[order], order % num, link[order]
+def _crowded(crossings: Crossings) -> Crossings:
+    """Return what crosses those links that more than one flow is on at some time."""
+    link = crossings.uses.link[crossings.use]
+    begin, end = _keys(link, crossings)
+    order = np.argsort(begin)
+    # The latest end so far; that on another link comes before all that begins on this one.
+    meets = begin[order[1:]] < np.maximum.accumulate(end[order])[:-1]
+    is_crowded = np.zeros(int(link.max(initial=-1)) + 1, dtype=np.bool_)
+    is_crowded[link[order[1:][meets]]] = True
+    return crossings.of(np.flatnonzero(is_crowded[link]))
 
 
-def _crowded(crossings: Crossings) -> tuple[Ints, Crossings]:
-    """Return the links that more than one flow is on at some time, and what crosses them."""
-    order = np.lexsort((crossings.begin_ps, crossings.link))
-    link, begin_ps, end_ps = crossings.link[order], crossings.begin_ps[order], crossings.end_ps[order]
-    first_of_link = np.flatnonzero(np.append(True, link[1:] != link[:-1]) if len(link) else np.empty(0, dtype=np.bool_))
-    # The latest end so far on the same link: to tell links apart, the times of each lie beyond those of the one before.
-    span_ps = int(end_ps.max(initial=0)) + 1
-    place = np.repeat(np.arange(len(first_of_link)), np.diff(np.append(first_of_link, len(link))))
-    meets = np.zeros(len(link), dtype=np.bool_)
-    at_once = max(1, _FAR // span_ps)
-    for low in range(0, len(first_of_link), at_once):
-        rows = slice(*np.searchsorted(place, [low, low + at_once]).tolist())
-        shift = (place[rows] - low) * span_ps
-        latest = np.maximum.accumulate(end_ps[rows] + shift)
-        meets[rows][1:] = begin_ps[rows][1:] + shift[1:] < latest[:-1]
-    crowded = np.unique(link[meets])
-    is_there = np.isin(link, crowded)
-    return crowded, crossings.of(order[is_there])
+def _keys(link: Ints, crossings: Crossings) -> tuple[Ints, Ints]:
+    """Return a number for each begin and each end, in the order of links and, on a link, of times."""
+    begin, end = crossings.begin_ps, crossings.end_ps
+    if not len(link):
+        return begin, end
+    first_ps, last_ps = int(begin.min()), int(end.max())
+    if (int(link.max()) + 1) * (last_ps - first_ps + 1) > _LARGEST_KEY:  # what matters of times is their order
+        _, rank = np.unique(np.concatenate([begin, end]), return_inverse=True)
+        begin, end = np.split(rank.reshape(-1), 2)
+        first_ps, last_ps = 0, int(rank.max())
+    start = link * (last_ps - first_ps + 1) - first_ps
+    return start + begin, start + end
 
 
-_FAR = 2**62
+_LARGEST_KEY = 2**61
 
 
 def links_to_watch(network: Network, groups: Iterable[GroupVector], capacities: Capacities) -> frozenset[int]:

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from clustersim.engine.alone import Alone
-from clustersim.engine.encounters import Capacities, Crossings
+from clustersim.engine.encounters import Capacities, Crossings, LinkUses
 from clustersim.engine.group_vectors import GroupVector
 from clustersim.engine.lockstep import Lockstep
 from clustersim.engine.way_vectors import WayVector
-from clustersim.trace import Flags, Ints
+from clustersim.trace import Ints
 
 
 class FlowTable(NamedTuple):
@@ -102,9 +102,7 @@ class _Template(NamedTuple):
     """What flows of one kind cross of the links to watch; a row for each flow and link."""
 
     flow: Ints  # replica, or phase and group
-    link: Ints
-    rate: Ints
-    is_late: Flags
+    use: Ints  # row of LinkUses
 
 
 class OpenFlows:
@@ -122,9 +120,11 @@ class OpenFlows:
 
     def __init__(self, lockstep: Lockstep, keys: FlowKeys, watched: frozenset[int], capacities: Capacities) -> None:
         self._lockstep, self._keys, self._watched, self._capacities = lockstep, keys, watched, capacities
+        self._uses: list[tuple[int, int, bool]] = []  # link, rate, and whether it is late
         self._ways = [self._of_way(way) for way in lockstep.ways]
         self._way_of_message = np.array(lockstep.way_of_message, dtype=np.int64)
         self._plans: dict[int, _Template] = {}
+        self._known_uses: LinkUses | None = None
         self._since_ps = 0
 
     def forget_before(self, time_ps: int) -> None:
@@ -144,13 +144,24 @@ class OpenFlows:
         table = FlowTable(*map(np.concatenate, zip(*(table for table, _ in tables), strict=True)))
         parts = [part for _, part in tables]
         flow = np.concatenate([part.flow + first for part, first in zip(parts, sizes, strict=False)])
+        crossings = Crossings(
+            flow,
+            np.concatenate([part.use for part in parts]),
+            table.begin_ps[flow],
+            table.end_ps[flow],
+            self._link_uses(),
+        )
         is_there = (table.begin_ps < time_ps) & (table.end_ps >= self._since_ps) & (table.alone_end_ps > table.begin_ps)
-        rows = np.flatnonzero(is_there[flow])
-        row_of_flow = np.cumsum(is_there) - 1
-        link, rate, is_late = (np.concatenate(column)[rows] for column in list(zip(*parts, strict=True))[1:])
-        flow = flow[rows]
-        crossings = Crossings(row_of_flow[flow], link, table.begin_ps[flow], table.end_ps[flow], rate, is_late)
+        if is_there.all():
+            return table, crossings
+        crossings = crossings.of(is_there[flow])._replace(flow=(np.cumsum(is_there) - 1)[flow[is_there[flow]]])
         return FlowTable(*(column[is_there] for column in table)), crossings
+
+    def _link_uses(self) -> LinkUses:
+        if self._known_uses is None or len(self._known_uses.link) < len(self._uses):
+            link, rate, is_late = np.array(self._uses, dtype=np.int64).reshape(-1, 3).T.copy()
+            self._known_uses = LinkUses(link, rate, is_late.astype(np.bool_))
+        return self._known_uses
 
     def _messages(self) -> tuple[FlowTable, _Template]:
         lockstep = self._lockstep
@@ -190,20 +201,18 @@ class OpenFlows:
             is_late = True  # before the link that holds it, and there
             for link, count in zip(links, streams, strict=True):
                 if link in self._watched:
-                    rows.append((flow, link, count * self._capacities.rate(alone.rate), is_late))
+                    rows.append((flow, len(self._uses)))
+                    self._uses.append((link, count * self._capacities.rate(alone.rate), is_late))
                 is_late = is_late and link != alone.bottleneck
-        table = np.array(rows, dtype=np.int64).reshape(-1, 4).T
-        return _Template(table[0], table[1], table[2], table[3].astype(np.bool_))
+        flow_and_use = np.array(rows, dtype=np.int64).reshape(-1, 2).T.copy()
+        return _Template(flow_and_use[0], flow_and_use[1])
 
 
 def _repeated(template: _Template, rows: Ints, num_replicas: int) -> _Template:
     """Return what several messages of one way cross, which are the `rows` of a table of messages and replicas."""
     flow = (rows[:, None] * num_replicas + template.flow).reshape(-1)
-    times = len(rows)
-    return _Template(
-        flow, np.tile(template.link, times), np.tile(template.rate, times), np.tile(template.is_late, times)
-    )
+    return _Template(flow, np.tile(template.use, len(rows)))
 
 
 _NONE = np.empty(0, dtype=np.int64)
-_NOTHING = _Template(_NONE, _NONE, _NONE, np.empty(0, dtype=np.bool_))
+_NOTHING = _Template(_NONE, _NONE)

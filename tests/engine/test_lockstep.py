@@ -13,7 +13,7 @@ from test_run_ahead import assert_same
 from test_whole_jobs import drawn_scenario
 
 from clustersim.engine.alone import AloneRates
-from clustersim.engine.encounters import Capacities, Crossings, meeting_flows
+from clustersim.engine.encounters import Capacities, Crossings, LinkUses, meeting_flows
 from clustersim.engine.run import run
 from clustersim.ops import Job
 from clustersim.scenario.load import scenario_from_mapping
@@ -143,7 +143,9 @@ def test_who_meets_is_who_is_there_when_there_is_no_room(seed: int) -> None:
             rows.append((number, link, begin, end, count * whole.rate(own.rate), is_late))
             is_late = is_late and link != own.bottleneck
     table = np.array(rows, dtype=np.int64).T
-    crossings = Crossings(*table[:5], table[5].astype(np.bool_))
+    flow, link, begin_ps, end_ps, rate, is_late = table
+    uses = LinkUses(link, rate, is_late.astype(np.bool_))
+    crossings = Crossings(flow, np.arange(len(flow)), begin_ps, end_ps, uses)
     expected = set()
     for link, capacity in capacities.items():
         for time in range(30):
