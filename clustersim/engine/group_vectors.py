@@ -152,10 +152,6 @@ class GroupVector:
         by_replica_ps: Ints = ends_ps[:, members.group_of_replica]
         return by_replica_ps
 
-    def first_ps(self, number: int) -> int:
-        """Return when the first group starts a collective. [ps]"""
-        return int(self.start_ps[number].min())
-
     def take_back(self, pp_rank: int) -> None:
         """Take back the last call of the members on a pp_rank."""
         self.num_called[pp_rank] -= 1
@@ -180,11 +176,14 @@ class GroupVector:
         for other in range(number, self.num_known):
             self._set_times(other)
 
-    def phases_ps(self, number: int) -> tuple[Ints, Ints]:
-        """Return when each phase of a collective begins to drain, and how long it does. [ps]"""
-        plan = self.plans[self.kinds[number]]
-        drains_ps = self.drains_ps.get(number, plan.drain_ps)
-        ends_ps = self.start_ps[number] + np.cumsum(plan.latency_ps + drains_ps, axis=0)
+    def phases_ps(self, numbers: Ints) -> tuple[Ints, Ints]:
+        """Return when each phase of collectives of one kind begins to drain, and how long it does. [ps]
+
+        Both are ``[collective, phase, group]``.
+        """
+        plan = self.plans[self.kinds[int(numbers[0])]]
+        drains_ps = np.stack([self.drains_ps.get(number, plan.drain_ps) for number in numbers.tolist()])
+        ends_ps = self.start_ps[numbers][:, None] + np.cumsum(plan.latency_ps + drains_ps, axis=1)
         return ends_ps - drains_ps, drains_ps
 
 

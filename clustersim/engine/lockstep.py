@@ -57,7 +57,7 @@ class Lockstep:
         self.usual_drains_ps = [way.drain_ps for way in ways]  # what the next flow of each way is taken to be like
         self.served: dict[tuple[int, ...], list[tuple[Ints, Ints]]] = {}  # by FIFO link: free from, waits so far
         self.flows: list[int] = []  # messages that are flows and may yet be found to meet others, as they were sent
-        self.calls: list[tuple[GroupVector, int]] = []  # collectives of which the same is true
+        self.calls: dict[GroupVector, list[int]] = {}  # collectives of which the same is true
         self.stopped: list[int] = []  # pp_ranks that have come to the horizon
         self.num_stretches_run = 0
         self._waiters: dict[int, Hold] = {}
@@ -89,7 +89,7 @@ class Lockstep:
             # Whoever waits has taken over what arrived so far, which may move now.
             self.clocks_ps[pp_rank][:] = stretches[reached - 1].end_ps(starts_ps[reached - 1]) if reached else 0
         self.flows = [message for message in self.flows if self.is_sent[message]]
-        self.calls = [(group, number) for group, number in self.calls if number < group.num_known]
+        self.calls = {group: [one for one in own if one < group.num_known] for group, own in self.calls.items()}
 
     def _take_back(self, message: int) -> None:
         self.is_sent[message] = 0
@@ -180,7 +180,7 @@ class Lockstep:
         group.call(pp_rank, clock)
         for number in range(first, group.num_known):
             if not group.are_links_own:
-                self.calls.append((group, number))
+                self.calls.setdefault(group, []).append(number)
             for hold in self._callers.pop((id(group), number), ()):
                 self.env.woken.append(hold)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -134,12 +134,17 @@ class OpenFlows:
         messages = np.array(lockstep.flows, dtype=np.int64)
         if len(messages):
             lockstep.flows = messages[lockstep.arrived_ps[messages].max(axis=1) >= time_ps].tolist()
-        lockstep.calls = [(group, number) for group, number in lockstep.calls if group.end_ps[number].max() >= time_ps]
+        lockstep.calls = {
+            vector: numbers[vector.end_ps[numbers].max(axis=1) >= time_ps].tolist() for vector, numbers in self._calls()
+        }
 
     def until(self, time_ps: int) -> tuple[FlowTable, Crossings]:
         """Return the flows that begin before `time_ps`, and what they cross, told apart by their rows."""
-        begun = [(vector, number) for vector, number in self._lockstep.calls if vector.first_ps(number) < time_ps]
-        tables = [self._messages(), *(self._phases(*call) for call in begun)]
+        tables = [self._messages()]
+        for vector, numbers in self._calls():
+            begun = numbers[vector.start_ps[numbers].min(axis=1) < time_ps]
+            kinds = vector.kind_numbers[begun]
+            tables += [self._phases(vector, begun[kinds == kind]) for kind in np.unique(kinds).tolist()]
         sizes = np.cumsum([0, *(len(table.key) for table, _ in tables)]).tolist()
         table = FlowTable(*map(np.concatenate, zip(*(table for table, _ in tables), strict=True)))
         parts = [part for _, part in tables]
@@ -177,11 +182,17 @@ class OpenFlows:
         table = FlowTable(*(column.reshape(-1) for column in (key, begin_ps, begin_ps, end_ps, alone_end_ps)))
         return table, _Template(*map(np.concatenate, zip(*parts, strict=True)))
 
-    def _phases(self, vector: GroupVector, number: int) -> tuple[FlowTable, _Template]:
-        plan = vector.plans[vector.kinds[number]]
-        begin_ps, drains_ps = vector.phases_ps(number)
+    def _calls(self) -> Iterator[tuple[GroupVector, Ints]]:
+        for vector, numbers in self._lockstep.calls.items():
+            if numbers:
+                yield vector, np.array(numbers, dtype=np.int64)
+
+    def _phases(self, vector: GroupVector, numbers: Ints) -> tuple[FlowTable, _Template]:
+        """Return the phases of some collectives of one kind."""
+        plan = vector.plans[vector.kinds[int(numbers[0])]]
+        begin_ps, drains_ps = vector.phases_ps(numbers)
         alone_ps = np.where(plan.has_phase & ~vector.has_own_links, plan.drain_ps, 0)
-        key = self._keys.of_collectives(vector, np.array([number]))[0]
+        key = self._keys.of_collectives(vector, numbers)
         columns = (key, begin_ps - plan.latency_ps, begin_ps, begin_ps + drains_ps, begin_ps + alone_ps)
         if id(plan) not in self._plans:
             self._plans[id(plan)] = self._template(
@@ -190,7 +201,8 @@ class OpenFlows:
                 for phase, (one, alone) in enumerate(zip(own.phases, rates, strict=True))
                 if not vector.has_own_links[group]
             )
-        return FlowTable(*(column.reshape(-1) for column in columns)), self._plans[id(plan)]
+        template = _repeated(self._plans[id(plan)], np.arange(len(numbers)), plan.drain_ps.size)
+        return FlowTable(*(column.reshape(-1) for column in columns)), template
 
     def _of_way(self, way: WayVector) -> _Template:
         return self._template(zip(range(len(way.links)), way.links, way.streams, way.alone, strict=True))
@@ -208,9 +220,9 @@ class OpenFlows:
         return _Template(flow_and_use[0], flow_and_use[1])
 
 
-def _repeated(template: _Template, rows: Ints, num_replicas: int) -> _Template:
-    """Return what several messages of one way cross, which are the `rows` of a table of messages and replicas."""
-    flow = (rows[:, None] * num_replicas + template.flow).reshape(-1)
+def _repeated(template: _Template, rows: Ints, size: int) -> _Template:
+    """Return what several things of one kind cross, which are some `rows` of a table with so many flows a row."""
+    flow = (rows[:, None] * size + template.flow).reshape(-1)
     return _Template(flow, np.tile(template.use, len(rows)))
 
 

@@ -133,18 +133,14 @@ def _note_phases(
 ) -> int:
     """Note the phases of some collectives of one kind, `mine`, and their rates; return how many are flows."""
     log, num_groups = network.collectives, len(vector.numbers)
-    drains_ps = np.repeat(plan.drain_ps[None], len(mine), axis=0)
-    for row, number in enumerate(mine.tolist()):
-        if number in vector.drains_ps:
-            drains_ps[row] = vector.drains_ps[number]
-    ends_ps = vector.start_ps[mine][:, None] + np.cumsum(plan.latency_ps + drains_ps, axis=1)
+    all_begin_ps, drains_ps = vector.phases_ps(mine)
     place, phase, group = np.nonzero(np.broadcast_to(plan.has_phase, drains_ps.shape))
-    begins_ps = (ends_ps - drains_ps)[place, phase, group]
+    begins_ps = all_begin_ps[place, phase, group]
     kind = np.zeros(plan.drain_ps.shape, dtype=np.int64)
     for g, own in enumerate(plan.plans):
         kind[: len(own.phases), g] = [log.phases.number(one) for one in own.phases]
     first_row, collective = len(log.phase), first + mine[place] * num_groups + group
-    log.note_phases(collective, kind[phase, group], begins_ps, ends_ps[place, phase, group])
+    log.note_phases(collective, kind[phase, group], begins_ps, begins_ps + drains_ps[place, phase, group])
     key = keys.of_collectives(vector, mine)[place, phase, group]
     is_met = np.zeros(len(key), dtype=np.bool_)
     if len(key) and not vector.are_links_own:
