@@ -10,7 +10,7 @@ import numpy as np
 
 from clustersim.engine.alone import Alone, AloneRates
 from clustersim.engine.network import Network
-from clustersim.ops import Calls, CollectivePlan, Group, Job
+from clustersim.ops import CollectivePlan, Group, Job
 from clustersim.trace import Flags, Ints
 
 Kind = tuple[str, int, int]  # operation, size [bytes], repeats
@@ -147,7 +147,7 @@ def group_vectors(job: Job, network: Network, rates: AloneRates) -> dict[tuple[s
     for number, group in enumerate(job.groups):
         pp_ranks = tuple(dict.fromkeys(place.pp_rank for place in group.places))
         alike.setdefault((group.axis, pp_ranks), []).append(number)
-    orders = _kinds_by_rank(job.pipelines[0].calls)
+    orders = job.pipelines[0].calls.columns.kinds_by_rank()
     vectors: dict[tuple[str, int], GroupVector] = {}
     for (axis, pp_ranks), numbers in alike.items():
         members = {pp_rank: _members(job, numbers, pp_rank) for pp_rank in pp_ranks}
@@ -161,15 +161,6 @@ def group_vectors(job: Job, network: Network, rates: AloneRates) -> dict[tuple[s
             if vectors.setdefault((axis, pp_rank), vector) is not vector:
                 return None
     return vectors if vectors.keys() == orders.keys() else None
-
-
-def _kinds_by_rank(calls: Calls) -> dict[tuple[str, int], list[Kind]]:
-    """Return what each pp_rank calls for on each axis, in order."""
-    found: dict[tuple[str, int], list[tuple[int, Kind]]] = {}
-    columns = (calls.axes, calls.pp_ranks, calls.orders, calls.operations, calls.sizes_bytes, calls.num_repeats)
-    for axis, pp_rank, order, operation, size_bytes, repeats in zip(*columns, strict=True):
-        found.setdefault((axis, pp_rank), []).append((order, (operation, size_bytes, repeats)))
-    return {rank: [kind for _, kind in sorted(own)] for rank, own in found.items()}
 
 
 def _members(job: Job, numbers: Sequence[int], pp_rank: int) -> _Members | None:

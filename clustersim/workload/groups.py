@@ -54,7 +54,8 @@ def job_groups(
     UnroutableError
         Two GPUs of a group have no path between them.
     """
-    calls_of = {id(pipeline): _calls_of(pipeline) for pipeline in {id(one): one for one in pipelines}.values()}
+    different = {id(pipeline): pipeline for pipeline in pipelines}
+    calls_of = {number: pipeline.calls.columns.kinds_by_rank() for number, pipeline in different.items()}
     found: list[tuple[str, tuple[Place, ...], tuple[int, ...], tuple[Kind, ...]]] = []
     known: dict[tuple[Hashable, ...], tuple[Kind, ...]] = {}
     for axis, places in _places(parallelism, layout, pipelines):
@@ -70,17 +71,6 @@ def job_groups(
             found.append((axis, simulated, own_gpus, kinds))
     plans = plans_of_groups([own for _, _, own, _ in found], [kinds for *_, kinds in found], cluster)
     return tuple(Group(axis, places, own) for (axis, places, _, _), own in zip(found, plans, strict=True))
-
-
-def _calls_of(pipeline: Pipeline) -> dict[tuple[str, int], list[Kind]]:
-    """Return what each rank calls for on each axis, in order; by (axis, pp_rank)."""
-    calls = pipeline.calls
-    found: dict[tuple[str, int], list[tuple[int, Kind]]] = {}
-    for axis, pp_rank, order, *kind in zip(
-        calls.axes, calls.pp_ranks, calls.orders, calls.operations, calls.sizes_bytes, calls.num_repeats, strict=True
-    ):
-        found.setdefault((axis, pp_rank), []).append((order, tuple(kind)))
-    return {place: [kind for _, kind in sorted(own)] for place, own in found.items()}
 
 
 def _kinds(axis: str, calls: Sequence[Sequence[Kind]]) -> list[Kind]:
