@@ -142,10 +142,17 @@ class CallColumns:
             for number in np.flatnonzero(count).tolist()
         }
 
-    def kinds_by_rank(self) -> dict[tuple[str, int], list[CallKind]]:
-        """Return what each pp_rank calls for on each axis, in order."""
-        what_is = self.whats.__getitem__
-        return {place: list(map(what_is, self.what[calls].tolist())) for place, calls in self.by_rank.items()}
+    def kinds(self, axis: str, pp_rank: int) -> list[CallKind]:
+        """Return what a pp_rank calls for on an axis, in order."""
+        return list(map(self.whats.__getitem__, self._whats_of(axis, pp_rank)))
+
+    def different_kinds(self, axis: str, pp_rank: int) -> list[CallKind]:
+        """Return what a pp_rank calls for on an axis, each once."""
+        return list(map(self.whats.__getitem__, dict.fromkeys(self._whats_of(axis, pp_rank))))
+
+    def _whats_of(self, axis: str, pp_rank: int) -> list[int]:
+        calls = self.by_rank.get((axis, pp_rank))
+        return [] if calls is None else self.what[calls].tolist()
 
 
 @dataclass(frozen=True, eq=False)

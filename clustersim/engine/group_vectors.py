@@ -147,20 +147,20 @@ def group_vectors(job: Job, network: Network, rates: AloneRates) -> dict[tuple[s
     for number, group in enumerate(job.groups):
         pp_ranks = tuple(dict.fromkeys(place.pp_rank for place in group.places))
         alike.setdefault((group.axis, pp_ranks), []).append(number)
-    orders = job.pipelines[0].calls.columns.kinds_by_rank()
+    calls = job.pipelines[0].calls.columns
     vectors: dict[tuple[str, int], GroupVector] = {}
     for (axis, pp_ranks), numbers in alike.items():
         members = {pp_rank: _members(job, numbers, pp_rank) for pp_rank in pp_ranks}
-        kinds = [orders.get((axis, pp_rank)) for pp_rank in pp_ranks]
+        kinds = [calls.kinds(axis, pp_rank) for pp_rank in pp_ranks]
         known = {pp_rank: one for pp_rank, one in members.items() if one is not None}
-        if len(known) < len(members) or kinds[0] is None or any(own != kinds[0] for own in kinds):
+        if len(known) < len(members) or not kinds[0] or any(own != kinds[0] for own in kinds):
             return None
         vector = GroupVector(numbers, pp_ranks, known)
         vector.prepare(kinds[0], job.groups, network, rates)
         for pp_rank in pp_ranks:
             if vectors.setdefault((axis, pp_rank), vector) is not vector:
                 return None
-    return vectors if vectors.keys() == orders.keys() else None
+    return vectors if vectors.keys() == calls.by_rank.keys() else None
 
 
 def _members(job: Job, numbers: Sequence[int], pp_rank: int) -> _Members | None:
