@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.later import Lazy, later
 
+T = TypeVar("T")
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
@@ -52,13 +56,103 @@ class Lists(Lazy):
         """Return whether each row has more than one number."""
         return self.count > 1 if self.known_only is None else np.zeros(len(self.known_only), dtype=np.bool_)
 
-    def of(self, rows: Numbers) -> list[tuple[int, ...]]:
-        """Return the lists of some rows."""
+    def of(self, rows: Numbers | slice) -> tuple[tuple[int, ...], ...]:
+        """Return the lists of some rows.
+
+        Examples
+        --------
+        >>> Lists(np.array([1, 0, 2]), np.array([7, 8, 9])).of(np.array([2, 1]))
+        ((8, 9), ())
+        """
         if self.known_only is not None:
-            return [(number,) if number >= 0 else () for number in self.known_only[rows].tolist()]
-        end = np.cumsum(self.count)[rows]
-        first = end - self.count[rows]
-        return [tuple(self.joined[a:b].tolist()) for a, b in zip(first.tolist(), end.tolist(), strict=True)]
+            return tuple([(number,) if number >= 0 else () for number in self.known_only[rows].tolist()])
+        taken = self.taken(rows)
+        numbers = iter(taken.joined.tolist())
+        return tuple(
+            [
+                ((next(numbers),) if count == 1 else tuple(islice(numbers, count))) if count else ()
+                for count in taken.count.tolist()
+            ]
+        )
+
+    def taken(self, rows: Numbers | slice) -> Lists:
+        """Return the lists of some rows, as a column of theirs.
+
+        Examples
+        --------
+        >>> taken = Lists(np.array([1, 0, 2]), np.array([7, 8, 9])).taken(np.array([2, 0, 2]))
+        >>> taken.count.tolist(), taken.joined.tolist()
+        ([2, 1, 2], [8, 9, 7, 8, 9])
+        """
+        count = self.count[rows]
+        end = np.cumsum(count)
+        first = (self._end[rows] - end).repeat(count)  # less how many there are before, of those that are taken
+        return Lists(count, self.joined[first + np.arange(len(first))])
+
+    @cached_property
+    def _end(self) -> Numbers:
+        return np.cumsum(self.count)
+
+
+CallKind = tuple[str, int, int]  # operation, size [bytes], repeats
+
+
+@dataclass(frozen=True, eq=False)
+class CallColumns:
+    """The calls of all ranks to their groups, as :class:`~clustersim.ops.Calls` has them."""
+
+    axes: tuple[str, ...]  # that there are
+    axis: Numbers  # of each call, which of them
+    whats: tuple[CallKind, ...]  # that there are
+    what: Numbers  # of each call, which of them
+    kind: Numbers
+    stage: Numbers
+    microbatch: Numbers
+    step: Numbers
+    pp_rank: Numbers
+    order: Numbers
+    producer: Numbers  # row of the rank's program
+    consumer: Numbers
+
+    @classmethod
+    def of(
+        cls,
+        axes: Sequence[str],
+        operations: Sequence[str],
+        sizes_bytes: Sequence[int],
+        num_repeats: Sequence[int],
+        *rest: Sequence[int],
+    ) -> CallColumns:
+        """Return the columns of these calls, given what `Calls` has of them."""
+        whats, what = numbered(zip(operations, sizes_bytes, num_repeats, strict=True))
+        numbers = [np.array(column, dtype=np.int64) for column in rest]
+        return cls(*numbered(axes), whats, what, *numbers)
+
+    @cached_property
+    def by_rank(self) -> dict[tuple[str, int], Numbers]:
+        """The calls of each pp_rank on each axis, in their order; those who make none are left out."""
+        num_ranks = int(self.pp_rank.max(initial=-1)) + 1
+        place = self.axis * num_ranks + self.pp_rank
+        count = np.bincount(place, minlength=len(self.axes) * num_ranks)
+        end = np.cumsum(count)
+        calls = np.empty(len(place), dtype=np.int64)
+        calls[(end - count)[place] + self.order] = np.arange(len(place))  # orders have no gaps
+        return {
+            (self.axes[number // num_ranks], number % num_ranks): calls[end[number] - count[number] : end[number]]
+            for number in np.flatnonzero(count).tolist()
+        }
+
+    def kinds(self, axis: str, pp_rank: int) -> list[CallKind]:
+        """Return what a pp_rank calls for on an axis, in order."""
+        return list(map(self.whats.__getitem__, self._whats_of(axis, pp_rank)))
+
+    def different_kinds(self, axis: str, pp_rank: int) -> list[CallKind]:
+        """Return what a pp_rank calls for on an axis, each once."""
+        return list(map(self.whats.__getitem__, dict.fromkeys(self._whats_of(axis, pp_rank))))
+
+    def _whats_of(self, axis: str, pp_rank: int) -> list[int]:
+        calls = self.by_rank.get((axis, pp_rank))
+        return [] if calls is None else self.what[calls].tolist()
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +171,8 @@ class PipelineColumns:
     backward_microbatch: Numbers
     needs: Lists  # messages that each row waits for
     sends: Lists  # messages that leave when it ends
+    joins: Lists  # calls that it makes then
+    awaits: Lists  # calls that it waits for
     sent_kind: Numbers
     sent_microbatch: Numbers
     sent_step: Numbers
@@ -121,6 +217,31 @@ class PipelineColumns:
         pair, size = np.divmod(codes, width)
         source, destination = np.divmod(pair, self.num_ranks)
         return list(zip(source.tolist(), destination.tolist(), sizes[size].tolist(), strict=True)), number[code]
+
+
+def numbered(values: Iterable[T]) -> tuple[tuple[T, ...], Numbers]:
+    """Return the values that there are, in the order in which they come up, and which of them each is.
+
+    Examples
+    --------
+    >>> values, numbers = numbered("tp dp tp".split())
+    >>> values, numbers.tolist()
+    (('tp', 'dp'), [0, 1, 0])
+    """
+    number_of: dict[T, int] = {}
+    numbers = [number_of.setdefault(value, len(number_of)) for value in values]
+    return tuple(number_of), np.array(numbers, dtype=np.int64)
+
+
+def starts(count: Numbers) -> Numbers:
+    """Return where each of so many entries begin, one after the other, and where the last ones end.
+
+    Examples
+    --------
+    >>> starts(np.array([2, 0, 1])).tolist()
+    [0, 2, 2, 3]
+    """
+    return np.append(0, np.cumsum(count))
 
 
 def distinct(column: Numbers) -> Numbers:

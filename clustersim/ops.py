@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
-from clustersim.columns import PipelineColumns
+from clustersim.columns import CallColumns, PipelineColumns
 from clustersim.footprint import ActivationLimit, Footprint
 from clustersim.later import Lazy
 
@@ -217,8 +218,7 @@ class Program(Lazy):
 
     A row starts once the row before it has ended, every message in its ``waits_for`` has arrived and every call in its
     ``awaits`` is done; its ``sends`` leave when it ends (asynchronous point-to-point), and then it makes the calls that
-    it ``joins``. An EXCHANGE row posts the messages of its ``waits_for``, its own and its partners', when it is
-    reached, and ends when all of them have arrived.
+    it ``joins``. An EXCHANGE row posts its ``waits_for``, its own and its partners', and ends when all are there.
     """
 
     kinds: tuple[Kind, ...]
@@ -235,15 +235,14 @@ class Program(Lazy):
     awaits: tuple[tuple[int, ...], ...]
 
     def __len__(self) -> int:
-        return len(self.awaits)  # which is there, if any column is
+        return len(self.steps)  # which is there, if any column is
 
 
 @dataclass(frozen=True, slots=True)
-class Calls:
+class Calls(Lazy):
     """The collectives that the ranks of a pipeline take part in: parallel columns, numbered by step, then by rank.
 
-    The same call on all ranks of a group makes one collective: the one that each of them makes as the ``order``-th on
-    that axis.
+    The same call on all ranks of a group makes one collective: the ``order``-th that each of them makes on that axis.
     """
 
     axes: tuple[str, ...]
@@ -260,11 +259,15 @@ class Calls:
     consumers: tuple[int, ...]  # row that waits for it
 
     def __len__(self) -> int:
-        return len(self.axes)
+        return len(self.steps)  # which is there, if any column is
+
+    @cached_property
+    def columns(self) -> CallColumns:
+        """The calls as arrays: those that they were made from, or else made when first asked for."""
+        return CallColumns.of(*(getattr(self, name) for name in self.__dataclass_fields__))
 
 
 NO_CALLS = Calls(*((),) * 12)
-
 
 BUS_SHARES = {"all-reduce": 2, "all-gather": 1, "reduce-scatter": 1, "all-to-all": 1, "broadcast": 0}
 """How many times (n - 1)/n of its size each member has to send, at least; 0: once the whole, whatever n.

@@ -11,7 +11,7 @@ import numpy as np
 from clustersim.engine.alone import Alone, AloneRates
 from clustersim.engine.network import Network
 from clustersim.engine.way_vectors import Time, agreed
-from clustersim.ops import Calls, CollectivePlan, Group, Job
+from clustersim.ops import CollectivePlan, Group, Job
 from clustersim.trace import Flags, Ints
 
 Kind = tuple[str, int, int]  # operation, size [bytes], repeats
@@ -193,29 +193,20 @@ def group_vectors(job: Job, network: Network, rates: AloneRates) -> dict[tuple[s
     for number, group in enumerate(job.groups):
         pp_ranks = tuple(dict.fromkeys(place.pp_rank for place in group.places))
         alike.setdefault((group.axis, pp_ranks), []).append(number)
-    orders = _kinds_by_rank(job.pipelines[0].calls)
+    calls = job.pipelines[0].calls.columns
     vectors: dict[tuple[str, int], GroupVector] = {}
     for (axis, pp_ranks), numbers in alike.items():
         members = {pp_rank: _members(job, numbers, pp_rank) for pp_rank in pp_ranks}
-        kinds = [orders.get((axis, pp_rank)) for pp_rank in pp_ranks]
+        kinds = [calls.kinds(axis, pp_rank) for pp_rank in pp_ranks]
         known = {pp_rank: one for pp_rank, one in members.items() if one is not None}
-        if len(known) < len(members) or kinds[0] is None or any(own != kinds[0] for own in kinds):
+        if len(known) < len(members) or not kinds[0] or any(own != kinds[0] for own in kinds):
             return None
         vector = GroupVector(numbers, pp_ranks, known)
         vector.prepare(kinds[0], job.groups, network, rates)
         for pp_rank in pp_ranks:
             if vectors.setdefault((axis, pp_rank), vector) is not vector:
                 return None
-    return vectors if vectors.keys() == orders.keys() else None
-
-
-def _kinds_by_rank(calls: Calls) -> dict[tuple[str, int], list[Kind]]:
-    """Return what each pp_rank calls for on each axis, in order."""
-    found: dict[tuple[str, int], list[tuple[int, Kind]]] = {}
-    columns = (calls.axes, calls.pp_ranks, calls.orders, calls.operations, calls.sizes_bytes, calls.num_repeats)
-    for axis, pp_rank, order, operation, size_bytes, repeats in zip(*columns, strict=True):
-        found.setdefault((axis, pp_rank), []).append((order, (operation, size_bytes, repeats)))
-    return {rank: [kind for _, kind in sorted(own)] for rank, own in found.items()}
+    return vectors if vectors.keys() == calls.by_rank.keys() else None
 
 
 def _members(job: Job, numbers: Sequence[int], pp_rank: int) -> Members | None:

@@ -44,6 +44,8 @@ def columns_of(pipeline: Pipeline) -> PipelineColumns:
         backward_microbatch=backward_microbatch,
         needs=lists("waits_for"),
         sends=lists("sends"),
+        joins=lists("joins"),
+        awaits=lists("awaits"),
         sent_kind=ints(messages.kinds),
         sent_microbatch=ints(messages.microbatches),
         sent_step=ints(messages.steps),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
 
+from clustersim.columns import CallColumns
 from clustersim.errors import Fault, ScenarioError
 from clustersim.ops import Group, Pipeline, Place
 from clustersim.scenario.parallelism import Parallelism
@@ -54,15 +55,14 @@ def job_groups(
     UnroutableError
         Two GPUs of a group have no path between them.
     """
-    calls_of = {id(pipeline): _calls_of(pipeline) for pipeline in {id(one): one for one in pipelines}.values()}
+    calls_of = {id(pipeline): pipeline.calls.columns for pipeline in pipelines}
     found: list[tuple[str, tuple[Place, ...], tuple[int, ...], tuple[Kind, ...]]] = []
     known: dict[tuple[Hashable, ...], tuple[Kind, ...]] = {}
     for axis, places in _places(parallelism, layout, pipelines):
         # Equal replicas share a pipeline: most groups have one set of calls.
         members = tuple(dict.fromkeys((id(pipelines[place.replica]), place.pp_rank) for place in places))
         if (axis, members) not in known:
-            calls = [calls_of[pipeline].get((axis, pp_rank), []) for pipeline, pp_rank in members]
-            known[axis, members] = tuple(_kinds(axis, calls))
+            known[axis, members] = _kinds(axis, [(calls_of[pipeline], pp_rank) for pipeline, pp_rank in members])
         kinds = known[axis, members]
         simulated = tuple(place for place in places if num_simulated is None or place.replica < num_simulated)
         if kinds and simulated:
@@ -72,54 +72,54 @@ def job_groups(
     return tuple(Group(axis, places, own) for (axis, places, _, _), own in zip(found, plans, strict=True))
 
 
-def _calls_of(pipeline: Pipeline) -> dict[tuple[str, int], list[Kind]]:
-    """Return what each rank calls for on each axis, in order; by (axis, pp_rank)."""
-    calls = pipeline.calls
-    found: dict[tuple[str, int], list[tuple[int, Kind]]] = {}
-    for axis, pp_rank, order, *kind in zip(
-        calls.axes, calls.pp_ranks, calls.orders, calls.operations, calls.sizes_bytes, calls.num_repeats, strict=True
-    ):
-        found.setdefault((axis, pp_rank), []).append((order, tuple(kind)))
-    return {place: [kind for _, kind in sorted(own)] for place, own in found.items()}
+def _kinds(axis: str, members: Sequence[tuple[CallColumns, int]]) -> tuple[Kind, ...]:
+    """Return what members, pp_ranks of these pipelines, call for; of a short micro-batch some do for fewer bytes."""
+    if len(members) > 1:
+        _require_alike(axis, [calls.kinds(axis, pp_rank) for calls, pp_rank in members])
+    return tuple(dict.fromkeys(kind for calls, pp_rank in members for kind in calls.different_kinds(axis, pp_rank)))
 
 
-def _kinds(axis: str, calls: Sequence[Sequence[Kind]]) -> list[Kind]:
-    """Return what members with these calls call for; of a short micro-batch, some call for fewer bytes than others."""
-    if len(calls) > 1 and len({tuple((operation, repeats) for operation, _, repeats in own) for own in calls}) > 1:
+def _require_alike(axis: str, calls: Sequence[Sequence[Kind]]) -> None:
+    if len({tuple((operation, repeats) for operation, _, repeats in own) for own in calls}) > 1:
         numbers = " and ".join(map(str, sorted({len(own) for own in calls})))
         what = (
             f"ranks of one {axis} group call for {numbers} collectives in a run, as their replicas have different "
             "numbers of micro-batches; they would wait for one another for ever"
         )
         raise ScenarioError(Fault("batch.global_batch_size", what, hint="give every replica as many micro-batches"))
-    return list(dict.fromkeys(kind for own in calls for kind in own))
 
 
 def _places(
     parallelism: Parallelism, layout: RankLayout, pipelines: Sequence[Pipeline]
 ) -> Iterator[tuple[str, tuple[Place, ...]]]:
-    """Yield every group of more than one rank, axis by axis."""
-    tp, cp, dp = (range(size) for size in (parallelism.tp, parallelism.cp, parallelism.dp))
+    """Yield every group of more than one rank on axes that are called for anything."""
+    different = {id(pipeline): pipeline for pipeline in pipelines}.values()
+    called = {axis for pipeline in different for axis in pipeline.calls.columns.axes}
+    groups = [(axis, replicas) for axis, replicas in _replicas(parallelism, layout) if axis in called]
     for pp_rank in range(parallelism.pp):
-
-        def place(tp_index: int, cp_index: int, dp_index: int, pp_rank: int = pp_rank) -> Place:
-            return Place(replica_index(parallelism, RankCoordinates(tp_index, cp_index, dp_index, pp_rank)), pp_rank)
-
-        found: list[tuple[str, list[Place]]] = []
-        if parallelism.tp > 1:
-            found += [("tp", [place(t, c, d) for t in tp]) for d in dp for c in cp]
-        if parallelism.cp > 1:
-            found += [("cp", [place(t, c, d) for c in cp]) for d in dp for t in tp]
-        # Gradients are reduced over the ranks that hold the same weights: those of dp and of cp.
-        found += [("dp", [place(t, c, d) for d in dp for c in cp]) for t in tp]
-        for axis, size in (("ep", parallelism.ep), ("etp", parallelism.expert_tp)):
-            if size > 1:
-                found += [(axis, group) for group in expert_groups(axis, parallelism, layout, pp_rank)]
-        yield from ((axis, tuple(places)) for axis, places in found if len(places) > 1)
+        for axis, replicas in groups:
+            yield axis, tuple([Place(replica, pp_rank) for replica in replicas])
     for replica, pipeline in enumerate(pipelines):
-        if "pp" in pipeline.calls.axes:
+        if "pp" in pipeline.calls.columns.axes:
             chain, rank_by_stage = pipeline.schedule.chains[0], pipeline.schedule.rank_by_stage
             yield "pp", (Place(replica, rank_by_stage[chain[0]]), Place(replica, rank_by_stage[chain[-1]]))
+
+
+def _replicas(parallelism: Parallelism, layout: RankLayout) -> Iterator[tuple[str, list[int]]]:
+    """Yield the replicas of every group of more than one rank of one pp_rank, axis by axis; they are so on all."""
+    tp, cp, dp = (range(size) for size in (parallelism.tp, parallelism.cp, parallelism.dp))
+
+    def replica(tp_index: int, cp_index: int, dp_index: int) -> int:
+        return replica_index(parallelism, RankCoordinates(tp_index, cp_index, dp_index, 0))
+
+    found = [("tp", [replica(t, c, d) for t in tp]) for d in dp for c in cp]
+    found += [("cp", [replica(t, c, d) for c in cp]) for d in dp for t in tp]
+    # Gradients are reduced over the ranks that hold the same weights: those of dp and of cp.
+    found += [("dp", [replica(t, c, d) for d in dp for c in cp]) for t in tp]
+    for axis in ("ep", "etp"):
+        experts = expert_groups(axis, parallelism, layout, pp_rank=0)
+        found += [(axis, [place.replica for place in group]) for group in experts]
+    yield from ((axis, replicas) for axis, replicas in found if len(replicas) > 1)
 
 
 def expert_groups(axis: str, parallelism: Parallelism, layout: RankLayout, pp_rank: int) -> Iterator[list[Place]]:

@@ -22,7 +22,7 @@ from clustersim.workload.group_rows import GroupOptions
 from clustersim.workload.groups import job_groups
 from clustersim.workload.hops import Hops, HopTimes, with_hop_times, with_hops
 from clustersim.workload.host_gap import with_gaps_in_times
-from clustersim.workload.lowering import StepOptions, lower
+from clustersim.workload.lowering import lower
 from clustersim.workload.overhead import fragmentation_of, framework_bytes, logits_shares
 from clustersim.workload.rank_devices import RankDevices
 from clustersim.workload.slow import slowed
@@ -34,6 +34,7 @@ from clustersim.workload.stages import (
     stage_costs,
     static_bytes,
 )
+from clustersim.workload.step_rows import StepOptions
 
 # Sums over a run must stay within an int64.
 _LARGEST_SUM = 2**62

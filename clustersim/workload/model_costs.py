@@ -66,10 +66,12 @@ def model_costs(scenario: Scenario, num_stages: int, device: Device | None = Non
     assert scenario.model is not None
     stages, pp = model_stages(scenario, scenario.model, device), scenario.parallelism.pp
     num_chunks = max(1, num_stages // pp)
-    return tuple(
-        stages.costs(part, stages.measured.optimizer_ps(stage // pp, num_chunks))
+    asked = [
+        (part, stages.measured.optimizer_ps(stage // pp, num_chunks))
         for stage, part in enumerate(model_parts(scenario, num_stages))
-    )
+    ]
+    known = {key: stages.costs(*key) for key in dict.fromkeys(asked)}  # most stages have the same layers
+    return tuple(known[key] for key in asked)
 
 
 def model_stages(scenario: Scenario, model: ModelSpec, device: Device | None = None) -> ModelStages:

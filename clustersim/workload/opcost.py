@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from clustersim.columns import Numbers
+from clustersim.columns import Flags, Numbers
 from clustersim.ops import Action, Exchange, Kind, Overlap, StageCosts
 from clustersim.workload.rows import OpCost
 
@@ -78,37 +78,20 @@ class OpCosts:
             self._known[key] = OpCost(duration_ps + self._costs[stage].host_gap_ps, *self._memory_bytes(action))
         return self._known[key]
 
-    def table(self, kinds: Numbers, stages: Numbers, microbatches: Numbers) -> Numbers:
-        """Return the costs of many ops, recomputations among them: a row for durations, one for each end's memory."""
-        places = self._places()
-        values = np.zeros((3, len(Kind) * len(places)), dtype=np.int64)
-        for kind in map(Kind, np.flatnonzero(np.bincount(kinds)).tolist()):
-            own = slice(kind * len(places), (kind + 1) * len(places))
-            if kind is Kind.RECOMPUTE:
-                costs = [self.recompute(*place) for place in places]
-            else:
-                costs = [self.action(Action(kind, *place)) for place in places]
-            values[:, own] = np.array(costs, dtype=np.int64).T
-        return np.take(values, self._place(stages, microbatches) + len(places) * kinds, axis=1)
-
     def sizes_bytes(self, stages: Numbers, microbatches: Numbers) -> Numbers:
         """Return the sizes of the activations that stages send on. [bytes]"""
-        sizes = np.array([self.message_bytes(*place) for place in self._places()], dtype=np.int64)
-        return np.take(sizes, self._place(stages, microbatches))
-
-    def _places(self) -> list[tuple[int, int]]:
-        """Return a full micro-batch of each stage; then the last one of each, if that costs anything else."""
         last = list(enumerate(self._last_microbatch))
-        full = [(stage, microbatch + 1) for stage, microbatch in last]
-        return full if self._last_fraction == FULL else full + last
+        full = [self.message_bytes(stage, microbatch + 1) for stage, microbatch in last]
+        short = [self.message_bytes(stage, microbatch) for stage, microbatch in last]
+        sizes = np.array([*full, *short], dtype=np.int64)
+        return np.take(sizes, stages + len(last) * self.are_short(stages, microbatches))
 
-    def _place(self, stages: Numbers, microbatches: Numbers) -> Numbers:
-        """Return where each micro-batch stands in `_places`, or one that costs the same."""
-        if self._last_fraction == FULL:
-            return stages
-        within_step = microbatches % self._microbatches_per_step
-        is_last = within_step == np.array(self._last_microbatch)[stages]
-        return np.asarray(stages + len(self._costs) * is_last)
+    def are_short(self, stages: Numbers, microbatches: Numbers) -> Flags:
+        """Return which of these are last micro-batches that are smaller than the others."""
+        if not self._has_short:
+            return np.zeros(len(stages), dtype=np.bool_)
+        last: Flags = microbatches % self._microbatches_per_step == np.array(self._last_microbatch)[stages]
+        return last
 
     def is_short(self, stage: int, microbatch: int) -> bool:
         """Return whether this is a last micro-batch that is smaller than the others."""

@@ -20,7 +20,7 @@ from clustersim.ops import CostedSchedule, Schedule, Shape, StageCosts
 from clustersim.schedules.activation_limit import footprints
 from clustersim.schedules.check import microbatches_by_chain
 from clustersim.schedules.table import SCHEDULES, build_schedule
-from clustersim.workload.lowering import StepOptions
+from clustersim.workload.step_rows import StepOptions
 
 
 def costed(

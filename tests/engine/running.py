@@ -11,7 +11,8 @@ from clustersim.scenario.fabrics import FullMesh
 from clustersim.schedules.table import build_schedule
 from clustersim.topology.table import build_cluster
 from clustersim.trace import Trace
-from clustersim.workload.lowering import StepOptions, lower
+from clustersim.workload.lowering import lower
+from clustersim.workload.step_rows import StepOptions
 
 
 def equal_costs(num_stages: int, forward: int, input_grad: int, weight_grad: int, **others: int) -> list[StageCosts]:

@@ -21,7 +21,8 @@ from clustersim.schedules.policies import backward_first, forward_first, memory_
 from clustersim.schedules.table import build_schedule
 from clustersim.topology.table import build_cluster
 from clustersim.trace import Trace
-from clustersim.workload.lowering import StepOptions, lower
+from clustersim.workload.lowering import lower
+from clustersim.workload.step_rows import StepOptions
 
 
 def job_of(name: str, shape: Shape, policy: Policy | None, num_steps: int = 1, jitter: int | None = None) -> Job:

@@ -13,7 +13,7 @@ from clustersim.ops import Action, Job, Kind, Messages, Pipeline, Program, Shape
 from clustersim.scenario.fabrics import FullMesh
 from clustersim.schedules.table import build_schedule
 from clustersim.topology.table import build_cluster
-from clustersim.workload.lowering import StepOptions
+from clustersim.workload.step_rows import StepOptions
 
 
 @pytest.mark.parametrize("name", ["gpipe", "1f1b", "zb-h1"])

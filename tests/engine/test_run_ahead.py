@@ -25,8 +25,9 @@ from clustersim.schedules.table import build_schedule
 from clustersim.simulation import simulate
 from clustersim.topology.cluster import Cluster, Link
 from clustersim.trace import Trace
-from clustersim.workload.lowering import StepOptions, lower
+from clustersim.workload.lowering import lower
 from clustersim.workload.slow import slowed
+from clustersim.workload.step_rows import StepOptions
 
 NUM_BATCHES, PER_BATCH = 20, 26
 

@@ -21,7 +21,8 @@ from clustersim.errors import ScenarioError, ScheduleError
 from clustersim.ops import Kind, Shape, StageCosts
 from clustersim.scenario.load import scenario_from_mapping
 from clustersim.schedules.table import build_schedule
-from clustersim.workload.lowering import StepOptions, lower
+from clustersim.workload.lowering import lower
+from clustersim.workload.step_rows import StepOptions
 
 NAMES = ("pipedream", "pipedream-2bw")
 PS_PER_S = 10**12
