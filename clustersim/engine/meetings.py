@@ -36,14 +36,14 @@ class Met(NamedTuple):
     rates: list[RateNote]
     states: list[tuple[int, UnderWay]]
 
-    def on(self, links: Mapping[int, int]) -> Met:
-        """Return the same on other links, given which stands for which."""
-        rates = [(time_ps, rate, links[number]) for time_ps, rate, number in self.rates]
+    def on(self, links: Mapping[int, int], by_ps: int) -> Met:
+        """Return the same on other links, given which stands for which, and so much later."""
+        rates = [(time_ps + by_ps, rate, links[number]) for time_ps, rate, number in self.rates]
         states = [
-            (time_ps, UnderWay(left, scale, rate, links[bottleneck]))
+            (time_ps + by_ps, UnderWay(left, scale, rate, links[bottleneck]))
             for time_ps, (left, scale, rate, bottleneck) in self.states
         ]
-        return Met(self.begin_ps, self.end_ps, rates, states)
+        return Met(self.begin_ps + by_ps, self.end_ps + by_ps, rates, states)
 
     def at(self, time_ps: int) -> UnderWay:
         """Return what is left at a time after it began and not after its end, and how it drained just before."""

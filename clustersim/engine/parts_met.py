@@ -1,7 +1,8 @@
-"""Flows that meet, in parts that have no link in common; of parts that are alike but for names, one is worked out.
+"""Flows that meet, in parts that have no link in common; parts that are alike are worked out once.
 
 Replicas that do the same on links laid out alike, such as the ranks of a tensor-parallel group over rails of their own,
-make parts of which each is as any other: as many flows at the same times, over as many links of the same bandwidth.
+make parts of which each is as any other: as many flows at the same times, over as many links of the same bandwidth. And
+stage after stage, what comes is often what came a while ago.
 """
 
 from __future__ import annotations
@@ -26,20 +27,29 @@ class _Coming(NamedTuple):
 
 
 class _Form(NamedTuple):
-    """What a part is but for names; two parts of equal forms come to the same, link by link and flow by flow."""
+    """What a part is but for names and the time of day; parts of one form come to the same, flow by flow."""
 
     flows: tuple[Hashable, ...]
     bandwidths: tuple[int, ...]
     order: tuple[int, ...]  # of links by their numbers, as that may tell which of equal ones sets a rate
 
 
+class _Known(NamedTuple):
+    """What became of a part."""
+
+    begin_ps: int  # of its first flow
+    links: list[int]  # in the order in which its flows come upon them
+    met: list[Met]
+
+
 class Meetings:
-    """What becomes of flows that meet, on one cluster."""
+    """What becomes of flows that meet, on one cluster, as far as it was worked out."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._kinds_of_links: dict[int, int] = {}  # by link, the same number for the same bandwidth
         self._bandwidths: dict[Fraction | None, int] = {}
+        self._known: dict[_Form, _Known] = {}
 
     def meet(
         self,
@@ -51,18 +61,18 @@ class Meetings:
         """Return what becomes of flows, as :func:`clustersim.engine.meetings.meet` does of all at once."""
         coming = [_Coming(key, begin_ps, flow, None) for key, begin_ps, flow in flows]
         coming += [_Coming(key, since_ps, flow, state) for key, (flow, state) in under_way.items()]
-        known: dict[_Form, tuple[list[int], list[Met]]] = {}
         found: dict[int, Met] = {}
         for part in _parts(coming, followers):
-            form, links = self._form(part, followers)
-            if form not in known:
+            first_ps = min(one.begin_ps for one in part)
+            form, links = self._form(part, first_ps, followers)
+            known = self._known.get(form)
+            if known is None:
                 own = self._met(part, since_ps, followers)
-                known[form] = links, [own[one.key] for one in part]
+                self._known[form] = _Known(first_ps, links, [own[one.key] for one in part])
                 found.update(own)
                 continue
-            links_of_first, like = known[form]
-            stands_for = dict(zip(links_of_first, links, strict=True)) | {-1: -1}
-            found.update((one.key, met.on(stands_for)) for one, met in zip(part, like, strict=True))
+            stands_for, by_ps = dict(zip(known.links, links, strict=True)), first_ps - known.begin_ps
+            found.update((one.key, met.on(stands_for, by_ps)) for one, met in zip(part, known.met, strict=True))
         return found
 
     def _met(self, part: Sequence[_Coming], since_ps: int, followers: Mapping[int, Follower]) -> dict[int, Met]:
@@ -71,7 +81,9 @@ class Meetings:
         own = {one.key: followers[one.key] for one in part if one.key in followers}
         return meet(new, under_way, since_ps, self._cluster, own)
 
-    def _form(self, part: Sequence[_Coming], followers: Mapping[int, Follower]) -> tuple[_Form, list[int]]:
+    def _form(
+        self, part: Sequence[_Coming], first_ps: int, followers: Mapping[int, Follower]
+    ) -> tuple[_Form, list[int]]:
         """Return the form of a part, and its links in the order in which its flows come upon them."""
         number = {one.key: place for place, one in enumerate(part)}
         links: dict[int, int] = {}
@@ -85,11 +97,11 @@ class Meetings:
             after = followers.get(key)
             flows.append(
                 (
-                    begin_ps,
+                    begin_ps - first_ps,
                     flow.volume_bytes,
                     way,
                     None if state is None else self._state(state, links),
-                    None if after is None else (number[after.key], after.queued_ps, after.lead_ps),
+                    None if after is None else (number[after.key], max(0, after.queued_ps - first_ps), after.lead_ps),
                 )
             )
         order = sorted(links.values(), key=list(links).__getitem__)

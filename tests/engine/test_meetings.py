@@ -11,6 +11,7 @@ import pytest
 from clustersim.engine.chains import Follower, with_followers
 from clustersim.engine.meetings import meet
 from clustersim.engine.open_flows import FlowSpec, FlowTable
+from clustersim.engine.parts_met import Meetings
 from clustersim.engine.sharing import MaxMin
 from clustersim.engine.telling_links import TellingLinks
 from clustersim.topology.cluster import Cluster, Link
@@ -68,6 +69,41 @@ def test_who_waits_begins_when_the_one_before_has_ended() -> None:
         chained = meet(flows, {}, 0, cluster, {0: Follower(2, queued_ps, 7)})
         assert [chained[number].end_ps for number in range(3)] == [2 * S, 2 * S, begin_ps + S]
         assert chained[2].begin_ps == begin_ps
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_parts_that_are_alike_come_to_what_all_come_to_together(seed: int) -> None:
+    """Flows on links, the same on others like them, a part of which has drained when the rest begins; then all again.
+
+    The second time everything comes later, so that the part of the first time is known.
+    """
+    random, copies = Random(seed), 3
+    capacities = [random.randint(1, 3) * 10**9 for _ in range(random.randint(1, 5))]
+    num_links = len(capacities)
+    cluster = cluster_of(capacities * copies)
+    specs = drawn_flows(random, num_links)
+    flows, followers = [], {}
+    for copy in range(copies):
+        own = [
+            FlowSpec(tuple(link + copy * num_links for link in spec.links), spec.streams, spec.volume_bytes * 10**9)
+            for spec in specs
+        ]
+        times = Random(seed) if copy < 2 else random  # the last copy is another one
+        flows += [(copies * number + copy, times.randint(0, 4) * S, spec) for number, spec in enumerate(own)]
+        if len(specs) > 2:
+            followers[copy] = Follower(copies * 2 + copy, times.randint(0, 9) * S, 7)
+    meetings = Meetings(cluster)
+    for later_ps in (0, 11 * S + 3):
+        moved = [(key, begin_ps + later_ps, flow) for key, begin_ps, flow in flows]
+        waiting = {
+            key: Follower(after.key, after.queued_ps + later_ps, after.lead_ps) for key, after in followers.items()
+        }
+        together = meet(moved, {}, 0, cluster, waiting)
+        assert meetings.meet(moved, {}, 0, waiting) == together
+        until_ps = later_ps + 3 * S
+        began = {key: flow for key, _, flow in moved if together[key].begin_ps < until_ps <= together[key].end_ps}
+        halfway = {key: (flow, together[key].at(until_ps)) for key, flow in began.items()}
+        assert meetings.meet([], halfway, until_ps, {}) == meet([], halfway, until_ps, cluster)
 
 
 class _Keys:
