@@ -13,10 +13,10 @@ import numpy as np
 
 from clustersim.engine.clock import Actor, Hold
 from clustersim.engine.group_vectors import GroupVector
-from clustersim.engine.stretches import CallTable, RankRows
+from clustersim.engine.stretches import Rows
 from clustersim.engine.waking import Meeting, Waking
-from clustersim.engine.way_vectors import Time, WayVector, agreed, longest
-from clustersim.ops import Job, Pipeline
+from clustersim.engine.way_vectors import Time, WayVector, longest
+from clustersim.ops import Job
 from clustersim.trace import Ints
 
 FAR_PS = 2**62  # later than anything that happens
@@ -46,8 +46,8 @@ class Lockstep:
         self.ways, self.way_of_message, self.groups = ways, way_of_message, groups
         num_replicas, num_messages = len(job.pipelines), len(way_of_message)
         self.num_rows = sum(map(len, job.pipelines[0].programs))  # of a replica
-        self._rows = _rows(job.pipelines, groups)
-        self.stretches = [rows.stretches for rows in self._rows]
+        self._rows = Rows(job.pipelines, groups)
+        self.stretches = self._rows.stretches()
         self._starts_ps = [np.empty((len(own), num_replicas), dtype=np.int64) for own in self.stretches]
         self.clocks_ps = [np.zeros(num_replicas, dtype=np.int64) for _ in self.stretches]
         self.reached = [0] * len(self.stretches)  # the stretch that is next
@@ -193,20 +193,17 @@ class Lockstep:
 
         What inline calls became is noted in their groups.
         """
-        return np.concatenate(
-            [rows.starts_ps(starts_ps) for rows, starts_ps in zip(self._rows, self._starts_ps, strict=True)]
-        )
+        return self._rows.starts_ps(self._starts_ps)
 
     def longest_ps(self) -> int:
         """Return how long the longest row lasts, a picosecond at least. [ps]"""
-        return max(1, *(rows.longest_ps for rows in self._rows))
+        return max(1, self._rows.longest_ps)
 
     def sum_ps(self) -> int:
         """Return how long everything takes in a row, the slowest replica each time, if no flow meets others. [ps]
 
         No clock gets past it: what waits for what is the same in all replicas, and goes round in no circle.
         """
-        computed_ps = sum(rows.sum_ps for rows in self._rows)
         way_ps = [
             longest(way.latency_ps)
             + longest(way.drain_ps)
@@ -215,28 +212,8 @@ class Lockstep:
         ]
         vectors = {id(vector): vector for vector in self.groups.values()}.values()
         totals_ps = [vector.longest_sum_ps() for vector in vectors]
-        return computed_ps + sum(way_ps[way] for way in self.way_of_message) + sum(totals_ps)
+        return self._rows.sum_ps + sum(way_ps[way] for way in self.way_of_message) + sum(totals_ps)
 
     def until_ps(self) -> int:
         """Return the time before which nothing more will begin: whoever waits, waits for who stopped at the horizon."""
         return min((int(self.clocks_ps[pp_rank].min()) for pp_rank in self.stopped), default=FAR_PS)
-
-
-def _rows(pipelines: Sequence[Pipeline], groups: dict[tuple[str, int], GroupVector]) -> list[RankRows]:
-    """Return the rows of each pp_rank."""
-    calls, rows = CallTable(pipelines[0], groups), []
-    for pp_rank, program in enumerate(pipelines[0].programs):
-        durations_ps = _durations_ps([pipeline.programs[pp_rank].durations_ps for pipeline in pipelines])
-        rows.append(RankRows(pp_rank, program, durations_ps, calls))
-    return rows
-
-
-def _durations_ps(columns: Sequence[tuple[int, ...]]) -> Sequence[Time]:
-    """Return how long each row lasts, given its length in each replica. [ps]"""
-    different = list({id(column): column for column in columns}.values())
-    if len(different) == 1:
-        return different[0]
-    position = {id(column): number for number, column in enumerate(different)}
-    of_replica = [position[id(column)] for column in columns]
-    time_of = {row: agreed([row[number] for number in of_replica]) for row in set(zip(*different, strict=True))}
-    return [time_of[row] for row in zip(*different, strict=True)]

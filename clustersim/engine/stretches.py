@@ -7,15 +7,17 @@ for as long as the collective takes. When rows and collectives in between began 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise, repeat
 from typing import NamedTuple
 
 import numpy as np
 
+from clustersim.columns import CallColumns
 from clustersim.engine.group_vectors import GroupVector, Members
-from clustersim.engine.way_vectors import Time, longest
-from clustersim.ops import Kind, Pipeline, Program
+from clustersim.engine.record_programs import columns_of
+from clustersim.engine.way_vectors import Time, agreed, longest
+from clustersim.ops import Kind, Pipeline
 from clustersim.trace import Ints
 
 Call = tuple[GroupVector, int]  # the groups that do it, and the how-manieth of theirs it is
@@ -49,207 +51,209 @@ class Stretch(NamedTuple):
         return clock_ps
 
 
-class CallTable:
-    """The calls of a pipeline, with the groups that do them, and which are part of the row that makes them.
-
-    Parameters
-    ----------
-    pipeline
-        Whose calls they are.
-    groups
-        Its groups, by axis and pp_rank.
-    """
-
-    def __init__(self, pipeline: Pipeline, groups: dict[tuple[str, int], GroupVector]) -> None:
-        calls = pipeline.calls
-        self.vectors = list({id(vector): vector for vector in groups.values()}.values())
-        number = {id(vector): place for place, vector in enumerate(self.vectors)}
-        of_place = {place: number[id(vector)] for place, vector in groups.items()}
-        places = zip(calls.axes, calls.pp_ranks, strict=True)
-        self.vector = np.fromiter(map(of_place.__getitem__, places), dtype=np.int64, count=len(calls))
-        self.order = np.array(calls.orders, dtype=np.int64)
-        self._pairs = list(zip(self.vector.tolist(), calls.orders, strict=True))
-        self._inline = self._inline_by_row(pipeline)
-
-    def call(self, number: int) -> Call:
-        """Return the groups that do a call, and the how-manieth of theirs it is."""
-        vector, order = self._pairs[number]
-        return self.vectors[vector], order
-
-    def inline(self, pp_rank: int) -> Ints:
-        """Return the call that is part of each row of a rank, or -1."""
-        return self._inline[pp_rank]
-
-    def _inline_by_row(self, pipeline: Pipeline) -> list[Ints]:
-        """Return, for each rank, the call that is part of each row: all of some groups, or none of them."""
-        calls, programs = pipeline.calls, pipeline.programs
-        producer, consumer, pp_rank = (_ints(column) for column in (calls.producers, calls.consumers, calls.pp_ranks))
-        waits_for_that_alone = [
-            (_ints(map(len, program.awaits)) == 1)
-            & (_ints(map(len, program.waits_for)) == 0)
-            & (_ints(program.kinds) != Kind.BARRIER)
-            for program in programs
-        ]
-        is_inline = consumer == producer + 1
-        own = [np.flatnonzero(pp_rank == number) for number in range(len(programs))]
-        for mine, is_alone in zip(own, waits_for_that_alone, strict=True):
-            is_inline[mine] &= is_alone[consumer[mine]]
-        may_be = [vector.are_links_own and len(vector.pp_ranks) == 1 for vector in self.vectors]
-        num_others = np.bincount(self.vector, weights=~is_inline, minlength=len(self.vectors))
-        is_inline &= (np.array(may_be, dtype=np.bool_) & (num_others == 0))[self.vector]
-        found = []
-        for mine, program in zip(own, programs, strict=True):
-            inline = np.full(len(program), -1, dtype=np.int64)
-            calls_here = mine[is_inline[mine]]
-            inline[producer[calls_here]] = calls_here
-            found.append(inline)
-        return found
-
-
 class _Segment(NamedTuple):
-    """A leap of all stretches that are alike: what of it is not the same is in the row at an offset."""
+    """A leap of all stretches that are alike; what leaves at its end is in the row at an offset."""
 
     duration_ps: Time
     members: Members | None
     then_ps: Time
     offset: int
-    call: bool  # whether that row has an inline call
 
 
-class RankRows:
-    """The rows of a rank, and the stretches that they are run in.
+class Rows:
+    """The rows of all ranks of a pipeline, and the stretches that they are run in.
 
     Parameters
     ----------
-    pp_rank, program
-        The rank.
-    durations_ps
-        How long each of its rows lasts.
-    calls
-        The calls of its pipeline.
+    pipelines
+        Replicas that have all in common but how long rows last.
+    groups
+        Their groups, by axis and pp_rank.
     """
 
-    def __init__(self, pp_rank: int, program: Program, durations_ps: Sequence[Time], calls: CallTable) -> None:
-        self._pp_rank, self._program, self._calls = pp_rank, program, calls
-        self._durations_ps, self._inline = durations_ps, calls.inline(pp_rank)
-        different = {(time if isinstance(time, int) else id(time)): time for time in durations_ps}
-        number = {key: place for place, key in enumerate(different)}
-        self._different_ps = list(different.values())
-        self._which_ps = _ints(number[time if isinstance(time, int) else id(time)] for time in durations_ps)
-        self._first = np.flatnonzero(np.append(True, self._inline[:-1] < 0))[: len(self._inline)]
-        self.stretches = self._stretches()
-
-    def __len__(self) -> int:
-        return len(self._inline)
+    def __init__(self, pipelines: Sequence[Pipeline], groups: dict[tuple[str, int], GroupVector]) -> None:
+        self._columns, self._calls = columns_of(pipelines[0]), pipelines[0].calls.columns
+        self._vectors = list({id(vector): vector for vector in groups.values()}.values())
+        self._vector_of_call = _vectors_of_calls(self._calls, self._vectors, groups)
+        self._lasting_ps, self._lasting = _durations_ps(pipelines)
+        self._inline = self._inline_calls()
+        goes_on = self._inline >= 0
+        self._first = np.flatnonzero(~np.append(False, goes_on[:-1]))
+        self._first_of_rank = np.searchsorted(self._first, self._columns.first_op)
 
     @property
     def longest_ps(self) -> int:
         """How long the longest row lasts in the slowest replica. [ps]"""
-        return max(map(longest, self._different_ps), default=0)
+        return max(map(longest, self._lasting_ps), default=0)
 
     @property
     def sum_ps(self) -> int:
         """How long all rows last together, each in the slowest replica. [ps]"""
-        counts = np.bincount(self._which_ps, minlength=len(self._different_ps)).tolist()
-        return sum(count * longest(time) for count, time in zip(counts, self._different_ps, strict=True))
+        counts = np.bincount(self._lasting, minlength=len(self._lasting_ps)).tolist()
+        return sum(count * longest(time) for count, time in zip(counts, self._lasting_ps, strict=True))
 
-    def _stretches(self) -> list[Stretch]:
-        program, calls, known = self._program, self._calls, dict[tuple[int, ...], list[_Segment]]()
-        inline, alike = self._inline.tolist(), self._alike().tolist()
-        columns = (program.waits_for, program.awaits, program.sends, program.joins, program.kinds)
-        waits_for, awaits, sends, joins, kinds = columns
-        found, bounds = [], [*self._first.tolist(), len(self)]
-        for row, end in pairwise(bounds):
-            key = tuple(alike[row:end])
-            segments = known.get(key)
-            if segments is None:
-                segments = known[key] = self._segments(row, end)
-            leaps = []
-            for duration_ps, members, then_ps, offset, has_call in segments:
-                last = row + offset
-                joined = joins[last]
-                if joined:
-                    of_row = inline[last] if has_call else -1
-                    groups = tuple([calls.call(call)[0] for call in joined if call != of_row])
-                else:
-                    groups = ()
-                leaps.append(Leap(duration_ps, members, then_ps, sends[last], groups))
-            awaited = tuple(map(calls.call, awaits[row])) if awaits[row] else ()
-            found.append(Stretch(waits_for[row], awaited, kinds[row] is Kind.BARRIER, tuple(leaps)))
-        return found
+    def _inline_calls(self) -> Ints:
+        """Return the call that is part of each row, or -1: all calls of some groups, or none of them."""
+        columns, calls = self._columns, self._calls
+        waits_for_one_call = (columns.awaits.count == 1) & (columns.needs.count == 0) & (columns.kind != Kind.BARRIER)
+        producer, consumer = (columns.first_op[calls.pp_rank] + row for row in (calls.producer, calls.consumer))
+        is_inline = (consumer == producer + 1) & waits_for_one_call[consumer]
+        num_others = np.bincount(self._vector_of_call[~is_inline], minlength=len(self._vectors))
+        may_be = [vector.are_links_own and len(vector.pp_ranks) == 1 for vector in self._vectors]
+        is_inline &= (np.array(may_be, dtype=np.bool_) & (num_others == 0))[self._vector_of_call]
+        inline = np.full(columns.num_rows, -1, dtype=np.int64)
+        inline[producer[is_inline]] = np.flatnonzero(is_inline)
+        return inline
 
-    def _alike(self) -> Ints:
-        """Return a number for each row, the same only if stretches of rows of such numbers have the same segments."""
-        program, inline = self._program, self._inline
-        kind = np.zeros(len(inline), dtype=np.int64)  # 0: no call
+    def stretches(self) -> list[list[Stretch]]:
+        """Return the stretches of each rank, in order."""
+        found: list[Stretch] = [_NOTHING] * len(self._first)
+        kinds, kind_of_stretch = self._kinds_of_stretches()
+        for kind in range(kinds):
+            numbers = np.flatnonzero(kind_of_stretch == kind)
+            for number, stretch in zip(numbers.tolist(), self._alike(numbers), strict=True):
+                found[number] = stretch
+        return [found[first:last] for first, last in pairwise(self._first_of_rank.tolist())]
+
+    def _kinds_of_stretches(self) -> tuple[int, Ints]:
+        """Return how many kinds of stretches there are, of the same segments, and which each is of."""
+        columns, inline = self._columns, self._inline
+        call = np.zeros(len(inline), dtype=np.int64)  # the groups and the kind of each row's inline call; 0: none
         rows = np.flatnonzero(inline >= 0)
-        kind[rows] = 1 + self._calls.vector[inline[rows]]
-        for place, vector in enumerate(self._calls.vectors):
-            mine = rows[kind[rows] == 1 + place]
-            if len(mine):
-                of_call = vector.kind_numbers[self._calls.order[inline[mine]]]
-                kind[mine] += len(self._calls.vectors) * of_call
-        num_kinds = int(kind.max(initial=0)) + 1
-        has_more = (_ints(map(len, program.joins)) > (inline >= 0)) | (_ints(map(len, program.sends)) > 0)
-        numbers: Ints = (self._which_ps * num_kinds + kind) * 2 + has_more
-        return numbers
+        call[rows] = 1 + self._vector_of_call[inline[rows]] * len(self._calls.whats) + self._calls.what[inline[rows]]
+        leaves = (columns.sends.count > 0) * 2 + (columns.joins.count > (inline >= 0))
+        rows_alike = _joined_codes(_joined_codes(call, self._lasting), leaves * 2 + (columns.kind == Kind.BARRIER))
+        last = np.append(self._first[1:], len(inline)) - 1
+        kind, row = rows_alike[self._first], self._first
+        while (row < last).any():
+            row = np.minimum(row + 1, last)
+            kind = _joined_codes(kind, rows_alike[row])
+        kind = _joined_codes(kind, last - self._first)
+        return int(kind.max(initial=-1)) + 1, kind
 
-    def _segments(self, row: int, end: int) -> list[_Segment]:
-        """Return what the rows of a stretch take, up to each that sends or calls for something, and to the last."""
+    def _alike(self, numbers: Ints) -> Iterator[Stretch]:
+        """Yield stretches of one kind."""
+        columns, first = self._columns, self._first[numbers]
+        row, after = int(first[0]), int(np.append(self._first, len(self._inline))[numbers[0] + 1])
+        leaps = []
+        for duration_ps, members, then_ps, offset in self._segments(row, after):
+            leaving = columns.sends.of(first + offset), self._joined(first + offset)
+            leaps.append([Leap(duration_ps, members, then_ps, *both) for both in zip(*leaving, strict=True)])
+        is_barrier = bool(columns.kind[row] == Kind.BARRIER)
+        awaited = self._awaited(first)
+        for needs, awaits, own in zip(columns.needs.of(first), awaited, zip(*leaps, strict=True), strict=True):
+            yield Stretch(needs, awaits, is_barrier, own)
+
+    def _joined(self, rows: Ints) -> Iterable[tuple[GroupVector, ...]]:
+        """Return the groups that each row calls, inline calls left out."""
+        inline = self._inline[rows].tolist()
+        if (self._columns.joins.count[rows] <= (self._inline[rows] >= 0)).all():
+            return repeat((), len(rows))
+        vector = self._vector_of_call
+        return [
+            tuple([self._vectors[vector[call]] for call in calls if call != own])
+            for calls, own in zip(self._columns.joins.of(rows), inline, strict=True)
+        ]
+
+    def _awaited(self, rows: Ints) -> Iterable[tuple[Call, ...]]:
+        """Return the calls that each row waits for."""
+        if not self._columns.awaits.count[rows].any():
+            return repeat((), len(rows))
+        return [tuple(map(self._call, calls)) for calls in self._columns.awaits.of(rows)]
+
+    def _call(self, number: int) -> Call:
+        return self._vectors[self._vector_of_call[number]], int(self._calls.order[number])
+
+    def _segments(self, row: int, after: int) -> list[_Segment]:
+        """Return what the rows of a stretch take, up to each at whose end something leaves, and to the last."""
         found: list[_Segment] = []
         duration_ps: Time = 0
         then_ps: Time = 0
         members: Members | None = None
         together: Members | None = None  # groups whose members have the same time
-        for number in range(row, end):
-            lasts_ps, call = self._durations_ps[number], int(self._inline[number])
+        columns, pp_rank = self._columns, int(np.searchsorted(self._columns.first_op, row, side="right")) - 1
+        for number in range(row, after):
+            lasts_ps, call = self._lasting_ps[self._lasting[number]], int(self._inline[number])
             if members is None:
                 duration_ps = duration_ps + lasts_ps
             else:
                 then_ps = then_ps + lasts_ps
             if not isinstance(lasts_ps, int):
                 together = None
-            num_joined = len(self._program.joins[number]) - (call >= 0)
-            if self._program.sends[number] or num_joined or number == end - 1:
-                found.append(_Segment(duration_ps, members, then_ps, number - row, call >= 0))
+            if columns.sends.count[number] or columns.joins.count[number] > (call >= 0) or number == after - 1:
+                found.append(_Segment(duration_ps, members, then_ps, number - row))
                 duration_ps, members, then_ps = 0, None, 0
             if call < 0:
                 continue
-            vector, order = self._calls.call(call)
-            own = vector.members_of_several(self._pp_rank)
+            vector, order = self._call(call)
+            own = vector.members_of_several(pp_rank)
             if own is not None and own is not together:
-                if members is not None:
-                    found.append(_Segment(duration_ps, members, then_ps, number - row, call >= 0))
+                if members is not None:  # nothing leaves here
+                    found.append(_Segment(duration_ps, members, then_ps, number - row))
                     duration_ps, then_ps = 0, 0
                 members = together = own
-            total_ps = vector.total_by_replica_ps(order, self._pp_rank)
+            total_ps = vector.total_by_replica_ps(order, pp_rank)
             if members is None:
                 duration_ps = duration_ps + total_ps
             else:
                 then_ps = then_ps + total_ps
         return found
 
-    def starts_ps(self, starts_ps: Ints) -> Ints:
-        """Return when every row starts in each replica, given when stretches do; note what inline calls became. [ps]"""
-        num_replicas = starts_ps.shape[1]
-        lasting_ps = np.stack([np.broadcast_to(time, num_replicas) for time in self._different_ps])
-        found = np.empty((len(self), num_replicas), dtype=np.int64)
-        rows, clock_ps = self._first, starts_ps
+    def starts_ps(self, starts_ps: Sequence[Ints]) -> Ints:
+        """Return when every row starts in each replica, given when the stretches of each rank do. [ps]
+
+        What inline calls became is noted in their groups.
+        """
+        clock_ps, rows = np.concatenate(starts_ps), self._first
+        lasting_ps = np.stack([np.broadcast_to(time, clock_ps.shape[1]) for time in self._lasting_ps])
+        found = np.empty((len(self._inline), clock_ps.shape[1]), dtype=np.int64)
         while True:
             found[rows] = clock_ps
             goes_on = np.flatnonzero(self._inline[rows] >= 0)
             if not len(goes_on):
                 return found
             rows = rows[goes_on]
-            clock_ps = clock_ps[goes_on] + lasting_ps[self._which_ps[rows]]
+            clock_ps = clock_ps[goes_on] + lasting_ps[self._lasting[rows]]
             calls = self._inline[rows]
-            vectors = self._calls.vector[calls]
+            vectors = self._vector_of_call[calls]
             for number in np.unique(vectors).tolist():
-                mine = np.flatnonzero(vectors == number)
+                mine, vector = np.flatnonzero(vectors == number), self._vectors[number]
                 orders = self._calls.order[calls[mine]]
-                clock_ps[mine] = self._calls.vectors[number].done_ps(orders, self._pp_rank, clock_ps[mine])
+                clock_ps[mine] = vector.done_ps(orders, vector.pp_ranks[0], clock_ps[mine])
             rows = rows + 1
 
 
-def _ints(values: Iterable[int]) -> Ints:
-    return np.fromiter(values, dtype=np.int64)
+_NOTHING = Stretch((), (), False, ())
+
+
+def _vectors_of_calls(
+    calls: CallColumns, vectors: Sequence[GroupVector], groups: dict[tuple[str, int], GroupVector]
+) -> Ints:
+    """Return the groups that do each call, by their place in `vectors`."""
+    number = {id(vector): place for place, vector in enumerate(vectors)}
+    num_ranks = 1 + max((pp_rank for _, pp_rank in groups), default=-1)
+    of_place = np.full((len(calls.axes), num_ranks), -1, dtype=np.int64)
+    for (axis, pp_rank), vector in groups.items():
+        of_place[calls.axes.index(axis), pp_rank] = number[id(vector)]
+    return of_place[calls.axis, calls.pp_rank]
+
+
+def _durations_ps(pipelines: Sequence[Pipeline]) -> tuple[list[Time], Ints]:
+    """Return how long rows last, each different time once, and which of those each row's is. [ps]"""
+    different = list({id(pipeline): pipeline for pipeline in pipelines}.values())
+    table = [columns_of(pipeline).duration_ps for pipeline in different]
+    codes = np.zeros(len(table[0]), dtype=np.int64)
+    for column in table:
+        codes = _joined_codes(codes, np.unique(column, return_inverse=True)[1].reshape(-1))
+    _, first = np.unique(codes, return_index=True)
+    position = {id(pipeline): place for place, pipeline in enumerate(different)}
+    of_replica = [position[id(pipeline)] for pipeline in pipelines]
+    times = zip(*(column[first].tolist() for column in table), strict=True)
+    return [agreed([row[place] for place in of_replica]) for row in times], codes
+
+
+def _joined_codes(one: Ints, other: Ints) -> Ints:
+    """Return numbers from 0 without gaps, the same where both codes, which are at least 0, are."""
+    joined = one * (int(other.max(initial=0)) + 1) + other
+    codes: Ints = np.unique(joined, return_inverse=True)[1].reshape(-1)
+    return codes
