@@ -23,7 +23,7 @@ from clustersim.analysis.bound import makespan_bound_ps
 from clustersim.analysis.bubble import Bubble, RankTimes, rank_times
 from clustersim.analysis.busiest import busiest_rank
 from clustersim.analysis.collisions import collisions
-from clustersim.analysis.communication import AxisTraffic, busiest_links
+from clustersim.analysis.communication import busiest_links
 from clustersim.analysis.critical_path import critical_path
 from clustersim.analysis.mean_times import mean_s
 from clustersim.analysis.memory import Memory, measure_memory
@@ -223,12 +223,12 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
     """Return everything that is reported of the run of `job`, begun at `started_s` of the performance counter."""
     account = account_of(trace)
     followed = trace.standing_for(account.replicas_to_follow(trace))
-    waits, times = account.waits, account.times
-    if followed is not trace or waits is None:
+    waits = account.waits if followed is trace.sample else None
+    if waits is None:
         waits = find_waits(followed)
-        times = rank_times(followed, waits)
+    times = account.times if followed is trace else rank_times(followed, waits)
     memory = _memory_summary(trace, cluster, account.memory)
-    communication = _communication_summary(trace, account.traffic)
+    communication = _communication_summary(trace, account)
     step_time_s = trace.makespan_ps / (PS_PER_S * trace.num_steps)
     steady_step_time_s = _steady_step_time_s(trace, account.step_end_ps)
     num_stages = len(job.pipelines[0].schedule.chains[0])
@@ -362,7 +362,7 @@ def _rank_memories(trace: Trace, memory: Memory, peaks: Ints) -> tuple[RankMemor
     return tuple(RankMemory(**dict(zip(columns, row, strict=True))) for row in rows)
 
 
-def _communication_summary(trace: Trace, by_axis: dict[str, AxisTraffic]) -> CommunicationSummary:
+def _communication_summary(trace: Trace, account: Account) -> CommunicationSummary:
     axes = {
         axis: AxisSummary(
             traffic.size_bytes // trace.num_steps,
@@ -370,14 +370,15 @@ def _communication_summary(trace: Trace, by_axis: dict[str, AxisTraffic]) -> Com
             mean_s(trace, traffic.exposed_ps),
             mean_s(trace, traffic.slowed_ps),
         )
-        for axis, traffic in by_axis.items()
+        for axis, traffic in account.traffic.items()
     }
     links = tuple(
         LinkSummary(load.name, load.utilization, load.size_bytes, load.queued_ps / PS_PER_S, load.slowed_ps / PS_PER_S)
         for load in busiest_links(trace, BUSIEST_LINKS)
     )
     lost = tuple(
-        CollisionSummary(entry.axis, entry.by, mean_s(trace, entry.lost_ps), entry.link) for entry in collisions(trace)
+        CollisionSummary(entry.axis, entry.by, mean_s(trace, entry.lost_ps), entry.link)
+        for entry in collisions(trace, account.losses)
     )
     return CommunicationSummary(axes, lost, links, int(trace.links.is_contended.sum()))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from clustersim.later import Lazy
+from clustersim.later import Lazy, later
 
 if TYPE_CHECKING:
     from clustersim.folded import Copies, Folded
@@ -224,7 +224,7 @@ class Flows(_Columns):
     end_ps: Ints
 
     def __len__(self) -> int:
-        return len(self.way)
+        return len(self.end_ps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,22 +352,32 @@ class Trace(Lazy):
             self.shared[name] = make(self)
         return self.shared[name]
 
-    @property
+    @cached_property
     def ways(self) -> tuple[Way, ...]:
         """Ways of all flows: the routes of messages, then those of phases."""
         return (*_ways_of(self.routes, self.links), *self.phase_ways)
 
-    @property
+    @cached_property
     def flows(self) -> Flows:
         """Messages and phases of collectives as flows. A phase is queued when the one before it has ended."""
         sent, phases = self.transfers, self.phases
         return Flows(
-            way=np.concatenate([sent.route, phases.way + len(self.routes)]),
-            size_bytes=np.concatenate([sent.size_bytes.astype(np.float64), phases.volume_bytes]),
-            queued_ps=np.concatenate([sent.queued_ps, phases.start_ps]),
-            start_ps=np.concatenate([sent.start_ps, phases.start_ps]),
-            end_ps=np.concatenate([sent.end_ps, phases.end_ps]),
+            way=later(lambda: np.concatenate([sent.route, phases.way + len(self.routes)])),
+            size_bytes=later(lambda: np.concatenate([sent.size_bytes.astype(np.float64), phases.volume_bytes])),
+            queued_ps=later(lambda: np.concatenate([sent.queued_ps, phases.start_ps])),
+            start_ps=later(lambda: np.concatenate([sent.start_ps, phases.start_ps])),
+            end_ps=later(lambda: np.concatenate([sent.end_ps, phases.end_ps])),
         )
+
+    @cached_property
+    def axis_of_flow(self) -> Ints:
+        """The axis of each flow, as an index into AXES."""
+        return np.concatenate([self.transfers.axis, self.collectives.axis[self.phases.collective]])
+
+    @cached_property
+    def rates_until_ps(self) -> Ints:
+        """Until when each of the rates held."""
+        return self.rates.until_ps(self.flows.end_ps)
 
 
 def _ways_of(routes: Sequence[Sequence[str]], links: Links) -> tuple[Way, ...]:

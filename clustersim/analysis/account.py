@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from clustersim.analysis.bubble import Bubble, RankTimes, measure_bubble, rank_times, ratio
+from clustersim.analysis.collisions import Losses, losses_of
 from clustersim.analysis.communication import AxisTraffic, traffic_by_axis
 from clustersim.analysis.memory import Memory, measure_memory
 from clustersim.analysis.waits import Waits, find_waits, is_one_of
@@ -27,7 +28,8 @@ class Account:
     step_end_ps: Ints  # of each step: its last end
     end_ps: Ints  # of each rank: end of its last row
     barrier_ps: Ints  # ``barrier_ps[rank, step]``: when the rank came to the barrier; -1 where there is none
-    waits: Waits | None  # of a run that does not come apart
+    losses: Losses  # of flows that shared links, in a run that does not come apart
+    waits: Waits | None  # of such a run
 
     def replicas_to_follow(self, trace: Trace) -> list[int]:
         """Return the replicas that the critical path can pass, and that of the busiest rank.
@@ -64,13 +66,14 @@ def account_of(trace: Trace) -> Account:
         np.maximum.reduce([part.step_end_ps for part in parts]),
         end_ps,
         barrier_ps,
+        losses_of(trace),
         None,
     )
 
 
 def _account_of_part(trace: Trace) -> Account:
     waits = find_waits(trace)
-    times = rank_times(trace, waits)
+    times, losses = rank_times(trace, waits), losses_of(trace)
     ops = trace.ops
     step_end_ps = np.zeros(trace.num_steps, dtype=np.int64)
     last_of_steps = trace.once("last of steps", _last_of_steps)
@@ -82,11 +85,12 @@ def _account_of_part(trace: Trace) -> Account:
         times,
         measure_bubble(trace, waits, times),
         measure_memory(trace),
-        traffic_by_axis(trace, waits),
+        traffic_by_axis(trace, waits, losses),
         compute_end_ps,
         step_end_ps,
         ops.end_ps[trace.ranks.first_op[1:] - 1],
         _barriers_ps(trace, waits),
+        losses,
         waits,
     )
 

@@ -28,7 +28,7 @@ class Collision:
 
 
 @dataclass(frozen=True, slots=True)
-class _Losses:
+class Losses:
     """The stretches of time in which a flow was slower than alone, one row each."""
 
     rate: Ints  # row of Rates
@@ -37,10 +37,9 @@ class _Losses:
     lost_ps: Ints
 
 
-def collisions(trace: Trace) -> list[Collision]:
-    """Return who lost time to whom, the largest loss first."""
+def collisions(trace: Trace, losses: Losses) -> list[Collision]:
+    """Return who lost time to whom, the largest loss first, given the losses of the sample of a trace."""
     trace = trace.sample
-    losses = _losses(trace)
     if not len(losses.rate):
         return []
     links = trace.links if trace.copies is None else trace.copies.links
@@ -56,9 +55,9 @@ def collisions(trace: Trace) -> list[Collision]:
     return sorted(found, key=lambda collision: -collision.lost_ps)
 
 
-def slowed_by_axis_ps(trace: Trace) -> Ints:
+def slowed_by_axis_ps(trace: Trace, losses: Losses) -> Ints:
     """Return what the flows of each axis lost. [ps]"""
-    losses, lost_ps = _losses(trace), np.zeros(len(AXES), dtype=np.int64)
+    lost_ps = np.zeros(len(AXES), dtype=np.int64)
     np.add.at(lost_ps, losses.axis, losses.lost_ps * _num_flows(trace)[trace.rates.flow[losses.rate]])
     return lost_ps
 
@@ -78,11 +77,6 @@ def _num_flows(trace: Trace) -> Ints:
     return np.concatenate([trace.gpus_by_rank[trace.transfers.source], of_phases])
 
 
-def axis_of_flow(trace: Trace) -> Ints:
-    """Return the axis of each flow, as an index into AXES."""
-    return np.concatenate([trace.transfers.axis, trace.collectives.axis[trace.phases.collective]])
-
-
 def alone_bytes_per_s(trace: Trace) -> Floats:
     """Return the rate at which each flow would drain with nothing in its way."""
     links = trace.links.bytes_per_s
@@ -90,19 +84,18 @@ def alone_bytes_per_s(trace: Trace) -> Floats:
     return np.array(alone, dtype=np.float64)[trace.flows.way]
 
 
-def _losses(trace: Trace) -> _Losses:
+def losses_of(trace: Trace) -> Losses:
+    """Return where flows were slower than alone."""
     rates = trace.rates
     if not len(rates):
         nothing = np.empty(0, dtype=np.int64)
-        return _Losses(nothing, nothing, nothing, nothing)
-    lost_ps = (rates.until_ps(trace.flows.end_ps) - rates.start_ps) * (
-        1 - rates.bytes_per_s / alone_bytes_per_s(trace)[rates.flow]
-    )
+        return Losses(nothing, nothing, nothing, nothing)
+    lost_ps = (trace.rates_until_ps - rates.start_ps) * (1 - rates.bytes_per_s / alone_bytes_per_s(trace)[rates.flow])
     rows = np.flatnonzero(lost_ps >= 1)
     flow = rates.flow[rows]
     # Whole numbers, so that their sums depend on no order.
     of_one_ps = np.rint(lost_ps[rows]).astype(np.int64)
-    return _Losses(rows, axis_of_flow(trace)[flow], rates.bottleneck[rows], of_one_ps * _num_losers(trace)[flow])
+    return Losses(rows, trace.axis_of_flow[flow], rates.bottleneck[rows], of_one_ps * _num_losers(trace)[flow])
 
 
 def _num_losers(trace: Trace) -> Ints:
@@ -112,7 +105,7 @@ def _num_losers(trace: Trace) -> Ints:
     return np.concatenate([np.ones(len(trace.transfers), dtype=np.int64), of_phases])
 
 
-def _lost_to_axes(trace: Trace, losses: _Losses) -> Ints:
+def _lost_to_axes(trace: Trace, losses: Losses) -> Ints:
     """Return what each row of `losses` lost to the flows of each axis. [ps]"""
     crossers = _Crossers(trace)
     by = np.zeros((len(losses.rate), len(AXES)))
@@ -134,8 +127,8 @@ class _Crossers:
 
     def __init__(self, trace: Trace) -> None:
         ways, rates, flows = trace.ways, trace.rates, trace.flows
-        self.start_ps, self.until_ps, self.bytes_per_s = rates.start_ps, rates.until_ps(flows.end_ps), rates.bytes_per_s
-        self.axis = axis_of_flow(trace)[rates.flow]
+        self.start_ps, self.until_ps, self.bytes_per_s = rates.start_ps, trace.rates_until_ps, rates.bytes_per_s
+        self.axis = trace.axis_of_flow[rates.flow]
         self.way = flows.way[rates.flow]
         self.by_way = np.argsort(self.way, kind="stable")
         self.first_of_way = np.searchsorted(self.way[self.by_way], np.arange(len(ways) + 1))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clustersim.analysis.collisions import slowed_by_axis_ps
+from clustersim.analysis.collisions import Losses, slowed_by_axis_ps
 from clustersim.analysis.waits import Waits
 from clustersim.ops import BUS_SHARES
 from clustersim.trace import AXES, Floats, FlowTrace, Ints, Trace
@@ -33,12 +33,12 @@ class LinkLoad:
     slowed_ps: int  # time that flows lost by sharing while it was their bottleneck, summed
 
 
-def traffic_by_axis(trace: Trace, waits: Waits) -> dict[str, AxisTraffic]:
+def traffic_by_axis(trace: Trace, waits: Waits, losses: Losses) -> dict[str, AxisTraffic]:
     """Return the traffic of every axis, zeros where there was none."""
     transfers, collectives = trace.transfers, trace.collectives
     members = np.array([len(group) for group in trace.groups], dtype=np.int64)[collectives.group]
     sent_bytes = np.rint(bus_bytes(trace) * members).astype(np.int64)
-    exposed_ps, slowed_ps = _exposed_by_axis_ps(trace, waits), slowed_by_axis_ps(trace)
+    exposed_ps, slowed_ps = _exposed_by_axis_ps(trace, waits), slowed_by_axis_ps(trace, losses)
     num_sent = np.bincount(transfers.axis, minlength=len(AXES))
     senders, copies = trace.gpus_by_rank[transfers.source], trace.num_groups[collectives.group]
     traffic = {}

@@ -133,19 +133,33 @@ def _logits_changes(trace: Trace) -> tuple[Ints, Ints]:
     is_overlapped = ops.kind == Kind.FB
     back_stage = np.where(is_overlapped, ops.backward_stage, ops.stage)
     back_microbatch = np.where(is_overlapped, ops.backward_microbatch, ops.microbatch)
-    sizes: dict[tuple[int, int, int, int], int] = {}
-    for row in np.flatnonzero(is_one_of(ops.kind, FORWARDS) & _are_with_logits(trace, ops.stage)).tolist():
-        share = shares[int(ops.stage[row])]
-        size = -(-int(ops.start_bytes[row]) * share.numerator // share.denominator)
-        taken[row] = sizes[_micro_batch(ops, row, ops.stage, ops.microbatch)] = size
-    for row in np.flatnonzero(is_one_of(ops.kind, BACKWARDS) & _are_with_logits(trace, back_stage)).tolist():
-        freed[row] = -sizes[_micro_batch(ops, row, back_stage, back_microbatch)]
+    forward = np.flatnonzero(is_one_of(ops.kind, FORWARDS) & _are_with_logits(trace, ops.stage))
+    backward = np.flatnonzero(is_one_of(ops.kind, BACKWARDS) & _are_with_logits(trace, back_stage))
+    made = np.stack([ops.stage[forward], ops.start_bytes[forward]], axis=1)
+    kinds, kind = np.unique(made, axis=0, return_inverse=True)
+    sizes = [-(-size * shares[stage].numerator // shares[stage].denominator) for stage, size in kinds.tolist()]
+    taken[forward] = np.array(sizes, dtype=np.int64)[kind.reshape(-1)]
+    # What an F makes, the backward of the same micro-batch on the same rank frees.
+    _, number = np.unique(
+        np.concatenate(
+            [
+                _micro_batches(ops, forward, ops.stage, ops.microbatch),
+                _micro_batches(ops, backward, back_stage, back_microbatch),
+            ]
+        ),
+        axis=0,
+        return_inverse=True,
+    )
+    number = number.reshape(-1)
+    of_micro_batch = np.zeros(int(number.max(initial=-1)) + 1, dtype=np.int64)
+    of_micro_batch[number[: len(forward)]] = taken[forward]
+    freed[backward] = -of_micro_batch[number[len(forward) :]]
     return taken, freed
 
 
-def _micro_batch(ops: Ops, row: int, stage: Ints, microbatch: Ints) -> tuple[int, int, int, int]:
-    """Return what tells the micro-batch of an op from all others: its rank, step, stage and number."""
-    return int(ops.rank_index[row]), int(ops.step[row]), int(stage[row]), int(microbatch[row])
+def _micro_batches(ops: Ops, rows: Ints, stage: Ints, microbatch: Ints) -> Ints:
+    """Return what tells the micro-batch of each op from all others: its rank, step, stage and number."""
+    return np.stack([ops.rank_index[rows], ops.step[rows], stage[rows], microbatch[rows]], axis=1)
 
 
 def live_microbatch_curve(trace: Trace) -> MemoryCurve:

@@ -15,7 +15,7 @@ from clustersim.engine.clock import Actor, Hold
 from clustersim.engine.group_vectors import GroupVector
 from clustersim.engine.stretches import Rows
 from clustersim.engine.waking import Meeting, Waking
-from clustersim.engine.way_vectors import Time, WayVector, longest
+from clustersim.engine.way_vectors import WayVector, by_replica, longest
 from clustersim.ops import Job
 from clustersim.trace import Ints
 
@@ -52,9 +52,12 @@ class Lockstep:
         self.clocks_ps = [np.zeros(num_replicas, dtype=np.int64) for _ in self.stretches]
         self.reached = [0] * len(self.stretches)  # the stretch that is next
         self.started_ps, self.arrived_ps = (np.empty((num_messages, num_replicas), dtype=np.int64) for _ in range(2))
+        self._starts, self._arrivals = list(self.started_ps), list(self.arrived_ps)  # of each message
         self.is_sent = bytearray(num_messages)
         self.drains_ps: dict[int, Ints] = {}  # that were found of flows, by message
-        self.usual_drains_ps = [way.drain_ps for way in ways]  # what the next flow of each way is taken to be like
+        self._latencies_ps = [by_replica(way.latency_ps, num_replicas) for way in ways]
+        # What the next flow of each way is taken to be like.
+        self.usual_drains_ps = [by_replica(way.drain_ps, num_replicas) for way in ways]
         self.served: dict[tuple[int, ...], list[tuple[Ints, Ints]]] = {}  # by FIFO link: free from, waits so far
         self.flows: list[int] = []  # messages that are flows and may yet be found to meet others, as they were sent
         self.calls: dict[GroupVector, list[int]] = {}  # collectives of which the same is true
@@ -108,7 +111,7 @@ class Lockstep:
     def _gpu(self, pp_rank: int, hold: Hold, meeting: Meeting, horizon_ps: int) -> Generator[Hold, Any, None]:
         """Run the program of a pp_rank in all replicas, stretch by stretch; the hottest path."""
         stretches, starts_ps, clock = self.stretches[pp_rank], self._starts_ps[pp_rank], self.clocks_ps[pp_rank]
-        is_sent, arrived_ps, maximum = self.is_sent, self.arrived_ps, np.maximum
+        is_sent, arrivals_ps, maximum, add = self.is_sent, self._arrivals, np.maximum, np.add
         first = self.reached[pp_rank]
         last = len(stretches) if first == len(stretches) or clock.min() < horizon_ps else first
         for number in range(first, last):
@@ -117,7 +120,7 @@ class Lockstep:
                 if not is_sent[need]:
                     self._waiters[need] = hold
                     yield hold
-                maximum(clock, arrived_ps[need], out=clock)
+                maximum(clock, arrivals_ps[need], out=clock)
             for group, call in awaits:
                 if group.num_known <= call:
                     self._callers.setdefault((id(group), call), []).append(hold)
@@ -129,9 +132,9 @@ class Lockstep:
                 clock[:] = meeting.released_ps
             starts_ps[number] = clock
             for duration_ps, members, then_ps, sends, joins in leaps:
-                clock += duration_ps
+                add(clock, duration_ps, out=clock)
                 if members is not None:
-                    np.add(members.latest_ps(clock), then_ps, out=clock)
+                    add(members.latest_ps(clock), then_ps, out=clock)
                 for message in sends:
                     self._send(message, clock)
                 for group in joins:
@@ -144,11 +147,12 @@ class Lockstep:
         yield hold  # nobody resumes it again
 
     def _send(self, message: int, clock: Ints) -> None:
-        way, arrived_ps = self.ways[self.way_of_message[message]], self.arrived_ps[message]
+        number = self.way_of_message[message]
+        way = self.ways[number]
         if way.links:
-            started_ps = self.started_ps[message]
-            np.add(clock, way.latency_ps, out=started_ps)
-            np.add(started_ps, self._drain_of(message), out=arrived_ps)
+            started_ps = self._starts[message]
+            np.add(clock, self._latencies_ps[number], out=started_ps)
+            np.add(started_ps, self._drain_of(message), out=self._arrivals[message])
             self.flows.append(message)
         else:
             self._pass_links(message, way, clock)
@@ -157,7 +161,7 @@ class Lockstep:
         if waiter is not None:
             self.env.woken.append(waiter)
 
-    def _drain_of(self, message: int) -> Time:
+    def _drain_of(self, message: int) -> Ints:
         """Return how long a flow is assumed to drain: as was found, or else like the last one on its way of which any
         was; micro-batches follow one another in much the same company. [ps]
         """

@@ -16,7 +16,7 @@ import numpy as np
 from clustersim.columns import CallColumns
 from clustersim.engine.group_vectors import GroupVector, Members
 from clustersim.engine.record_programs import columns_of
-from clustersim.engine.way_vectors import Time, agreed, longest
+from clustersim.engine.way_vectors import Time, agreed, by_replica, longest
 from clustersim.ops import Kind, Pipeline
 from clustersim.trace import Ints
 
@@ -24,11 +24,11 @@ Call = tuple[GroupVector, int]  # the groups that do it, and the how-manieth of 
 
 
 class Leap(NamedTuple):
-    """What passes until something is sent or called for."""
+    """What passes until something is sent or called for, in each replica: numpy adds arrays faster than numbers."""
 
-    duration_ps: Time
+    duration_ps: Ints
     members: Members | None  # groups of which each then waits for its last; None: nobody waits
-    then_ps: Time  # what passes after that
+    then_ps: Ints  # what passes after that
     sends: tuple[int, ...]
     joins: tuple[GroupVector, ...]
 
@@ -72,6 +72,7 @@ class Rows:
     """
 
     def __init__(self, pipelines: Sequence[Pipeline], groups: dict[tuple[str, int], GroupVector]) -> None:
+        self._num_replicas = len(pipelines)
         self._columns, self._calls = columns_of(pipelines[0]), pipelines[0].calls.columns
         self._vectors = list({id(vector): vector for vector in groups.values()}.values())
         self._vector_of_call = _vectors_of_calls(self._calls, self._vectors, groups)
@@ -138,7 +139,8 @@ class Rows:
         leaps = []
         for duration_ps, members, then_ps, offset in self._segments(row, after):
             leaving = columns.sends.of(first + offset), self._joined(first + offset)
-            leaps.append([Leap(duration_ps, members, then_ps, *both) for both in zip(*leaving, strict=True)])
+            times_ps = by_replica(duration_ps, self._num_replicas), by_replica(then_ps, self._num_replicas)
+            leaps.append([Leap(times_ps[0], members, times_ps[1], *both) for both in zip(*leaving, strict=True)])
         is_barrier = bool(columns.kind[row] == Kind.BARRIER)
         awaited = self._awaited(first)
         for needs, awaits, own in zip(columns.needs.of(first), awaited, zip(*leaps, strict=True), strict=True):
@@ -205,7 +207,7 @@ class Rows:
         What inline calls became is noted in their groups.
         """
         clock_ps, rows = np.concatenate(starts_ps), self._first
-        lasting_ps = np.stack([np.broadcast_to(time, clock_ps.shape[1]) for time in self._lasting_ps])
+        lasting_ps = np.stack([by_replica(time, self._num_replicas) for time in self._lasting_ps])
         found = np.empty((len(self._inline), clock_ps.shape[1]), dtype=np.int64)
         while True:
             found[rows] = clock_ps

@@ -104,6 +104,11 @@ def agreed(values: Sequence[int]) -> Time:
     return values[0] if len(set(values)) == 1 else np.array(values, dtype=np.int64)
 
 
+def by_replica(time: Time, num_replicas: int) -> Ints:
+    """Return the time of each replica. [ps]"""
+    return np.array(np.broadcast_to(time, num_replicas))
+
+
 def longest(time: Time) -> int:
     """Return the longest of the times of all replicas. [ps]"""
     return time if isinstance(time, int) else int(time.max())
