@@ -27,7 +27,7 @@ def _program(columns: PipelineColumns, rank: int) -> Program:
         later(lambda: _named(_KINDS, columns.kind[own])),
         later(lambda: _as_tuple(columns.stage[own])),
         later(lambda: _as_tuple(columns.microbatch[own])),
-        _as_tuple(columns.step[own]),
+        _steps(columns.step[own]),
         later(lambda: _as_tuple(columns.duration_ps[own])),
         later(lambda: columns.needs.of(own)),
         later(lambda: columns.sends.of(own)),
@@ -62,7 +62,7 @@ def _calls(columns: CallColumns) -> Calls:
         later(lambda: _named(_KINDS, columns.kind)),
         later(lambda: _as_tuple(columns.stage)),
         later(lambda: _as_tuple(columns.microbatch)),
-        _as_tuple(columns.step),
+        _steps(columns.step),
         later(lambda: _as_tuple(columns.pp_rank)),
         later(lambda: _as_tuple(columns.order)),
         later(lambda: _as_tuple(columns.producer)),
@@ -74,6 +74,12 @@ def _calls(columns: CallColumns) -> Calls:
 
 def _as_tuple(column: Numbers) -> tuple[int, ...]:
     return tuple(column.tolist())
+
+
+def _steps(column: Numbers) -> tuple[int, ...]:
+    """Return steps, which never fall; as a rule there is one."""
+    is_one = len(column) and column[0] == column[-1]
+    return (int(column[0]),) * len(column) if is_one else _as_tuple(column)
 
 
 def _named(names: Sequence[T], column: Numbers) -> tuple[T, ...]:
