@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from clustersim.columns import CallColumns, Lists, Numbers, PipelineColumns, numbered, starts
-from clustersim.ops import Pipeline, Schedule, StageCosts
+from clustersim.ops import NO_CALLS, Pipeline, Schedule, StageCosts
 from clustersim.schedules.columns import ActionColumns
 from clustersim.workload.column_views import pipeline_of
 from clustersim.workload.opcost import OpCosts
@@ -47,7 +47,7 @@ def lower_stamped(
     templates = templates_of(schedule, actions, sent, costs, op_costs, options)
     pieces = _pieces(actions, templates)
     step = _step(pieces, templates, sent, op_costs)
-    calls = _calls(pieces, templates, step)
+    calls = _calls(pieces, templates, step) if templates.calls else NO_CALLS.columns
     return pipeline_of(schedule, *repeated(step, calls, options.num_steps))
 
 
