@@ -234,7 +234,7 @@ class Program(Lazy):
     awaits: tuple[tuple[int, ...], ...]
 
     def __len__(self) -> int:
-        return len(self.steps)  # which is there, if any column is
+        return len(self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +258,7 @@ class Calls(Lazy):
     consumers: tuple[int, ...]  # row that waits for it
 
     def __len__(self) -> int:
-        return len(self.steps)  # which is there, if any column is
+        return len(self.steps)
 
     @cached_property
     def columns(self) -> CallColumns:
