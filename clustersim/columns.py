@@ -241,7 +241,9 @@ def starts(count: Numbers) -> Numbers:
     >>> starts(np.array([2, 0, 1])).tolist()
     [0, 2, 2, 3]
     """
-    return np.append(0, np.cumsum(count))
+    first = np.zeros(len(count) + 1, dtype=np.int64)
+    np.cumsum(count, out=first[1:])
+    return first
 
 
 def distinct(column: Numbers) -> Numbers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -43,6 +43,24 @@ class Lazy:
                 object.__delattr__(self, name)
             else:
                 self._settle(value)
+
+    @classmethod
+    def made_by(cls, **make_by_field: Callable[[], Any]) -> Self:
+        """Return a record all of whose fields are made when somebody asks for them: the quick way to many records.
+
+        Examples
+        --------
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True, slots=True)
+        ... class Pair(Lazy):
+        ...     left: int
+        ...     right: int
+        >>> Pair.made_by(left=lambda: 1, right=lambda: 2) == Pair(1, 2)
+        True
+        """
+        record = object.__new__(cls)
+        record.__dict__["_later"] = make_by_field
+        return record
 
     def _settle(self, value: Any) -> None:
         """Do what is to be done with every value when it is there."""

@@ -6,7 +6,7 @@ global virtual stage, a *pp_rank* a position in the pipeline, a *replica* one wh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from fractions import Fraction
@@ -125,9 +125,8 @@ class Schedule:
         """Number of global stages, all chains together."""
         return len(self.rank_by_stage)
 
-    def update_ps(self, rank: int, costs: Sequence[StageCosts]) -> int:
-        """Return how long the optimizer step of a rank lasts; two ranks share that of a stage which both hold. [ps]"""
-        stages = [stage for stage, owner in enumerate(self.rank_by_stage) if owner == rank]
+    def update_ps(self, stages: Iterable[int], costs: Sequence[StageCosts]) -> int:
+        """Return how long the optimizer step of a rank with these stages lasts; two ranks share that of one. [ps]"""
         return -(-sum(costs[stage].optimizer_ps for stage in stages) // len(self.chains))
 
     def neighbours(self) -> tuple[list[int], list[int]]:
@@ -235,7 +234,7 @@ class Program(Lazy):
     awaits: tuple[tuple[int, ...], ...]
 
     def __len__(self) -> int:
-        return len(self.steps)  # which is there, if any column is
+        return len(self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +258,7 @@ class Calls(Lazy):
     consumers: tuple[int, ...]  # row that waits for it
 
     def __len__(self) -> int:
-        return len(self.steps)  # which is there, if any column is
+        return len(self.steps)
 
     @cached_property
     def columns(self) -> CallColumns:

@@ -131,7 +131,7 @@ class _View:
         """Return what `rank` adds up to in one step."""
         costed, costs = self.costed, self.costed.costs
         stages = self.stages_by_rank[rank]
-        optimizer_ps = costed.schedule.update_ps(rank, costs)
+        optimizer_ps = costed.schedule.update_ps(stages, costs)
         used = [stage for stage in stages if self._num_microbatches(stage)]
         if not used:
             return _RankBound(0, 0, 0, 0, 0, optimizer_ps)

@@ -33,7 +33,7 @@ def record(network: Network, noted: Noted) -> Trace:
     """Return the trace of a finished run."""
     job = noted.job
     stack = Stack(columns_by_replica(job.pipelines))
-    groups = GroupRecord(job, network.collectives)
+    groups = GroupRecord(job, stack.columns, network.collectives)
     ops = ops_table(stack, noted.starts_ps, groups if job.groups else None)
     routes = Routes(network, job, network.link_ids)
     loads = Loads(routes.links, routes.loads(stack), *groups.kinds_of_phases)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from itertools import chain
 
 import numpy as np
 
+from clustersim.columns import CallColumns, Lists, PipelineColumns, starts
 from clustersim.engine.group import CollectiveLog
 from clustersim.engine.record_links import Loads
-from clustersim.ops import Calls, Job, Phase
+from clustersim.ops import Job, Phase
 from clustersim.trace import AXES, Collectives, Ints, Phases
 
 
 class GroupRecord:
     """The collectives of a finished run; they stand by group, then by their order in it, and so do their phases."""
 
-    def __init__(self, job: Job, log: CollectiveLog) -> None:
-        self.job, self.log = job, log
+    def __init__(self, job: Job, columns: Sequence[PipelineColumns], log: CollectiveLog) -> None:
+        self.job, self.columns, self.log = job, columns, log  # columns of each replica
         self.by_group_and_order = np.lexsort((_column(log.order), _column(log.group)))
         place = np.empty(len(self.by_group_and_order), dtype=np.int64)
         place[self.by_group_and_order] = np.arange(len(place))
@@ -53,14 +53,15 @@ class GroupRecord:
 
         Columns are axis, kind, stage, micro-batch, step and repeats.
         """
-        tables: dict[int, dict[tuple[str, int], Ints]] = {}  # of calls, once for replicas that share them
+        tables: dict[int, Ints] = {}  # of calls, once for replicas that share them
         found = np.empty((len(group), 6), dtype=np.int64)
         bounds = np.searchsorted(group, np.arange(len(self.job.groups) + 1)).tolist()
         for own, first, last in zip(self.job.groups, bounds, bounds[1:], strict=False):
-            calls = self.job.pipelines[own.places[0].replica].calls
+            calls = self.job.pipelines[own.places[0].replica].calls.columns
             if id(calls) not in tables:
-                tables[id(calls)] = _calls_by_rank(calls)
-            found[first:last] = tables[id(calls)][own.axis, own.places[0].pp_rank][order[first:last]]
+                tables[id(calls)] = _table(calls)
+            of_member = calls.by_rank[own.axis, own.places[0].pp_rank]
+            found[first:last] = tables[id(calls)][of_member[order[first:last]]]
         return found
 
     @cached_property
@@ -100,24 +101,15 @@ class GroupRecord:
 
     def awaits(self) -> tuple[Ints, Ints]:
         """Return which collectives rows of ops wait for, row after row, after where those of each row begin."""
-        return self._of_ops("awaits")
+        return self._of_ops([columns.awaits for columns in self.columns])
 
     def joins(self) -> tuple[Ints, Ints]:
         """Return which collectives rows of ops call for when they end, in the same way."""
-        return self._of_ops("joins")
+        return self._of_ops([columns.joins for columns in self.columns])
 
-    def _of_ops(self, column: str) -> tuple[Ints, Ints]:
-        known: dict[int, tuple[Ints, Ints]] = {}  # once for replicas that share a program
-        counts, collectives = [], []
-        for pipeline, row_by_call in zip(self.job.pipelines, self._row_by_call, strict=True):
-            for program in pipeline.programs:
-                if id(program) not in known:
-                    calls = getattr(program, column)
-                    known[id(program)] = _ints(map(len, calls)), _ints(chain.from_iterable(calls))
-                count, numbers = known[id(program)]
-                counts.append(count)
-                collectives.append(row_by_call[numbers])
-        return np.concatenate([[0], np.cumsum(np.concatenate(counts))]), np.concatenate(collectives)
+    def _of_ops(self, calls: Sequence[Lists]) -> tuple[Ints, Ints]:
+        collectives = [rows[own.joined] for own, rows in zip(calls, self._row_by_call, strict=True)]
+        return starts(np.concatenate([own.count for own in calls])), np.concatenate(collectives)
 
     @cached_property
     def _row_by_call(self) -> list[Ints]:
@@ -127,27 +119,24 @@ class GroupRecord:
         for number, group in enumerate(self.job.groups):
             for replica, pp_rank in group.places:
                 group_of[replica][AXES.index(group.axis), pp_rank] = number
-        known: dict[int, tuple[Ints, Ints, Ints]] = {}
+        places: dict[int, Ints] = {}  # of calls, once for replicas that share them
         rows = []
-        for replica, pipeline in enumerate(self.job.pipelines):
-            calls = pipeline.calls
-            if id(calls) not in known:
-                axis = _ints(map(AXES.index, calls.axes))
-                known[id(calls)] = axis, _ints(calls.pp_ranks), _ints(calls.orders)
-            axis, pp_ranks, orders = known[id(calls)]
-            rows.append(first_row[group_of[replica][axis, pp_ranks]] + orders)
+        for groups, pipeline in zip(group_of, self.job.pipelines, strict=True):
+            calls = pipeline.calls.columns
+            if id(calls) not in places:
+                places[id(calls)] = _axis(calls) * groups.shape[1] + calls.pp_rank
+            rows.append(first_row[groups.reshape(-1)[places[id(calls)]]] + calls.order)
         return rows
 
 
-def _calls_by_rank(calls: Calls) -> dict[tuple[str, int], Ints]:
-    """Return axis, kind, stage, micro-batch, step and repeats of the calls of each rank on each axis, in order."""
-    axis, pp_rank = _ints(map(AXES.index, calls.axes)), _ints(calls.pp_ranks)
-    columns = (calls.kinds, calls.stages, calls.microbatches, calls.steps, calls.num_repeats)
-    table = np.stack([axis, *map(_ints, columns)], axis=1)
-    order = np.lexsort((_ints(calls.orders), pp_rank, axis))
-    place = axis[order] * (int(pp_rank.max(initial=0)) + 1) + pp_rank[order]
-    first = np.flatnonzero(np.append(True, place[1:] != place[:-1])) if len(place) else place
-    return {(AXES[axis[own[0]]], int(pp_rank[own[0]])): table[own] for own in np.split(order, first[1:]) if len(own)}
+def _table(calls: CallColumns) -> Ints:
+    """Return axis, kind, stage, micro-batch, step and repeats of each call, a row each."""
+    num_repeats = _column([repeats for _, _, repeats in calls.whats])[calls.what]
+    return np.stack([_axis(calls), calls.kind, calls.stage, calls.microbatch, calls.step, num_repeats], axis=1)
+
+
+def _axis(calls: CallColumns) -> Ints:
+    return _column([AXES.index(axis) for axis in calls.axes])[calls.axis]
 
 
 def _column(values: Iterable[int]) -> Ints:

@@ -105,7 +105,7 @@ def _closed_ps(path: OrderPath, times: StepTimes, ends: Ends, column: int, runti
     _meet_for_embeddings(path, times, clocks)
     if runtime.optimizer_barrier:
         clocks = [max(clocks)] * len(clocks)
-    updates = [path.schedule.update_ps(rank, times.costs) for rank in range(len(clocks))]
+    updates = [path.schedule.update_ps(stages, times.costs) for stages in path.stages_by_first_forward]
     return max(sum(parts) for parts in zip(clocks, updates, gathers, strict=True))
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from clustersim.columns import CallColumns, Numbers, PipelineColumns
-from clustersim.later import later
 from clustersim.ops import Calls, Kind, Messages, Pipeline, Program, Schedule
 
 T = TypeVar("T")
@@ -23,50 +22,50 @@ def pipeline_of(schedule: Schedule, columns: PipelineColumns, calls: CallColumns
 
 def _program(columns: PipelineColumns, rank: int) -> Program:
     own = slice(*columns.first_op[rank : rank + 2].tolist())
-    return Program(
-        later(lambda: _named(_KINDS, columns.kind[own])),
-        later(lambda: _as_tuple(columns.stage[own])),
-        later(lambda: _as_tuple(columns.microbatch[own])),
-        _as_tuple(columns.step[own]),
-        later(lambda: _as_tuple(columns.duration_ps[own])),
-        later(lambda: columns.needs.of(own)),
-        later(lambda: columns.sends.of(own)),
-        later(lambda: _as_tuple(columns.start_bytes[own])),
-        later(lambda: _as_tuple(columns.end_bytes[own])),
-        {},
-        later(lambda: columns.joins.of(own)),
-        later(lambda: columns.awaits.of(own)),
+    return Program.made_by(
+        kinds=lambda: _named(_KINDS, columns.kind[own]),
+        stages=lambda: _as_tuple(columns.stage[own]),
+        microbatches=lambda: _as_tuple(columns.microbatch[own]),
+        steps=lambda: _as_tuple(columns.step[own]),
+        durations_ps=lambda: _as_tuple(columns.duration_ps[own]),
+        waits_for=lambda: columns.needs.of(own),
+        sends=lambda: columns.sends.of(own),
+        start_bytes=lambda: _as_tuple(columns.start_bytes[own]),
+        end_bytes=lambda: _as_tuple(columns.end_bytes[own]),
+        backward_of=dict,
+        joins=lambda: columns.joins.of(own),
+        awaits=lambda: columns.awaits.of(own),
     )
 
 
 def _messages(columns: PipelineColumns) -> Messages:
-    return Messages(
-        later(lambda: _named(_KINDS, columns.sent_kind)),
-        later(lambda: _as_tuple(columns.sent_microbatch)),
-        later(lambda: _as_tuple(columns.sent_step)),
-        later(lambda: _as_tuple(columns.source)),
-        later(lambda: _as_tuple(columns.destination)),
-        later(lambda: _as_tuple(columns.size_bytes)),
-        later(lambda: _as_tuple(columns.producer - columns.first_op[columns.source])),
-        later(lambda: _as_tuple(columns.consumer - columns.first_op[columns.destination])),
+    return Messages.made_by(
+        kinds=lambda: _named(_KINDS, columns.sent_kind),
+        microbatches=lambda: _as_tuple(columns.sent_microbatch),
+        steps=lambda: _as_tuple(columns.sent_step),
+        sources=lambda: _as_tuple(columns.source),
+        destinations=lambda: _as_tuple(columns.destination),
+        sizes_bytes=lambda: _as_tuple(columns.size_bytes),
+        producers=lambda: _as_tuple(columns.producer - columns.first_op[columns.source]),
+        consumers=lambda: _as_tuple(columns.consumer - columns.first_op[columns.destination]),
     )
 
 
 def _calls(columns: CallColumns) -> Calls:
     operations, sizes_bytes, num_repeats = zip(*columns.whats, strict=True) if columns.whats else ((), (), ())
-    calls = Calls(
-        later(lambda: _named(columns.axes, columns.axis)),
-        later(lambda: _named(operations, columns.what)),
-        later(lambda: _named(sizes_bytes, columns.what)),
-        later(lambda: _named(num_repeats, columns.what)),
-        later(lambda: _named(_KINDS, columns.kind)),
-        later(lambda: _as_tuple(columns.stage)),
-        later(lambda: _as_tuple(columns.microbatch)),
-        _as_tuple(columns.step),
-        later(lambda: _as_tuple(columns.pp_rank)),
-        later(lambda: _as_tuple(columns.order)),
-        later(lambda: _as_tuple(columns.producer)),
-        later(lambda: _as_tuple(columns.consumer)),
+    calls = Calls.made_by(
+        axes=lambda: _named(columns.axes, columns.axis),
+        operations=lambda: _named(operations, columns.what),
+        sizes_bytes=lambda: _named(sizes_bytes, columns.what),
+        num_repeats=lambda: _named(num_repeats, columns.what),
+        kinds=lambda: _named(_KINDS, columns.kind),
+        stages=lambda: _as_tuple(columns.stage),
+        microbatches=lambda: _as_tuple(columns.microbatch),
+        steps=lambda: _as_tuple(columns.step),
+        pp_ranks=lambda: _as_tuple(columns.pp_rank),
+        orders=lambda: _as_tuple(columns.order),
+        producers=lambda: _as_tuple(columns.producer),
+        consumers=lambda: _as_tuple(columns.consumer),
     )
     calls.__dict__["columns"] = columns  # where the property keeps them
     return calls

@@ -22,7 +22,7 @@ from clustersim.workload.opcost import FULL, OpCosts
 from clustersim.workload.rows import Numbering, Row, as_program
 from clustersim.workload.sent import SentMessages
 from clustersim.workload.stamped import are_countable, lower_stamped
-from clustersim.workload.step_rows import StepOptions, rows_of_ops, with_update
+from clustersim.workload.step_rows import StepOptions, rows_of_ops, stages_by_rank, with_update
 from clustersim.workload.stream import microbatches_per_step, numbered_by_step
 
 
@@ -55,7 +55,8 @@ def lower(
             )
         ]
     step_rows = [
-        with_update(schedule, rank, rows, costs, options, per_step, calls[rank]) for rank, rows in enumerate(step_rows)
+        with_update(schedule, stages, rows, costs, options, per_step, book)
+        for stages, rows, book in zip(stages_by_rank(schedule), step_rows, calls, strict=True)
     ]
     step_rows = [
         with_group_exchanges(rows, op_costs, options.groups, book) for rows, book in zip(step_rows, calls, strict=True)

@@ -7,13 +7,12 @@ in a tenth of the time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
 from clustersim.columns import CallColumns, Lists, Numbers, PipelineColumns, numbered, starts
-from clustersim.ops import Pipeline, Schedule, StageCosts
+from clustersim.ops import NO_CALLS, Pipeline, Schedule, StageCosts
 from clustersim.schedules.columns import ActionColumns
 from clustersim.workload.column_views import pipeline_of
 from clustersim.workload.opcost import OpCosts
@@ -48,7 +47,7 @@ def lower_stamped(
     templates = templates_of(schedule, actions, sent, costs, op_costs, options)
     pieces = _pieces(actions, templates)
     step = _step(pieces, templates, sent, op_costs)
-    calls = _calls(pieces, templates, step)
+    calls = _calls(pieces, templates, step) if templates.calls else NO_CALLS.columns
     return pipeline_of(schedule, *repeated(step, calls, options.num_steps))
 
 
@@ -75,7 +74,7 @@ def _pieces(actions: ActionColumns, templates: Templates) -> _Pieces:
     rank = np.repeat(np.arange(num_ranks), np.diff(first))
     # Calls are numbered by rank: first those that it makes once, then those of its ops.
     first_own = starts(templates.num_calls[template])
-    first_once = starts(np.array([len(calls) for calls in templates.calls_once], dtype=np.int64))
+    first_once = starts(templates.num_once)
     return _Pieces(
         first,
         template,
@@ -105,7 +104,7 @@ def _step(pieces: _Pieces, templates: Templates, sent: SentMessages, op_costs: O
     return PipelineColumns(
         first_row[pieces.first],
         kind=templates.kind[row],
-        stage=templates.stage[row],
+        stage=templates.stage_at[templates.first_stage[pieces.rank][piece] + templates.place[row]],
         microbatch=np.where(templates.has_microbatch[row], pieces.microbatch[piece], -1),
         step=np.broadcast_to(np.int64(0), num_rows),
         duration_ps=templates.duration_ps[row],
@@ -140,21 +139,17 @@ def _calls_of_rows(of_templates: Lists, row: Numbers, piece: Numbers, pieces: _P
 
 def _calls(pieces: _Pieces, templates: Templates, step: PipelineColumns) -> CallColumns:
     """Return the calls of one step."""
-    count, num_once = templates.num_calls[pieces.template], [len(calls) for calls in templates.calls_once]
-    made = [*chain.from_iterable(templates.calls_once), *templates.calls]
-    axes, axis = numbered(call.axis for call in made)
-    whats, what = numbered((call.operation, call.size_bytes, call.num_repeats) for call in made)
-    kind, stage = (np.array([getattr(call, name) for call in made], dtype=np.int64) for name in ("kind", "stage"))
+    axes, axis = numbered(call.axis for call in templates.calls)
+    whats, what = numbered((call.operation, call.size_bytes, call.num_repeats) for call in templates.calls)
+    kind = np.array([call.kind for call in templates.calls], dtype=np.int64)
+    count = templates.num_calls[pieces.template]
     here, number = _counted(count, pieces.first_call)
-    _, of_template = _counted(count, starts(templates.num_calls)[pieces.template])
-    rank_once, number_once = _counted(np.array(num_once, dtype=np.int64), pieces.first_once)
-    made_as, microbatch, pp_rank = (np.empty(len(here) + len(rank_once), dtype=np.int64) for _ in range(3))
-    made_as[number], microbatch[number], pp_rank[number] = (
-        sum(num_once) + of_template,
-        pieces.microbatch[here],
-        pieces.rank[here],
-    )
-    made_as[number_once], microbatch[number_once], pp_rank[number_once] = np.arange(sum(num_once)), -1, rank_once
+    _, own = _counted(count, templates.first_call[pieces.template])
+    rank, number_once = _counted(templates.num_once, pieces.first_once)
+    _, once = _counted(templates.num_once, templates.first_once)
+    made_as, microbatch, pp_rank = (np.empty(len(own) + len(once), dtype=np.int64) for _ in range(3))
+    made_as[number], microbatch[number], pp_rank[number] = own, pieces.microbatch[here], pieces.rank[here]
+    made_as[number_once], microbatch[number_once], pp_rank[number_once] = once, -1, rank
     producer, consumer = np.empty_like(made_as), np.empty_like(made_as)
     for row_of_call, lists in ((producer, step.joins), (consumer, step.awaits)):
         row_of_call[lists.joined] = np.repeat(np.arange(len(lists.count)), lists.count)
@@ -165,7 +160,7 @@ def _calls(pieces: _Pieces, templates: Templates, step: PipelineColumns) -> Call
         whats,
         what[made_as],
         kind[made_as],
-        stage[made_as],
+        templates.stage_at[templates.first_stage[pp_rank] + templates.place_of_call[made_as]],
         microbatch,
         np.broadcast_to(np.int64(0), len(made_as)),
         pp_rank,

@@ -25,6 +25,14 @@ class StepOptions:
     data_parallel: DataParallel | None = None  # None: there is one replica only
 
 
+def stages_by_rank(schedule: Schedule) -> list[list[int]]:
+    """Return the stages of each rank."""
+    stages: list[list[int]] = [[] for _ in range(len(schedule.orders))]  # orders may have yet to be made
+    for stage, rank in enumerate(schedule.rank_by_stage):
+        stages[rank].append(stage)
+    return stages
+
+
 def rows_of_ops(order: Iterable[Slot], awaited: Iterable[int], sent: Iterable[int], op_costs: OpCosts) -> list[Row]:
     """Return the rows of a rank's ops, recomputations before their backwards.
 
@@ -62,16 +70,33 @@ def rows_of_ops(order: Iterable[Slot], awaited: Iterable[int], sent: Iterable[in
 
 def with_update(
     schedule: Schedule,
-    rank: int,
+    stages: Sequence[int],
     rows: Sequence[Row],
     costs: Sequence[StageCosts],
     options: StepOptions,
     per_step: int,
     calls: RankCalls,
 ) -> list[Row]:
-    """Return the rows of a rank with what makes its weights new: reductions, the barrier, the optimizer, gathers."""
-    stages = [stage for stage, owner in enumerate(schedule.rank_by_stage) if owner == rank]
-    duration_ps = schedule.update_ps(rank, costs)
+    """Return the rows of a rank with what makes its weights new: reductions, the barrier, the optimizer, gathers.
+
+    Parameters
+    ----------
+    schedule
+        The schedule.
+    stages
+        Stages of the rank.
+    rows
+        Rows of its ops.
+    costs
+        ``costs[stage]``.
+    options
+        What surrounds the schedule.
+    per_step
+        Micro-batches of a step.
+    calls
+        Those of the rank, to which further ones are added.
+    """
+    duration_ps = schedule.update_ps(stages, costs)
     update = [Row(Kind.OPTIMIZER, cost=(duration_ps, 0, 0))] if duration_ps else []
     if not schedule.flush:
 

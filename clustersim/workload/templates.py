@@ -1,58 +1,87 @@
 """Ops that stand for all others of their kind: what rows and calls each makes, in arrays.
 
-A rank does the same for every full micro-batch of a stage but for the numbers of micro-batches, messages and calls. So
-few of its ops are lowered row by row, those that may differ among them, and the others are stamped out after them.
+A rank does the same for every full micro-batch of a stage but for the numbers of micro-batches, messages and calls, and
+most ranks do the same as others but for the numbers of their stages. So few ops are lowered row by row, those that may
+differ among them, and the others are stamped out after them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from clustersim.columns import Flags, Lists, Numbers
+from clustersim.columns import Flags, Lists, Numbers, numbered, starts
 from clustersim.ops import Action, Kind, Schedule, StageCosts
 from clustersim.schedules.columns import ActionColumns
 from clustersim.workload.calls import Call, RankCalls
+from clustersim.workload.data_parallel import tied_gradients_bytes
 from clustersim.workload.group_rows import with_group_exchanges
 from clustersim.workload.opcost import OpCosts
 from clustersim.workload.rows import Row
 from clustersim.workload.sent import SentMessages
-from clustersim.workload.step_rows import StepOptions, rows_of_ops, with_update
+from clustersim.workload.step_rows import StepOptions, rows_of_ops, stages_by_rank, with_update
 
 _KINDS = tuple(Kind)
 _OPS = frozenset({Kind.F, Kind.B, Kind.I, Kind.W})
 
 
-class _Template(NamedTuple):
-    rows: list[Row]
-    calls: list[Call]  # that each op of the kind makes
-    first_call: int  # number of the first of them; calls with lower ones are made once a step
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Templates:
-    """Templates of all ranks: those of a rank's ops in their order, then one of the rows with which it ends a step."""
+    """The templates of ranks that differ: those of a rank's ops in their order, then one of how it ends a step.
+
+    Stages are told by their place among those of a rank, counted from 1; 0 is for none. Calls that a rank makes once a
+    step are numbered before those that its ops make.
+    """
 
     of_action: Numbers  # template of each action
     of_end: Numbers  # of the end of each rank's step
+    stage_at: Numbers  # ``stage_at[first_stage[rank] + place]``
+    first_stage: Numbers
     num_rows: Numbers  # of each template
-    num_calls: Numbers  # that every op of a template makes for itself
     waiting_row: Numbers  # of each template, its row that waits for the op's message
     sending_row: Numbers
     kind: Numbers  # of each row
-    stage: Numbers
+    place: Numbers
     has_microbatch: Flags
     duration_ps: Numbers
     start_bytes: Numbers
     end_bytes: Numbers
-    joins: Lists  # own calls of an op as 0, 1, ...; those that a rank makes once a step as -1, -2, ...
+    joins: Lists  # calls of the op itself as 0, 1, ...; those that a rank makes once a step as -1, -2, ...
     awaits: Lists
-    calls: list[Call]  # own calls, template after template
-    calls_once: list[list[Call]]  # that each rank makes once a step, numbered before all others of the rank
+    calls: list[Call]
+    place_of_call: Numbers
+    num_calls: Numbers  # of each template, that every op makes for itself
+    first_call: Numbers  # the first of them
+    num_once: Numbers  # of each rank, that it makes once a step
+    first_once: Numbers  # the first of them
+
+
+class _Template(NamedTuple):
+    rows: list[Row]
+    calls: list[Call]  # that each op makes for itself
+    first_call: int  # number of the first of them on the rank; those with lower numbers are made once a step
+
+
+class _Ops(NamedTuple):
+    """Ops of a rank that stand for others, each with the message that it waits for, and sends; -1: none."""
+
+    stages: list[int]  # of the rank
+    ops: list[Action]
+    awaited: list[int]
+    sent: list[int]
+
+
+class _Model(NamedTuple):
+    """A rank that stands for others, too."""
+
+    number: int
+    stages: list[int]
+    calls_once: list[Call]
+    templates: list[_Template]
 
 
 def templates_of(
@@ -69,25 +98,72 @@ def templates_of(
     stands_for = _representatives(actions, op_costs, differs_at_ends)
     is_lowered = np.zeros(len(stands_for), dtype=np.bool_)
     is_lowered[stands_for] = True
-    lowered = np.flatnonzero(is_lowered)
+    stages, looks = stages_by_rank(schedule), _looks(schedule, costs)
+    models: dict[Hashable, _Model] = {}
+    model_by_rank: list[_Model] = []
+    for ops in _lowered_ops(actions, sent, np.flatnonzero(is_lowered), stages):
+        key = _key(ops, looks, op_costs)
+        if key not in models:
+            models[key] = _model(len(models), schedule, ops, costs, op_costs, options)
+        model_by_rank.append(models[key])
+    num_before = np.append(0, np.cumsum(is_lowered))  # of those that are lowered, before each action
+    first_template = starts(_ints([len(model.templates) for model in models.values()]))
+    model = _ints([model.number for model in model_by_rank])
+    first = first_template[model] - num_before[actions.first[:-1]]
+    return _joined(
+        list(models.values()),
+        model,
+        of_action=num_before[stands_for] + first[actions.rank],
+        of_end=first_template[model + 1] - 1,
+        stage_at=_ints([stage for own in stages for stage in (-1, *own)]),
+        first_stage=starts(_ints([1 + len(own) for own in stages]))[:-1],
+    )
+
+
+def _lowered_ops(
+    actions: ActionColumns, sent: SentMessages, lowered: Numbers, stages: Sequence[list[int]]
+) -> Iterator[_Ops]:
+    """Yield what is lowered of each rank."""
     columns = zip(*(column[lowered].tolist() for column in actions[:3]), strict=True)
     ops = [Action(_KINDS[kind], stage, microbatch) for kind, stage, microbatch in columns]
     awaited, going = sent.awaited[lowered].tolist(), sent.by_action[lowered].tolist()
-    bounds = np.searchsorted(lowered, actions.first).tolist()
-    templates: list[_Template] = []
-    calls_once: list[list[Call]] = []
-    for rank, (first, last) in enumerate(pairwise(bounds)):
-        calls = RankCalls()
-        own = slice(first, last)
-        rows = rows_of_ops(ops[own], awaited[own], going[own], op_costs)
-        rows = with_update(schedule, rank, rows, costs, options, schedule.shape.num_microbatches, calls)
-        calls_once.append(list(calls.calls))
-        for part in _by_op(rows):
-            first_call = len(calls)
-            part = with_group_exchanges(part, op_costs, options.groups, calls)
-            templates.append(_Template(part, calls.calls[first_call:], first_call))
-    of_action = (np.cumsum(is_lowered) - 1)[stands_for] + actions.rank  # every rank before has one for its end
-    return _joined(templates, calls_once, of_action, _ints(bounds[1:]) + np.arange(len(calls_once)))
+    for own, (first, last) in zip(stages, pairwise(np.searchsorted(lowered, actions.first).tolist()), strict=True):
+        yield _Ops(own, ops[first:last], awaited[first:last], going[first:last])
+
+
+def _looks(schedule: Schedule, costs: Sequence[StageCosts]) -> list[tuple[int, int]]:
+    """Return by what stages differ: their costs, as numbers, and the gradients that they share with others. [bytes]"""
+    numbers = numbered(costs)[1].tolist()
+    return [(number, tied_gradients_bytes(schedule, costs, stage)) for stage, number in enumerate(numbers)]
+
+
+def _key(ops: _Ops, looks: Sequence[tuple[int, int]], op_costs: OpCosts) -> Hashable:
+    """Return what is the same for ranks whose rows are, but for the numbers of stages, micro-batches and messages."""
+    place_of = {stage: place for place, stage in enumerate(ops.stages)}
+    return (
+        tuple([looks[stage] for stage in ops.stages]),
+        tuple(
+            [
+                (kind, place_of[stage], op_costs.is_short(stage, microbatch), awaited >= 0, sent >= 0)
+                for (kind, stage, microbatch), awaited, sent in zip(ops.ops, ops.awaited, ops.sent, strict=True)
+            ]
+        ),
+    )
+
+
+def _model(
+    number: int, schedule: Schedule, ops: _Ops, costs: Sequence[StageCosts], op_costs: OpCosts, options: StepOptions
+) -> _Model:
+    """Return the templates of a rank, lowered row by row."""
+    calls = RankCalls()
+    rows = rows_of_ops(ops.ops, ops.awaited, ops.sent, op_costs)
+    rows = with_update(schedule, ops.stages, rows, costs, options, schedule.shape.num_microbatches, calls)
+    calls_once, templates = list(calls.calls), []
+    for part in _by_op(rows):
+        first_call = len(calls)
+        part = with_group_exchanges(part, op_costs, options.groups, calls)
+        templates.append(_Template(part, calls.calls[first_call:], first_call))
+    return _Model(number, ops.stages, calls_once, templates)
 
 
 def _representatives(actions: ActionColumns, op_costs: OpCosts, differs_at_ends: bool) -> Numbers:
@@ -122,33 +198,55 @@ def _by_op(rows: Sequence[Row]) -> Iterator[list[Row]]:
 
 
 def _joined(
-    templates: Sequence[_Template], calls_once: list[list[Call]], of_action: Numbers, of_end: Numbers
+    models: Sequence[_Model],
+    model: Numbers,
+    of_action: Numbers,
+    of_end: Numbers,
+    stage_at: Numbers,
+    first_stage: Numbers,
 ) -> Templates:
+    """Return the templates of all models, given the one of each rank, and where those of actions and ends are."""
+    templates = [template for one in models for template in one.templates]
     rows = [row for template in templates for row in template.rows]
-    costs = np.array([row.cost for row in rows], dtype=np.int64).reshape(-1, 3)
-
-    def rows_with(column: str) -> Numbers:
-        places = [[number for number, row in enumerate(one.rows) if getattr(row, column)] for one in templates]
-        return _ints([own[0] if own else 0 for own in places])
-
+    calls = [*chain.from_iterable(one.calls_once for one in models), *(call for one in templates for call in one.calls)]
+    costs = _ints([row.cost for row in rows]).reshape(-1, 3)
+    num_calls = _ints([len(template.calls) for template in templates])
+    num_once = _ints([len(one.calls_once) for one in models])
+    places = [({stage: place for place, stage in enumerate([-1, *one.stages])}, one) for one in models]
     return Templates(
         of_action=of_action,
         of_end=of_end,
+        stage_at=stage_at,
+        first_stage=first_stage,
         num_rows=_ints([len(template.rows) for template in templates]),
-        num_calls=_ints([len(template.calls) for template in templates]),
-        waiting_row=rows_with("waits_for"),
-        sending_row=rows_with("sends"),
+        waiting_row=_rows_with(templates, "waits_for"),
+        sending_row=_rows_with(templates, "sends"),
         kind=_ints([row.kind for row in rows]),
-        stage=_ints([row.stage for row in rows]),
+        place=_ints([of[row.stage] for of, one in places for template in one.templates for row in template.rows]),
         has_microbatch=np.array([row.microbatch >= 0 for row in rows], dtype=np.bool_),
         duration_ps=costs[:, 0],
         start_bytes=costs[:, 1],
         end_bytes=costs[:, 2],
         joins=_call_numbers(templates, "joins"),
         awaits=_call_numbers(templates, "awaits"),
-        calls=[call for template in templates for call in template.calls],
-        calls_once=calls_once,
+        calls=calls,
+        place_of_call=_ints(
+            [
+                *(of[call.stage] for of, one in places for call in one.calls_once),
+                *(of[call.stage] for of, one in places for template in one.templates for call in template.calls),
+            ]
+        ),
+        num_calls=num_calls,
+        first_call=starts(num_calls)[:-1] + num_once.sum(),
+        num_once=num_once[model],
+        first_once=starts(num_once)[model],
     )
+
+
+def _rows_with(templates: Sequence[_Template], column: str) -> Numbers:
+    """Return the row of each template that has anything in a column; 0 if there is none."""
+    places = [[number for number, row in enumerate(one.rows) if getattr(row, column)] for one in templates]
+    return _ints([own[0] if own else 0 for own in places])
 
 
 def _call_numbers(templates: Sequence[_Template], column: str) -> Lists:
@@ -157,5 +255,5 @@ def _call_numbers(templates: Sequence[_Template], column: str) -> Lists:
     return Lists(_ints([len(numbers) for _, numbers in rows]), _ints(joined))
 
 
-def _ints(values: Sequence[int]) -> Numbers:
+def _ints(values: Sequence[int] | Sequence[Sequence[int]]) -> Numbers:
     return np.array(values, dtype=np.int64)

@@ -76,7 +76,7 @@ class FoldedRun:
     @cached_property
     def groups(self) -> GroupRecord:
         """What became of the collectives of the groups that were simulated."""
-        return GroupRecord(self.noted.job, self.network.collectives)
+        return GroupRecord(self.noted.job, self.stack.columns, self.network.collectives)
 
     @cached_property
     def places(self) -> list[tuple[int, int]]:
