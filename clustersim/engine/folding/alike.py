@@ -18,7 +18,7 @@ from clustersim.engine.clock import Timeline
 from clustersim.engine.fair import RateLog
 from clustersim.engine.folding.fold import FoldedNetwork, Folding
 from clustersim.engine.folding.part import FoldedRun
-from clustersim.engine.folding.uses import Lists
+from clustersim.engine.folding.uses import Lists, numbered
 from clustersim.engine.group import CollectiveLog
 from clustersim.engine.network import Network
 from clustersim.engine.noted import Noted
@@ -244,10 +244,9 @@ class _Rates:
     @cached_property
     def link_class(self) -> Ints:
         """The class of the link that set each rate."""
-        links = self.folding.uses.links
-        class_of = np.full(int(links.max(initial=-1)) + 1, -1, dtype=np.int64)
-        class_of[links] = self.folding.classes.link
-        return class_of[_column(self.log.bottleneck)]
+        uses = self.folding.uses
+        links, which = numbered(_column(self.log.bottleneck), len(uses.cluster.links))
+        return self.folding.classes.link[np.searchsorted(uses.links, links)][which]
 
     @property
     def are_alike(self) -> bool:

@@ -90,7 +90,7 @@ class Uses:
         self.member_replica, self.member_rank = places.T
         crossed = _ints(chain.from_iterable(phase.links for phase in phases))
         numbers = np.concatenate([hops, crossed])
-        self.links, index = _numbered(numbers, len(cluster.links))
+        self.links, index = numbered(numbers, len(cluster.links))
         self.hop_link, self.crossed = index[: len(index) - len(crossed)], index[len(index) - len(crossed) :]
 
     def _gpus(self) -> tuple[Ints, Ints]:
@@ -236,7 +236,7 @@ def phases_of(group: Group) -> list[Phase]:
     return [phase for plan in group.plans.values() for phase in plan.phases]
 
 
-def _numbered(values: Ints, most: int) -> tuple[Ints, Ints]:
+def numbered(values: Ints, most: int) -> tuple[Ints, Ints]:
     """Return the different values, rising, and for each which of them it is; all are below `most`."""
     if most > _SPARSE * len(values):  # as in a full mesh, of whose links few are used
         found, index = np.unique(values, return_inverse=True)
