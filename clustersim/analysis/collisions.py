@@ -47,9 +47,9 @@ def collisions(trace: Trace, losses: Losses) -> list[Collision]:
     found = []
     for axis, name in enumerate(AXES):
         for by, other in enumerate(AXES):
-            mine = np.flatnonzero(losses.axis == axis)
-            by_link = _at_links(trace, losses.rate[mine], lost_to[mine, by])
-            if by_link.any():
+            mine = np.flatnonzero((losses.axis == axis) & (lost_to[:, by] != 0))
+            if len(mine):
+                by_link = _at_links(trace, losses.rate[mine], lost_to[mine, by])
                 worst = int(by_link.argmax())
                 found.append(Collision(name, other, int(by_link.sum()), links.name[worst], int(by_link[worst])))
     return sorted(found, key=lambda collision: -collision.lost_ps)

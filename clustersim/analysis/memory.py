@@ -130,11 +130,13 @@ def _logits_changes(trace: Trace) -> tuple[Ints, Ints]:
     """Return the logits that each op makes at its start, and the change at its end. [bytes]"""
     ops, shares = trace.ops, trace.logits_shares
     taken, freed = np.zeros(len(ops), dtype=np.int64), np.zeros(len(ops), dtype=np.int64)
+    forward = np.flatnonzero(_are_with_logits(trace, ops.stage))
+    forward = forward[is_one_of(ops.kind[forward], FORWARDS)]
     is_overlapped = ops.kind == Kind.FB
     back_stage = np.where(is_overlapped, ops.backward_stage, ops.stage)
     back_microbatch = np.where(is_overlapped, ops.backward_microbatch, ops.microbatch)
-    forward = np.flatnonzero(is_one_of(ops.kind, FORWARDS) & _are_with_logits(trace, ops.stage))
-    backward = np.flatnonzero(is_one_of(ops.kind, BACKWARDS) & _are_with_logits(trace, back_stage))
+    backward = np.flatnonzero(_are_with_logits(trace, back_stage))
+    backward = backward[is_one_of(ops.kind[backward], BACKWARDS)]
     made = np.stack([ops.stage[forward], ops.start_bytes[forward]], axis=1)
     kinds, kind = np.unique(made, axis=0, return_inverse=True)
     sizes = [-(-size * shares[stage].numerator // shares[stage].denominator) for stage, size in kinds.tolist()]

@@ -82,7 +82,7 @@ class TraceIndex:
     def ahead_in_group(self) -> Ints:
         """For each collective the one that its group did before it; -1 for the first."""
         collectives = self.trace.collectives
-        order = np.lexsort((collectives.end_ps, collectives.start_ps, collectives.group))
+        order = _in_order(collectives.group, collectives.start_ps, collectives.end_ps)
         ahead = np.full(len(order), -1, dtype=np.int64)
         ahead[order[1:]] = order[:-1]
         return ahead
@@ -90,7 +90,8 @@ class TraceIndex:
     @cached_property
     def phases(self) -> Ints:
         """The phases, collective by collective, in order of time; see `first_phase`."""
-        return np.lexsort((self.trace.phases.end_ps, self.trace.phases.start_ps, self.trace.phases.collective))
+        phases = self.trace.phases
+        return _in_order(phases.collective, phases.start_ps, phases.end_ps)
 
     @cached_property
     def first_phase(self) -> Ints:
@@ -131,6 +132,15 @@ class TraceIndex:
     def alone(self) -> Floats:
         """The rate at which each flow would drain alone. [bytes/s]"""
         return alone_bytes_per_s(self.trace)
+
+
+def _in_order(*columns: Ints) -> Ints:
+    """Return the order of rows by columns, the first of which counts most; as a rule they stand in it already."""
+    is_before, is_equal = (np.full(max(0, len(columns[0]) - 1), value) for value in (False, True))
+    for column in columns:
+        is_before |= is_equal & (column[:-1] < column[1:])
+        is_equal &= column[:-1] == column[1:]
+    return np.arange(len(columns[0])) if (is_before | is_equal).all() else np.lexsort(columns[::-1])
 
 
 def _firsts(values: Ints, num_values: int) -> Ints:
