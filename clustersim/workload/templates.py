@@ -7,9 +7,10 @@ differ among them, and the others are stamped out after them.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from clustersim.ops import Action, Kind, Schedule, StageCosts
 from clustersim.schedules.columns import ActionColumns
 from clustersim.workload.calls import Call, RankCalls
 from clustersim.workload.data_parallel import tied_gradients_bytes
-from clustersim.workload.group_rows import with_group_exchanges
+from clustersim.workload.group_rows import GroupOptions, with_gathered_messages, with_group_exchanges
 from clustersim.workload.opcost import OpCosts
 from clustersim.workload.rows import Row
 from clustersim.workload.sent import SentMessages
@@ -29,12 +30,24 @@ _KINDS = tuple(Kind)
 _OPS = frozenset({Kind.F, Kind.B, Kind.I, Kind.W})
 
 
+# A rank numbers the calls of a step pass by pass: for messages that its ops take apart, then what it calls for once a
+# step, which are the calls of its end, then what its ops exchange.
+BEFORE, ONCE, WITHIN = range(3)
+
+
+class CallsOfRows(NamedTuple):
+    """Calls that rows of templates make or wait for."""
+
+    entries: Lists  # of each row, numbered on
+    of_pass: Numbers  # of each entry
+    number: Numbers  # among the calls of the op in that pass, or of the end of the step
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Templates:
     """The templates of ranks that differ: those of a rank's ops in their order, then one of how it ends a step.
 
-    Stages are told by their place among those of a rank, counted from 1; 0 is for none. Calls that a rank makes once a
-    step are numbered before those that its ops make.
+    Stages are told by their place among those of a rank, counted from 1; 0 is for none.
     """
 
     of_action: Numbers  # template of each action
@@ -50,20 +63,19 @@ class Templates:
     duration_ps: Numbers
     start_bytes: Numbers
     end_bytes: Numbers
-    joins: Lists  # calls of the op itself as 0, 1, ...; those that a rank makes once a step as -1, -2, ...
-    awaits: Lists
-    calls: list[Call]
+    joins: CallsOfRows
+    awaits: CallsOfRows
+    calls: list[Call]  # template after template; of each those of BEFORE first
     place_of_call: Numbers
-    num_calls: Numbers  # of each template, that every op makes for itself
-    first_call: Numbers  # the first of them
-    num_once: Numbers  # of each rank, that it makes once a step
-    first_once: Numbers  # the first of them
+    num_before: Numbers  # of each template, calls of BEFORE
+    num_calls: Numbers  # other ones
 
 
 class _Template(NamedTuple):
     rows: list[Row]
-    calls: list[Call]  # that each op makes for itself
-    first_call: int  # number of the first of them on the rank; those with lower numbers are made once a step
+    before: list[Call]
+    calls: list[Call]  # WITHIN an op, or ONCE a step
+    first: tuple[int, int, int]  # number on the rank that the first call of each pass has
 
 
 class _Ops(NamedTuple):
@@ -73,6 +85,7 @@ class _Ops(NamedTuple):
     ops: list[Action]
     awaited: list[int]
     sent: list[int]
+    gathered_bytes: dict[int, int]  # of messages that are taken apart
 
 
 class _Model(NamedTuple):
@@ -80,7 +93,6 @@ class _Model(NamedTuple):
 
     number: int
     stages: list[int]
-    calls_once: list[Call]
     templates: list[_Template]
 
 
@@ -101,7 +113,7 @@ def templates_of(
     stages, looks = stages_by_rank(schedule), _looks(schedule, costs)
     models: dict[Hashable, _Model] = {}
     model_by_rank: list[_Model] = []
-    for ops in _lowered_ops(actions, sent, np.flatnonzero(is_lowered), stages):
+    for ops in _lowered_ops(actions, sent, np.flatnonzero(is_lowered), stages, op_costs, options.groups):
         key = _key(ops, looks, op_costs)
         if key not in models:
             models[key] = _model(len(models), schedule, ops, costs, op_costs, options)
@@ -112,7 +124,6 @@ def templates_of(
     first = first_template[model] - num_before[actions.first[:-1]]
     return _joined(
         list(models.values()),
-        model,
         of_action=num_before[stands_for] + first[actions.rank],
         of_end=first_template[model + 1] - 1,
         stage_at=_ints([stage for own in stages for stage in (-1, *own)]),
@@ -121,14 +132,20 @@ def templates_of(
 
 
 def _lowered_ops(
-    actions: ActionColumns, sent: SentMessages, lowered: Numbers, stages: Sequence[list[int]]
+    actions: ActionColumns,
+    sent: SentMessages,
+    lowered: Numbers,
+    stages: Sequence[list[int]],
+    op_costs: OpCosts,
+    groups: GroupOptions,
 ) -> Iterator[_Ops]:
     """Yield what is lowered of each rank."""
     columns = zip(*(column[lowered].tolist() for column in actions[:3]), strict=True)
     ops = [Action(_KINDS[kind], stage, microbatch) for kind, stage, microbatch in columns]
     awaited, going = sent.awaited[lowered].tolist(), sent.by_action[lowered].tolist()
     for own, (first, last) in zip(stages, pairwise(np.searchsorted(lowered, actions.first).tolist()), strict=True):
-        yield _Ops(own, ops[first:last], awaited[first:last], going[first:last])
+        gathered_bytes = sent.sizes_bytes(op_costs, awaited[first:last]) if groups.message_parts > 1 else {}
+        yield _Ops(own, ops[first:last], awaited[first:last], going[first:last], gathered_bytes)
 
 
 def _looks(schedule: Schedule, costs: Sequence[StageCosts]) -> list[tuple[int, int]]:
@@ -142,6 +159,7 @@ def _key(ops: _Ops, looks: Sequence[tuple[int, int]], op_costs: OpCosts) -> Hash
     place_of = {stage: place for place, stage in enumerate(ops.stages)}
     return (
         tuple([looks[stage] for stage in ops.stages]),
+        tuple(ops.gathered_bytes.values()),
         tuple(
             [
                 (kind, place_of[stage], op_costs.is_short(stage, microbatch), awaited >= 0, sent >= 0)
@@ -157,13 +175,18 @@ def _model(
     """Return the templates of a rank, lowered row by row."""
     calls = RankCalls()
     rows = rows_of_ops(ops.ops, ops.awaited, ops.sent, op_costs)
+    rows = with_gathered_messages(rows, ops.gathered_bytes, calls)
+    num_before = len(calls)
     rows = with_update(schedule, ops.stages, rows, costs, options, schedule.shape.num_microbatches, calls)
-    calls_once, templates = list(calls.calls), []
+    num_once, before, templates = len(calls) - num_before, 0, []
     for part in _by_op(rows):
-        first_call = len(calls)
+        first = (before, num_before, len(calls))
+        before += sum(number < num_before for row in part for number in row.joins)
         part = with_group_exchanges(part, op_costs, options.groups, calls)
-        templates.append(_Template(part, calls.calls[first_call:], first_call))
-    return _Model(number, ops.stages, calls_once, templates)
+        templates.append(_Template(part, calls.calls[first[0] : before], calls.calls[first[2] :], first))
+    end = templates[-1]
+    templates[-1] = end._replace(calls=calls.calls[num_before : num_before + num_once])
+    return _Model(number, ops.stages, templates)
 
 
 def _representatives(actions: ActionColumns, op_costs: OpCosts, differs_at_ends: bool) -> Numbers:
@@ -199,20 +222,17 @@ def _by_op(rows: Sequence[Row]) -> Iterator[list[Row]]:
 
 def _joined(
     models: Sequence[_Model],
-    model: Numbers,
     of_action: Numbers,
     of_end: Numbers,
     stage_at: Numbers,
     first_stage: Numbers,
 ) -> Templates:
-    """Return the templates of all models, given the one of each rank, and where those of actions and ends are."""
-    templates = [template for one in models for template in one.templates]
-    rows = [row for template in templates for row in template.rows]
-    calls = [*chain.from_iterable(one.calls_once for one in models), *(call for one in templates for call in one.calls)]
-    costs = _ints([row.cost for row in rows]).reshape(-1, 3)
-    num_calls = _ints([len(template.calls) for template in templates])
-    num_once = _ints([len(one.calls_once) for one in models])
+    """Return the templates of all models, given where those of actions and ends are."""
     places = [({stage: place for place, stage in enumerate([-1, *one.stages])}, one) for one in models]
+    placed = [(place_of, template) for place_of, one in places for template in one.templates]
+    templates = [template for _, template in placed]
+    rows = [row for template in templates for row in template.rows]
+    costs = _ints([row.cost for row in rows]).reshape(-1, 3)
     return Templates(
         of_action=of_action,
         of_end=of_end,
@@ -222,24 +242,17 @@ def _joined(
         waiting_row=_rows_with(templates, "waits_for"),
         sending_row=_rows_with(templates, "sends"),
         kind=_ints([row.kind for row in rows]),
-        place=_ints([of[row.stage] for of, one in places for template in one.templates for row in template.rows]),
+        place=_ints([place_of[row.stage] for place_of, template in placed for row in template.rows]),
         has_microbatch=np.array([row.microbatch >= 0 for row in rows], dtype=np.bool_),
         duration_ps=costs[:, 0],
         start_bytes=costs[:, 1],
         end_bytes=costs[:, 2],
-        joins=_call_numbers(templates, "joins"),
-        awaits=_call_numbers(templates, "awaits"),
-        calls=calls,
-        place_of_call=_ints(
-            [
-                *(of[call.stage] for of, one in places for call in one.calls_once),
-                *(of[call.stage] for of, one in places for template in one.templates for call in template.calls),
-            ]
-        ),
-        num_calls=num_calls,
-        first_call=starts(num_calls)[:-1] + num_once.sum(),
-        num_once=num_once[model],
-        first_once=starts(num_once)[model],
+        joins=_calls_of_rows(templates, "joins"),
+        awaits=_calls_of_rows(templates, "awaits"),
+        calls=[call for one in templates for call in (*one.before, *one.calls)],
+        place_of_call=_ints([place_of[call.stage] for place_of, one in placed for call in (*one.before, *one.calls)]),
+        num_before=_ints([len(template.before) for template in templates]),
+        num_calls=_ints([len(template.calls) for template in templates]),
     )
 
 
@@ -249,10 +262,13 @@ def _rows_with(templates: Sequence[_Template], column: str) -> Numbers:
     return _ints([own[0] if own else 0 for own in places])
 
 
-def _call_numbers(templates: Sequence[_Template], column: str) -> Lists:
-    rows = [(one.first_call, getattr(row, column)) for one in templates for row in one.rows]
-    joined = [number - first if number >= first else -1 - number for first, numbers in rows for number in numbers]
-    return Lists(_ints([len(numbers) for _, numbers in rows]), _ints(joined))
+def _calls_of_rows(templates: Sequence[_Template], column: str) -> CallsOfRows:
+    rows = [(one.first, getattr(row, column)) for one in templates for row in one.rows]
+    entries = [(first, number) for first, numbers in rows for number in numbers]
+    passes = [bisect(first[1:], number) for first, number in entries]
+    numbers = [number - first[of_pass] for (first, number), of_pass in zip(entries, passes, strict=True)]
+    count = _ints([len(numbers) for _, numbers in rows])
+    return CallsOfRows(Lists(count, np.arange(len(entries))), _ints(passes), _ints(numbers))
 
 
 def _ints(values: Sequence[int] | Sequence[Sequence[int]]) -> Numbers:

@@ -88,7 +88,7 @@ def drawn_options(random: Random) -> StepOptions:
     return StepOptions(
         random.choice([1, 1, 2, 3]),
         random.random() < 0.5,
-        groups=GroupOptions(frozenset(axes), frozenset(beside)),
+        groups=GroupOptions(frozenset(axes), frozenset(beside), random.choice([1, 1, 4])),
         data_parallel=random.choice([None, data_parallel, data_parallel]),
     )
 
