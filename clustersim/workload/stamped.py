@@ -17,10 +17,11 @@ from clustersim.workload.column_views import pipeline_of
 from clustersim.workload.opcost import OpCosts
 from clustersim.workload.pieces import Pieces, pieces_of
 from clustersim.workload.repeated import repeated
+from clustersim.workload.representatives import templates_of
 from clustersim.workload.sent import SentMessages
 from clustersim.workload.stamped_calls import StampedCalls
 from clustersim.workload.step_rows import StepOptions
-from clustersim.workload.templates import Templates, templates_of
+from clustersim.workload.templates import Templates
 
 _LARGEST_SUM = 2**61
 
@@ -83,8 +84,8 @@ def _step(
         backward_microbatch=nothing,
         needs=Lists.of_only(needs),
         sends=Lists.of_only(sends),
-        joins=calls.of_rows(templates.joins, row, piece) if calls else Lists.of_only(nothing),
-        awaits=calls.of_rows(templates.awaits, row, piece) if calls else Lists.of_only(nothing),
+        joins=calls.of_rows(templates.joins, row) if calls else Lists.of_only(nothing),
+        awaits=calls.of_rows(templates.awaits, row) if calls else Lists.of_only(nothing),
         sent_kind=sent.kind,
         sent_microbatch=sent.microbatch,
         sent_step=np.broadcast_to(np.int64(0), len(sent)),

@@ -40,11 +40,15 @@ class StampedCalls:
         self.first[BEFORE, of_action], self.first[WITHIN, of_action] = first_call[before], first_call[within]
         self.first[ONCE] = first_call[once][pieces.rank]
 
-    def of_rows(self, calls: CallsOfRows, row: Numbers, piece: Numbers) -> Lists:
-        """Return calls of rows, given the row of the templates and the piece of each; numbered within the replica."""
-        entries = calls.entries.taken(row)
-        first = self.first[calls.of_pass[entries.joined], np.repeat(piece, entries.count)]
-        return Lists(entries.count, first + calls.number[entries.joined])
+    def of_rows(self, calls: CallsOfRows, row: Numbers) -> Lists:
+        """Return calls of rows, given the row of the templates that each is made after; numbered within the replica."""
+        template = self.pieces.template
+        count, num_pieces = calls.per_template[template], len(template)
+        piece = np.repeat(np.arange(num_pieces), count)
+        # Which of those of the templates each is.
+        call = np.arange(len(piece)) + (starts(calls.per_template)[template] - starts(count)[:-1])[piece]
+        first = self.first.reshape(-1)[(calls.of_pass * num_pieces)[call] + piece]
+        return Lists(calls.per_row[row], first + calls.number[call])
 
     def columns(self, step: PipelineColumns) -> CallColumns:
         """Return the columns of the calls, given those of the step."""
