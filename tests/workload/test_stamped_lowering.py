@@ -140,8 +140,8 @@ def test_stamped_pipelines_are_those_made_row_by_row(
             options = StepOptions(random.choice([1, 1, 2, 3]), random.random() < 0.5)
             if has_groups:
                 costs, options = with_groups(random, costs), drawn_options(random)
-            if random.random() < 0.5:  # most ranks are like others
-                costs = [costs[0], *[costs[1 % len(costs)]] * (len(costs) - 1)]
+            num_own = random.choice([0, 1, len(costs)])  # stages that are like no other
+            costs = costs[:num_own] + costs[-1:] * (len(costs) - num_own)
             stamped = lower(schedule, costs, last, options)
             with monkeypatch.context() as patch:
                 patch.setattr(lowering, "is_alike", lambda *_: False)
