@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -49,7 +48,7 @@ class Lists(Lazy):
             return self.known_only
         only = np.full(len(self.count), -1, dtype=np.int64)
         rows = np.flatnonzero(self.count)
-        only[rows] = self.joined[(np.cumsum(self.count) - self.count)[rows]]
+        only[rows] = self.joined[self._end[rows] - self.count[rows]]
         return only
 
     def has_several(self) -> Flags:
@@ -64,16 +63,12 @@ class Lists(Lazy):
         >>> Lists(np.array([1, 0, 2]), np.array([7, 8, 9])).of(np.array([2, 1]))
         ((8, 9), ())
         """
-        if self.known_only is not None:
-            return tuple([(number,) if number >= 0 else () for number in self.known_only[rows].tolist()])
         taken = self.taken(rows)
-        numbers = iter(taken.joined.tolist())
-        return tuple(
-            [
-                ((next(numbers),) if count == 1 else tuple(islice(numbers, count))) if count else ()
-                for count in taken.count.tolist()
-            ]
-        )
+        lists: list[tuple[int, ...]] = [(number,) if number >= 0 else () for number in taken.only().tolist()]
+        for row in np.flatnonzero(taken.has_several()).tolist():
+            end = taken._end[row]
+            lists[row] = tuple(taken.joined[end - taken.count[row] : end].tolist())
+        return tuple(lists)
 
     def taken(self, rows: Numbers | slice) -> Lists:
         """Return the lists of some rows, as a column of theirs.
@@ -84,6 +79,8 @@ class Lists(Lazy):
         >>> taken.count.tolist(), taken.joined.tolist()
         ([2, 1, 2], [8, 9, 7, 8, 9])
         """
+        if self.known_only is not None:
+            return Lists.of_only(self.known_only[rows])
         count = self.count[rows]
         end = np.cumsum(count)
         first = (self._end[rows] - end).repeat(count)  # less how many there are before, of those that are taken

@@ -8,7 +8,7 @@ links are those that stand in the same places on the routes of the other.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,4 +139,4 @@ def _laid(plan: CollectivePlan, links: Mapping[int, tuple[int, ...]]) -> Collect
     phases = tuple(
         [Phase(links[id(phase.links)], phase.streams, phase.volume_bytes, phase.latency_ps) for phase in plan.phases]
     )
-    return replace(plan, phases=phases)
+    return CollectivePlan(plan.operation, plan.algorithm, plan.size_bytes, phases)

@@ -9,12 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+from clustersim.columns import Numbers
 from clustersim.ops import Action, Exchange, Kind
 from clustersim.workload.calls import Call, RankCalls
 from clustersim.workload.opcost import OpCosts
 from clustersim.workload.rows import Row
+
+N = TypeVar("N", int, Numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,10 @@ class GroupOptions:
     axes: frozenset[str] = frozenset()
     beside: frozenset[str] = frozenset()  # axes whose exchanges run beside the op's compute
     message_parts: int = 1  # into which the ranks of a tp group split a message, to be gathered where it arrives
+
+    def part_bytes(self, message_bytes: N) -> N:
+        """Return the size of a part of a message, or of each part of several. [bytes]"""
+        return -(-message_bytes // self.message_parts)
 
 
 # What the ops of a row exchange: by the kinds under which stages list it.
@@ -136,6 +143,8 @@ def with_gathered_messages(rows: Sequence[Row], full_bytes: Mapping[int, int], c
     ----------
     Narayanan et al., SC 2021, section 4.1 (scatter/gather optimization).
     """
+    if not full_bytes:
+        return list(rows)
     result: list[Row] = []
     for row in rows:
         received = [number for number in row.waits_for if number in full_bytes]

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
+from clustersim.columns import Numbers
 from clustersim.ops import Kind, Messages, Pipeline, Program, Schedule, StageCosts
 from clustersim.schedules.check import check_schedule, microbatches_by_chain
 from clustersim.schedules.columns import ActionColumns, action_columns
@@ -44,16 +45,13 @@ def lower(
     if not actions.has_overlaps and is_countable and is_alike(schedule, options):
         return lower_stamped(schedule, actions, sent, costs, op_costs, options)
     calls = [RankCalls() for _ in schedule.orders]
-    step_rows = _step_rows(schedule, actions, sent, op_costs)
+    awaited, going = _by_rank(sent.awaited, actions), _by_rank(sent.by_action, actions)
+    step_rows = [rows_of_ops(*own, op_costs) for own in zip(schedule.orders, awaited, going, strict=True)]
     if options.blocking:
         step_rows = [with_exchanges(schedule, rank, rows) for rank, rows in enumerate(step_rows)]
     if options.groups.message_parts > 1:
-        step_rows = [
-            with_gathered_messages(rows, sizes_bytes, book)
-            for rows, sizes_bytes, book in zip(
-                step_rows, _received_bytes(sent, op_costs, len(calls)), calls, strict=True
-            )
-        ]
+        received = [sent.sizes_bytes(op_costs, own) for own in awaited]
+        step_rows = list(map(with_gathered_messages, step_rows, received, calls))
     step_rows = [
         with_update(schedule, stages, rows, costs, options, per_step, book)
         for stages, rows, book in zip(stages_by_rank(schedule), step_rows, calls, strict=True)
@@ -61,7 +59,8 @@ def lower(
     step_rows = [
         with_group_exchanges(rows, op_costs, options.groups, book) for rows, book in zip(step_rows, calls, strict=True)
     ]
-    sizes_bytes = [-(-size // options.groups.message_parts) for size in _sizes_bytes(sent, op_costs)]
+    whole_bytes = sent.sizes_bytes(op_costs, range(len(sent))).values()
+    sizes_bytes = list(map(options.groups.part_bytes, whole_bytes))
     if not schedule.flush:
         return numbered_by_step(_pipeline(schedule, sent, sizes_bytes, step_rows, calls, num_steps=1), per_step)
     return _pipeline(schedule, sent, sizes_bytes, step_rows, calls, options.num_steps)
@@ -69,31 +68,13 @@ def lower(
 
 def is_alike(schedule: Schedule, options: StepOptions) -> bool:
     """Return whether the rows of an op do not depend on the ops around it, as they do in exchanges and streams."""
-    return schedule.flush and not options.blocking and options.groups.message_parts == 1
+    return schedule.flush and not options.blocking
 
 
-def _step_rows(schedule: Schedule, actions: ActionColumns, sent: SentMessages, op_costs: OpCosts) -> list[list[Row]]:
-    """Return the rows of each rank's ops."""
-    awaited, by_action, bounds = sent.awaited.tolist(), sent.by_action.tolist(), actions.first.tolist()
-    return [
-        rows_of_ops(order, awaited[first:last], by_action[first:last], op_costs)
-        for order, first, last in zip(schedule.orders, bounds, bounds[1:], strict=False)
-    ]
-
-
-def _sizes_bytes(sent: SentMessages, op_costs: OpCosts) -> list[int]:
-    """Return the sizes of messages, all parts together. [bytes]"""
-    return list(map(op_costs.message_bytes, sent.sized_by.tolist(), sent.microbatch.tolist()))
-
-
-def _received_bytes(sent: SentMessages, op_costs: OpCosts, num_ranks: int) -> list[dict[int, int]]:
-    """Return the size of each message that each rank receives, all parts together. [bytes]"""
-    received: list[dict[int, int]] = [{} for _ in range(num_ranks)]
-    for number, (rank, size_bytes) in enumerate(
-        zip(sent.destination.tolist(), _sizes_bytes(sent, op_costs), strict=True)
-    ):
-        received[rank][number] = size_bytes
-    return received
+def _by_rank(column: Numbers, actions: ActionColumns) -> list[list[int]]:
+    """Return a column of actions as lists, one a rank."""
+    values = column.tolist()
+    return [values[first:last] for first, last in pairwise(actions.first.tolist())]
 
 
 def _pipeline(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from clustersim.columns import Numbers
 from clustersim.ops import Kind, Schedule
 from clustersim.schedules.columns import ActionColumns
+from clustersim.workload.opcost import OpCosts
 
 
 class SentMessages:
@@ -43,6 +46,15 @@ class SentMessages:
             self.awaited[kind == Kind.W] = -1
         self.by_action = np.full(len(kind), -1, dtype=np.int64)
         self.by_action[self.action] = numbers
+
+    def sizes_bytes(self, op_costs: OpCosts, numbers: Iterable[int]) -> dict[int, int]:
+        """Return the sizes of some messages, all parts together; -1 is none. [bytes]"""
+        sized_by, microbatch = self.sized_by, self.microbatch
+        return {
+            number: op_costs.message_bytes(int(sized_by[number]), int(microbatch[number]))
+            for number in numbers
+            if number >= 0
+        }
 
     def __len__(self) -> int:
         return len(self.action)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from fractions import Fraction
 from random import Random
@@ -12,13 +13,14 @@ import pytest
 
 from clustersim.columns import CallColumns, Lists
 from clustersim.engine.record_programs import columns_of
-from clustersim.ops import Exchange, Kind, Pipeline, Shape, StageCosts
+from clustersim.ops import Exchange, Kind, Pipeline, Shape, Slot, StageCosts
 from clustersim.schedules.table import build_schedule
-from clustersim.workload import lowering
+from clustersim.workload import lowering, representatives
 from clustersim.workload.data_parallel import DataParallel
 from clustersim.workload.group_rows import GroupOptions
 from clustersim.workload.lowering import lower
-from clustersim.workload.step_rows import StepOptions
+from clustersim.workload.rows import Row
+from clustersim.workload.step_rows import StepOptions, rows_of_ops
 
 SHAPES = {
     "gpipe": (Shape(3, 5), Shape(1, 1), Shape(4, 1)),
@@ -88,7 +90,7 @@ def drawn_options(random: Random) -> StepOptions:
     return StepOptions(
         random.choice([1, 1, 2, 3]),
         random.random() < 0.5,
-        groups=GroupOptions(frozenset(axes), frozenset(beside)),
+        groups=GroupOptions(frozenset(axes), frozenset(beside), random.choice([1, 1, 4])),
         data_parallel=random.choice([None, data_parallel, data_parallel]),
     )
 
@@ -138,11 +140,33 @@ def test_stamped_pipelines_are_those_made_row_by_row(
             options = StepOptions(random.choice([1, 1, 2, 3]), random.random() < 0.5)
             if has_groups:
                 costs, options = with_groups(random, costs), drawn_options(random)
+            num_own = random.choice([0, 1, len(costs)])  # stages that are like no other
+            costs = costs[:num_own] + costs[-1:] * (len(costs) - num_own)
             stamped = lower(schedule, costs, last, options)
             with monkeypatch.context() as patch:
                 patch.setattr(lowering, "is_alike", lambda *_: False)
                 by_rows = lower(schedule, costs, last, options)
             assert_same_pipelines(stamped, by_rows)
+
+
+@pytest.mark.parametrize("name", ["1f1b", "interleaved-1f1b", "zb-h1"])
+def test_few_ops_are_lowered_row_by_row_however_many_there_are(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    lowered: list[int] = []
+
+    def counted(ops: Sequence[Slot], *rest: Any) -> list[Row]:
+        lowered.append(len(ops))
+        return rows_of_ops(ops, *rest)
+
+    monkeypatch.setattr(representatives, "rows_of_ops", counted)
+    num_chunks = 2 if name == "interleaved-1f1b" else 1
+    options = StepOptions(data_parallel=DataParallel(True, True, True, bucket_bytes=40))
+    costs = [StageCosts(10, 10, 10, 30, gradients_bytes=100, weights_bytes=50)]
+    for num_ranks, num_microbatches in ((4, 16), (4, 64), (16, 64)):
+        schedule = build_schedule(name, Shape(num_ranks, num_microbatches, num_chunks))
+        lowered.clear()
+        lower(schedule, costs * schedule.num_stages, options=options)
+        assert len(lowered) <= 4  # ranks: the first, the last, and how others warm up
+        assert max(lowered) <= 3 * 3 * num_chunks  # the first, the last and one other F, I and W of each stage
 
 
 def test_what_is_too_large_for_64_bits_is_made_row_by_row() -> None:
