@@ -198,7 +198,7 @@ _MAKERS: tuple[Callable[[_Sight, Threads], Slices], ...] = (
 def _path(kept: Kept, threads: Threads) -> Slices:
     """Return the critical path of the run as a process of its own, after all ranks."""
     trace = kept.trace
-    if trace.split is not None:  # it stays within the replicas that it can pass
+    if trace.split is not None or trace.folded is not None:  # it stays within the replicas that it can pass
         trace = trace.of_replicas(account_of(trace).replicas_to_follow(trace))
     path = critical_path(trace)
     rows = np.flatnonzero(kept.overlaps(path.start_ps, path.end_ps))
