@@ -117,7 +117,7 @@ class Single:
     @cached_property
     def _arrived(self) -> Ints:
         """When each message arrived, and the 0 of rows that wait for none at the end."""
-        return np.array(self.inbox, dtype=np.int64)
+        return np.fromiter(self.inbox, np.int64, len(self.inbox))
 
     def starts_by_member(self) -> list[Ints]:
         """Return the starts of all rows, rank after rank.

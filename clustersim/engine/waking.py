@@ -26,20 +26,22 @@ class Waking(Timeline):
     def run_to_end(self, check: Callable[[int], None], most_events_between_checks: int = EVENTS_BETWEEN_CHECKS) -> int:
         """Run until nobody is woken any more, and return the number of events; as in time order, else."""
         woken, queue = self.woken, self._queue
+        next_woken = woken.pop
         num_events = 0
         while woken or queue:
             check(num_events)
-            for _ in range(most_events_between_checks):
-                if woken:
-                    hold = woken.pop()
-                    hold.resume(hold)
-                elif queue:
-                    _, _, _, event = heappop(queue)
-                    for callback in event.callbacks:
-                        callback(event)
-                else:
+            left = most_events_between_checks
+            while left:
+                while woken and left:
+                    next_woken().resume(None)
+                    left -= 1
+                if not left or not queue:
                     break
-                num_events += 1
+                _, _, _, event = heappop(queue)
+                for callback in event.callbacks:
+                    callback(event)
+                left -= 1
+            num_events += most_events_between_checks - left
         check(num_events)
         return num_events
 
