@@ -116,7 +116,8 @@ def folding_note(trace: Trace) -> str:
     if folded is None:
         return all_simulated
     classes = (
-        f"the {folded.num_replicas} replicas are of {folded.num_classes} classes, {folded.num_programs} by what they "
+        f"the {folded.num_replicas} replicas are of {folded.num_classes} "
+        f"{'class' if folded.num_classes == 1 else 'classes'}, {folded.num_programs} by what they "
         "run and how fast, the others by the links and groups that they meet"
     )
     if folded.is_all_simulated:
