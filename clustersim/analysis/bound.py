@@ -19,14 +19,13 @@ Links are taken as free: contention only makes a message later. Recomputation be
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from clustersim.ops import CostedSchedule, StageCosts
 
 
-@dataclass(frozen=True, slots=True)
-class _Shortest:
+class _Shortest(NamedTuple):
     """How soon after its start a stage can pass on a forward and a backward, and end W after the latter. [ps]"""
 
     forward_ps: int
@@ -34,8 +33,7 @@ class _Shortest:
     weight_grad_ps: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Path:
+class _Path(NamedTuple):
     """Shortest times of a full micro-batch on one stage of a chain. [ps]"""
 
     head_ps: int  # from the first stage's start to the arrival of the activation
@@ -44,8 +42,7 @@ class _Path:
     end_ps: int  # from the first stage's start to the end of W here
 
 
-@dataclass(frozen=True, slots=True)
-class _RankBound:
+class _RankBound(NamedTuple):
     """What one rank adds up to in one step, optimizer excluded. [ps]"""
 
     start_ps: int  # idle before the last of its work, at least
@@ -113,6 +110,7 @@ class _View:
             _shortest(costs[stage], [costs[other] for other in self.stages_by_rank[rank]])
             for stage, rank in enumerate(schedule.rank_by_stage)
         ]
+        self.num_short = schedule.shape.num_steps if costed.last_fraction < 1 else 0
         self.paths: dict[int, _Path] = {}
         for chain in schedule.chains:
             self.paths |= zip(chain, _paths([costs[s] for s in chain], [self.shortest[s] for s in chain]), strict=True)
@@ -135,15 +133,8 @@ class _View:
         used = [stage for stage in stages if self._num_microbatches(stage)]
         if not used:
             return _RankBound(0, 0, 0, 0, 0, optimizer_ps)
-        paths = [self.paths[stage] for stage in used]
-        head_ps, turn_ps, tail_ps = (
-            _part(shortest_ps, costed.last_fraction)
-            for shortest_ps in (
-                min(path.head_ps for path in paths),
-                min(path.turn_ps for path in paths),
-                min(path.tail_ps for path in paths),
-            )
-        )
+        shortest = zip(*(self.paths[stage] for stage in used), strict=True)
+        head_ps, turn_ps, tail_ps, _ = [_part(min(times_ps), costed.last_fraction) for times_ps in shortest]
         forwards_ps = sum(self._most_forwards(stage) * costs[stage].forward_ps for stage in used)
         left_ps = sum(self._most_weight_grads(stage) * costs[stage].weight_grad_ps for stage in used)
         work_ps = sum(self._work_ps(stage) for stage in used)
@@ -161,15 +152,12 @@ class _View:
         most = self._num_microbatches(stage)
         return self.room[stage].weight_grads_that_fit(most) if self.room else most
 
-    def _num_short(self) -> int:
-        return self.costed.schedule.shape.num_steps if self.costed.last_fraction < 1 else 0
-
     def _work_ps(self, stage: int) -> int:
         """Return what a stage computes at least, if every F shares a slot with a B wherever that saves. [ps]"""
-        cost, num_short = self.costed.costs[stage], self._num_short()
+        cost, num_short = self.costed.costs[stage], self.num_short
         one_ps = cost.forward_ps + cost.backward_ps - _saving_ps(cost) + cost.recompute_ps
-        num_full = self._num_microbatches(stage) - num_short
-        return num_full * one_ps + num_short * _part(one_ps, self.costed.last_fraction)
+        short_ps = num_short * _part(one_ps, self.costed.last_fraction) if num_short else 0
+        return (self._num_microbatches(stage) - num_short) * one_ps + short_ps
 
     def _residence_ps(self, stage: int) -> int:
         """Return when the memory of a rank has held all its micro-batches, each for as short as it can. [ps]"""
@@ -179,7 +167,7 @@ class _View:
         held = room.activation * (shortest.forward_ps + shortest.backward_ps)
         held += room.kept * (path.turn_ps - path.head_ps - shortest.forward_ps)
         held += room.weight_grad * shortest.weight_grad_ps
-        num_full = self._num_microbatches(stage) - self._num_short()
+        num_full = self._num_microbatches(stage) - self.num_short
         return _part(path.head_ps, self.costed.last_fraction) + -(-num_full * held // room.limit)
 
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clustersim.analysis.path_stretch import Cause, Segment, segments_of, stretch_from
+from clustersim.analysis.path_stretch import Cause, Segment, Steps, segments_of
 from clustersim.analysis.trace_index import TraceIndex
 from clustersim.analysis.waits import Waits, find_waits
 from clustersim.ops import Kind
@@ -90,6 +90,7 @@ class _Walk:
 
     def __init__(self, trace: Trace, waits: Waits) -> None:
         self.trace, self.waits, self.index = trace, waits, TraceIndex(trace)
+        self.steps = Steps(trace, waits, self.index)
         self.segments: list[Segment] = []  # since the last of `passed`
         self.passed: list[Ints] = []
         self.num_ops_to_look_at = 0  # of a stretch that is too short for arrays
@@ -130,12 +131,12 @@ class _Walk:
         if self.num_ops_to_look_at:
             self.num_ops_to_look_at -= 1
             return row
-        stretch = stretch_from(row, self.trace, self.waits, self.index)
+        stretch = self.steps.from_op(row)
         if len(stretch.ops) < _WORTH_ARRAYS:
             self.num_ops_to_look_at = len(stretch.ops)
             return row
         self._keep_segments()
-        self.passed.append(segments_of(stretch, self.trace, self.index))
+        self.passed.append(segments_of(stretch, self.trace, self.waits, self.index))
         return stretch.next_op
 
     def _before_op(self, row: int) -> _Node | None:

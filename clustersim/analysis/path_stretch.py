@@ -15,6 +15,10 @@ from clustersim.analysis.waits import Waits
 from clustersim.ops import Kind
 from clustersim.trace import Ints, Trace
 
+_OPS_AT_ONCE = 2**13  # whose steps are found together
+_MOST_OPS_OF_A_STRETCH = 2**13  # whose segments are made together
+_NOT_YET_KNOWN, _NONE = -2, -1
+
 
 class Cause(IntEnum):
     """What a moment of the critical path is spent on."""
@@ -44,57 +48,76 @@ class Stretch(NamedTuple):
     """Ops that the path passed one after the other, the last first, and where it goes on."""
 
     ops: list[int]
-    transfers: list[int]  # that each op waited for; -1: it began when the one before it on its rank ended
     next_op: int
 
 
-def stretch_from(row: int, trace: Trace, waits: Waits, index: TraceIndex) -> Stretch:
-    """Return the ops from `row` back that each began at once: when the one before ended, or its message came.
+class Steps:
+    """From each op that began at once to the one that it waited for: the one before, or that which sent its message.
 
-    Such a message went over one FIFO link at most, and left when its producer ended.
+    Such a message went over one FIFO link at most, and left when its producer ended. Steps are found for some thousand
+    ops at a time, and only where a path comes by.
     """
-    ops, transfers, is_simple = trace.ops, trace.transfers, index.is_simple
-    start, end, before, kind = ops.start_ps.item, ops.end_ps.item, waits.start_ps.item, ops.kind.item
-    last_arrival, arrived, route = waits.transfer.item, transfers.end_ps.item, transfers.route.item
-    queued, sent, producer = transfers.queued_ps.item, transfers.start_ps.item, transfers.producer.item
-    passed, came = list[int](), list[int]()
-    while kind(row) != Kind.BARRIER:
-        begun_ps, message = start(row), -1
-        if begun_ps == before(row):
-            following = row - 1
-            if not begun_ps:
-                break
-        else:
-            message = last_arrival(row)
-            if message < 0 or arrived(message) != begun_ps or not is_simple(route(message)):
-                break
-            following, left_ps = producer(message), sent(message)
-            if queued(message) != left_ps or end(following) != left_ps or kind(following) == Kind.EXCHANGE:
-                break
-        passed.append(row)
-        came.append(message)
-        row = following
-    return Stretch(passed, came, row)
+
+    def __init__(self, trace: Trace, waits: Waits, index: TraceIndex) -> None:
+        self._trace, self._waits, self._index = trace, waits, index
+        self._before = np.full(len(trace.ops), _NOT_YET_KNOWN, dtype=np.int64)
+
+    def from_op(self, row: int) -> Stretch:
+        """Return the ops from `row` back that each began at once, but no more of them than one looks at together."""
+        before, passed = self._before.item, list[int]()
+        for _ in range(_MOST_OPS_OF_A_STRETCH):
+            following = before(row)
+            if following < 0:
+                if following == _NOT_YET_KNOWN:
+                    self._find(row)
+                    following = before(row)
+                if following == _NONE:
+                    break
+            passed.append(row)
+            row = following
+        return Stretch(passed, row)
+
+    def _find(self, row: int) -> None:
+        """Find the steps from the ops around a row."""
+        trace, waits = self._trace, self._waits
+        ops, transfers = trace.ops, trace.transfers
+        first = row - row % _OPS_AT_ONCE
+        found = self._before[first : first + _OPS_AT_ONCE]
+        rows = slice(first, first + len(found))
+        start_ps, kind = ops.start_ps[rows], ops.kind[rows]
+        found[:] = np.arange(first - 1, first - 1 + len(found))  # the row before, if it ended just then
+        is_late = start_ps != waits.start_ps[rows]
+        found[is_late | (start_ps == 0) | (kind == Kind.BARRIER)] = _NONE
+        late = np.flatnonzero(is_late & (waits.transfer[rows] >= 0) & (kind != Kind.BARRIER))
+        message = waits.transfer[rows].take(late)
+        producer, left_ps = transfers.producer.take(message), transfers.start_ps.take(message)
+        is_at_once = transfers.end_ps.take(message) == start_ps.take(late)
+        is_at_once &= self._index.are_simple(transfers.route.take(message))
+        is_at_once &= transfers.queued_ps.take(message) == left_ps
+        is_at_once &= ops.end_ps.take(producer) == left_ps
+        is_at_once &= ops.kind.take(producer) != Kind.EXCHANGE
+        found[late[is_at_once]] = producer[is_at_once]
 
 
-def segments_of(stretch: Stretch, trace: Trace, index: TraceIndex) -> Ints:
+def segments_of(stretch: Stretch, trace: Trace, waits: Waits, index: TraceIndex) -> Ints:
     """Return the segments of a stretch, a row each, the last first: columns are those of :class:`Segment`.
 
     Before an op stands what its message took: the latency of the link, its bytes, and what the link takes beside them.
     """
     ops, transfers = trace.ops, trace.transfers
-    passed, came = np.array(stretch.ops, dtype=np.int64), np.array(stretch.transfers, dtype=np.int64)
+    passed = np.array(stretch.ops, dtype=np.int64)
+    start_ps, end_ps = ops.start_ps.take(passed), ops.end_ps.take(passed)
     rows = np.full((len(passed), 4, len(Segment._fields)), -1, dtype=np.int64)
     rows[:, :, :2] = 0
-    rows[:, 0, 0], rows[:, 0, 1] = ops.start_ps[passed], ops.end_ps[passed]
+    rows[:, 0, 0], rows[:, 0, 1] = start_ps, end_ps
     rows[:, 0, 2], rows[:, 0, 3], rows[:, 0, 4] = Cause.COMPUTE, ops.rank_index[passed], passed
-    at = np.flatnonzero(came >= 0)
-    sent = came[at]
+    at = np.flatnonzero(start_ps != waits.start_ps.take(passed))
+    sent = waits.transfer.take(passed.take(at))
     link = index.first_links(transfers.route[sent])
-    start_ps = transfers.start_ps[sent]
-    until_ps = start_ps + transfers.first_hold_ps[sent]
-    bytes_from_ps = np.minimum(until_ps, start_ps + np.append(trace.links.overhead_ps, 0)[link])
-    times = (until_ps, transfers.end_ps[sent]), (bytes_from_ps, until_ps), (start_ps, bytes_from_ps)
+    left_ps = transfers.start_ps[sent]
+    until_ps = left_ps + transfers.first_hold_ps[sent]
+    bytes_from_ps = np.minimum(until_ps, left_ps + np.append(trace.links.overhead_ps, 0)[link])
+    times = (until_ps, transfers.end_ps[sent]), (bytes_from_ps, until_ps), (left_ps, bytes_from_ps)
     for place, (from_ps, to_ps) in enumerate(times, 1):
         rows[at, place, 0], rows[at, place, 1] = from_ps, to_ps
         rows[at, place, 2], rows[at, place, 3], rows[at, place, 5] = Cause.LATENCY, transfers.source[sent], sent

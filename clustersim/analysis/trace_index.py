@@ -11,7 +11,9 @@ import numpy as np
 
 from clustersim.analysis.collisions import alone_bytes_per_s
 from clustersim.ops import Kind
-from clustersim.trace import Floats, Ints, Trace
+from clustersim.trace import Flags, Floats, Ints, Trace
+
+_UNKNOWN = -1
 
 
 class TraceIndex:
@@ -20,7 +22,7 @@ class TraceIndex:
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self._links_of_route: dict[int, tuple[int, ...]] = {}
-        self._is_simple_route: dict[int, bool] = {}
+        self._is_simple = np.full(len(trace.routes), _UNKNOWN, dtype=np.int8)
 
     @cached_property
     def barriers(self) -> dict[int, Ints]:
@@ -48,16 +50,17 @@ class TraceIndex:
     def _is_any_fair(self) -> bool:
         return bool(self.trace.links.is_fair.any())
 
-    def is_simple(self, route: int) -> bool:
-        """Return whether a route has one FIFO link, or none."""
-        if route not in self._is_simple_route:
-            self._is_simple_route[route] = len(self.links_of(route)) < 2 and not self.drains(route)
-        return self._is_simple_route[route]
+    def are_simple(self, routes: Ints) -> Flags:
+        """Return whether each route has one FIFO link, or none."""
+        unknown = routes.take(np.flatnonzero(self._is_simple.take(routes) == _UNKNOWN))
+        for route in np.flatnonzero(np.bincount(unknown)).tolist():
+            self._is_simple[route] = len(self.links_of(route)) < 2 and not self.drains(route)
+        return np.asarray(self._is_simple.take(routes), dtype=np.bool_)
 
     def first_links(self, routes: Ints) -> Ints:
         """Return the first link of each route, -1 where it has none."""
         first = np.full(int(routes.max(initial=0)) + 1, -1, dtype=np.int64)
-        for route in np.unique(routes).tolist():
+        for route in np.flatnonzero(np.bincount(routes)).tolist():
             first[route] = (*self.links_of(route), -1)[0]
         return np.asarray(first[routes])
 

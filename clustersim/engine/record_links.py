@@ -11,6 +11,7 @@ import numpy as np
 from clustersim.columns import distinct
 from clustersim.engine.fair import RateLog
 from clustersim.engine.network import Network
+from clustersim.later import later
 from clustersim.ops import Phase
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.link_roles import link_roles
@@ -119,7 +120,7 @@ def link_columns(
     return Links(
         name=tuple(link.name for link in links),
         number=_ints(used),
-        role=link_roles(cluster, used),
+        role=later(lambda: link_roles(cluster, used)),
         is_fair=np.isin(used, sorted(fair)),
         bytes_per_s=_bandwidths(cluster, used),
         latency_ps=_ints(link.latency_ps for link in links),

@@ -30,18 +30,16 @@ class Waking(Timeline):
         num_events = 0
         while woken or queue:
             check(num_events)
-            left = most_events_between_checks
-            while left:
-                while woken and left:
+            for _ in range(most_events_between_checks):
+                if woken:
                     next_woken().resume(None)
-                    left -= 1
-                if not left or not queue:
+                elif queue:
+                    _, _, _, event = heappop(queue)
+                    for callback in event.callbacks:
+                        callback(event)
+                else:
                     break
-                _, _, _, event = heappop(queue)
-                for callback in event.callbacks:
-                    callback(event)
-                left -= 1
-            num_events += most_events_between_checks - left
+                num_events += 1
         check(num_events)
         return num_events
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from clustersim.errors import ScheduleError
 from clustersim.ops import Action, Kind, Order, Schedule, actions_in
 from clustersim.schedules.certificate import can_be_run
-from clustersim.schedules.columns import ActionColumns
+from clustersim.schedules.places import Places
 from clustersim.schedules.unit_run import unit_starts
 from clustersim.schedules.window import render_window
 
@@ -19,7 +19,7 @@ _AFTER = {
 }
 
 
-def check_schedule(schedule: Schedule, columns: ActionColumns | None = None) -> None:
+def check_schedule(schedule: Schedule, places: Places | None = None) -> None:
     """Raise if an order could not be trained with.
 
     Each micro-batch of a stage has exactly one F, then exactly one B, or one I and one W after it, on the rank where
@@ -29,8 +29,9 @@ def check_schedule(schedule: Schedule, columns: ActionColumns | None = None) -> 
     ----------
     schedule
         The schedule.
-    columns
-        Its actions as columns, if they are there already: then a schedule without faults is done with sooner.
+    places
+        What its actions wait for and make, if there is something that finds it: then a schedule without faults is done
+        with sooner.
 
     Raises
     ------
@@ -39,7 +40,7 @@ def check_schedule(schedule: Schedule, columns: ActionColumns | None = None) -> 
     DeadlockError
         Ranks wait for one another for ever; the message names the cycle.
     """
-    if columns is not None and can_be_run(schedule, columns):
+    if places is not None and can_be_run(places):
         return
     num_microbatches = [0] * schedule.num_stages
     for chain, number in zip(schedule.chains, microbatches_by_chain(schedule), strict=True):

@@ -36,19 +36,21 @@ class ColumnOrders(Sequence[Order]):
 
     Parameters
     ----------
-    runs
-        ``runs[pp_rank]`` has a row (kind, stage, micro-batch) for each action.
+    kind, microbatch
+        ``kind[rank]`` and ``microbatch[rank]``: those of the rank's actions, all on the stage of its number.
 
     Examples
     --------
-    >>> orders = ColumnOrders([np.array([[0, 0, 0], [1, 0, 0]])])
+    >>> orders = ColumnOrders(np.array([[0, 1]]), np.array([[0, 0]]))
     >>> print(*orders[0], orders == ((Action(Kind.F, 0, 0), Action(Kind.B, 0, 0)),))
     0F0 0B0 True
     """
 
-    def __init__(self, runs: Sequence[Numbers]) -> None:
-        kind, stage, microbatch = (np.concatenate([run[:, place] for run in runs]) for place in range(3))
-        self.columns = _as_columns(kind, stage, microbatch, list(map(len, runs)), has_overlaps=False)
+    def __init__(self, kind: Numbers, microbatch: Numbers) -> None:
+        num_ranks, num_actions = len(kind), kind[0].size
+        rank = np.repeat(np.arange(num_ranks), num_actions)
+        first = num_actions * np.arange(num_ranks + 1)
+        self.columns = ActionColumns(kind.reshape(-1), rank, microbatch.reshape(-1), rank, first, has_overlaps=False)
         self._made: dict[int, Order] = {}
 
     def __len__(self) -> int:
@@ -111,11 +113,5 @@ def action_columns(schedule: Schedule) -> ActionColumns:
     flat = chain.from_iterable(chain.from_iterable(actions))
     table = np.fromiter(flat, np.int64, 3 * sum(num_actions)).reshape(-1, 3)
     kind, stage, microbatch = np.ascontiguousarray(table.T)
-    return _as_columns(kind, stage, microbatch, num_actions, has_overlaps)
-
-
-def _as_columns(
-    kind: Numbers, stage: Numbers, microbatch: Numbers, num_actions: Sequence[int], has_overlaps: bool
-) -> ActionColumns:
     rank = np.repeat(np.arange(len(num_actions)), num_actions)
     return ActionColumns(kind, stage, microbatch, rank, np.cumsum([0, *num_actions]), has_overlaps)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from clustersim.ops import Kind, Schedule, Shape, StageCosts
-from clustersim.schedules.actions import actions
 from clustersim.schedules.columns import ColumnOrders
 from clustersim.schedules.placement import loop_schedule
 from clustersim.schedules.rules import require_one_chunk
@@ -29,8 +28,7 @@ def gpipe(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Schedule: 
     ['0F0 0F1 0B0 0B1', '1F0 1F1 1B0 1B1']
     """
     require_one_chunk("gpipe", shape)
-    m = shape.num_microbatches
-    orders = [
-        np.concatenate([actions(Kind.F, rank, m), actions(Kind.B, rank, m)]) for rank in range(shape.num_ranks)
-    ]  # fmt: skip
-    return loop_schedule("gpipe", shape, ColumnOrders(orders))
+    kind, microbatch = np.empty((2, shape.num_ranks, 2, shape.num_microbatches), dtype=np.int64)
+    kind[:, 0], kind[:, 1] = Kind.F, Kind.B
+    microbatch[:] = np.arange(shape.num_microbatches)
+    return loop_schedule("gpipe", shape, ColumnOrders(kind, microbatch))

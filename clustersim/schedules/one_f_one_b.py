@@ -13,8 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from clustersim.ops import Kind, Schedule, Shape, StageCosts
-from clustersim.schedules.actions import actions, in_turn
-from clustersim.schedules.columns import ColumnOrders, Numbers
+from clustersim.schedules.columns import ColumnOrders
 from clustersim.schedules.placement import loop_schedule
 from clustersim.schedules.rules import require_one_chunk
 
@@ -30,15 +29,21 @@ def one_f_one_b(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Sche
     ['0F0 0F1 0B0 0F2 0B1 0B2', '1F0 1B0 1F1 1B1 1F2 1B2']
     """
     require_one_chunk("1f1b", shape)
-    return loop_schedule("1f1b", shape, ColumnOrders([rank_order(shape, rank) for rank in range(shape.num_ranks)]))
+    return loop_schedule("1f1b", shape, one_by_one(shape))
 
 
-def rank_order(shape: Shape, rank: int) -> Numbers:
-    """Return the order of one rank, a row for each action."""
-    m = shape.num_microbatches
-    num_warmup = min(shape.num_ranks - rank - 1, m)
-    forwards, backwards = actions(Kind.F, rank, m), actions(Kind.B, rank, m)
-    warmup = forwards[:num_warmup]
-    steady = in_turn(forwards[num_warmup:], backwards[: m - num_warmup])
-    cooldown = backwards[m - num_warmup :]
-    return np.concatenate([warmup, steady, cooldown])
+def one_by_one(shape: Shape) -> ColumnOrders:
+    """Return the orders of all ranks."""
+    p, m = shape.num_ranks, shape.num_microbatches
+    kinds, microbatches = np.empty((2, p, 2 * m), dtype=np.int64)
+    numbers = np.arange(m)
+    for rank, (kind, microbatch) in enumerate(zip(kinds, microbatches, strict=True)):
+        num_warmup = min(p - rank - 1, m)
+        num_pairs = m - num_warmup
+        forwards, backwards = slice(num_warmup, 2 * m - num_warmup, 2), slice(num_warmup + 1, 2 * m - num_warmup, 2)
+        cooldown = slice(2 * m - num_warmup, None)
+        kind[:num_warmup] = kind[forwards] = Kind.F
+        kind[backwards] = kind[cooldown] = Kind.B
+        microbatch[:num_warmup], microbatch[forwards] = numbers[:num_warmup], numbers[num_warmup:]
+        microbatch[backwards], microbatch[cooldown] = numbers[:num_pairs], numbers[num_pairs:]
+    return ColumnOrders(kinds, microbatches)

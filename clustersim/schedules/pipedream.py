@@ -18,8 +18,7 @@ from dataclasses import replace
 
 from clustersim.errors import ScheduleError
 from clustersim.ops import Schedule, Shape, StageCosts
-from clustersim.schedules.columns import ColumnOrders
-from clustersim.schedules.one_f_one_b import rank_order
+from clustersim.schedules.one_f_one_b import one_by_one
 from clustersim.schedules.placement import loop_schedule
 from clustersim.schedules.rules import require_one_chunk
 
@@ -64,5 +63,4 @@ def pipedream_2bw(shape: Shape, costs: Sequence[StageCosts] | None = None) -> Sc
 
 def _stream(name: str, shape: Shape) -> Schedule:
     require_one_chunk(name, shape)
-    schedule = loop_schedule(name, shape, ColumnOrders([rank_order(shape, rank) for rank in range(shape.num_ranks)]))
-    return replace(schedule, flush=False)
+    return replace(loop_schedule(name, shape, one_by_one(shape)), flush=False)

@@ -58,10 +58,12 @@ def with_hop_times(costs: Sequence[StageCosts], hops: Hops) -> tuple[StageCosts,
     forwards_ps, backwards_ps = [cost.forward_hop_ps for cost in costs], [cost.backward_hop_ps for cost in costs]
     for here, there, forward_ps, backward_ps in hops:
         forwards_ps[here], backwards_ps[there] = forward_ps, backward_ps
-    return tuple(
-        replace(cost, forward_hop_ps=forward_ps, backward_hop_ps=backward_ps)
-        for cost, forward_ps, backward_ps in zip(costs, forwards_ps, backwards_ps, strict=True)
-    )
+    known: dict[tuple[int, int, int], StageCosts] = {}  # most stages are alike, and to make a record takes long
+    keys = list(zip(map(id, costs), forwards_ps, backwards_ps, strict=True))
+    for cost, key in zip(costs, keys, strict=True):
+        if key not in known:
+            known[key] = replace(cost, forward_hop_ps=key[1], backward_hop_ps=key[2])
+    return tuple([known[key] for key in keys])
 
 
 def with_hops(

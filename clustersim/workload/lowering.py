@@ -16,6 +16,7 @@ from clustersim.columns import Numbers
 from clustersim.ops import Kind, Messages, Pipeline, Program, Schedule, StageCosts
 from clustersim.schedules.check import check_schedule, microbatches_by_chain
 from clustersim.schedules.columns import ActionColumns, action_columns
+from clustersim.schedules.places import Places
 from clustersim.workload.blocking import with_exchanges
 from clustersim.workload.calls import RankCalls, columns_of_calls
 from clustersim.workload.group_rows import with_gathered_messages, with_group_exchanges
@@ -36,11 +37,12 @@ def lower(
     rounded up.
     """
     actions = action_columns(schedule)
-    check_schedule(schedule, actions)
+    places = Places(schedule, actions)
+    check_schedule(schedule, places)
     options = options or StepOptions()
     per_step = microbatches_per_step(schedule, options.num_steps)
     op_costs = OpCosts(costs, last_fraction, _last_microbatches(schedule, per_step), per_step)
-    sent = SentMessages(schedule, actions)
+    sent = SentMessages(places)
     is_countable = are_countable(costs, len(actions.kind) * options.num_steps)
     if not actions.has_overlaps and is_countable and is_alike(schedule, options):
         return lower_stamped(schedule, actions, sent, costs, op_costs, options)

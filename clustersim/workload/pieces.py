@@ -20,6 +20,7 @@ class Pieces(NamedTuple):
     rank: Numbers
     of_action: Numbers  # the piece that each action is
     of_end: Numbers  # the piece that each end is
+    num_rows: Numbers  # of each piece
     first_row: Numbers  # of each piece, with one more entry
 
 
@@ -32,4 +33,5 @@ def pieces_of(actions: ActionColumns, templates: Templates) -> Pieces:
     template[of_action], microbatch[of_action] = templates.of_action, actions.microbatch
     template[of_end], microbatch[of_end] = templates.of_end, -1
     rank = np.repeat(np.arange(num_ranks), np.diff(first))
-    return Pieces(first, template, microbatch, rank, of_action, of_end, starts(templates.num_rows[template]))
+    num_rows = templates.num_rows.take(template)
+    return Pieces(first, template, microbatch, rank, of_action, of_end, num_rows, starts(num_rows))

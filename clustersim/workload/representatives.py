@@ -53,21 +53,23 @@ def templates_of(
     stands_for = _representatives(actions, op_costs, differs_at_ends)
     is_lowered = np.zeros(len(stands_for), dtype=np.bool_)
     is_lowered[stands_for] = True
+    lowered = np.flatnonzero(is_lowered)
     stages, looks = stages_by_rank(schedule), _looks(schedule, costs)
     models: dict[Hashable, Model] = {}
     model_by_rank: list[Model] = []
-    for ops in _lowered_ops(actions, sent, np.flatnonzero(is_lowered), stages, op_costs, options.groups):
+    for ops in _lowered_ops(actions, sent, lowered, stages, op_costs, options.groups):
         key = _key(ops, looks, op_costs)
         if key not in models:
             models[key] = _model(len(models), schedule, ops, costs, op_costs, options)
         model_by_rank.append(models[key])
-    num_before = np.append(0, np.cumsum(is_lowered))  # of those that are lowered, before each action
+    number = np.empty(len(stands_for), dtype=np.int64)  # among those that are lowered
+    number[lowered] = np.arange(len(lowered))
     first_template = starts(ints([len(model.templates) for model in models.values()]))
     model = ints([model.number for model in model_by_rank])
-    first = first_template[model] - num_before[actions.first[:-1]]
+    first = first_template[model] - np.searchsorted(lowered, actions.first[:-1])
     return joined(
         list(models.values()),
-        of_action=num_before[stands_for] + first[actions.rank],
+        of_action=number.take(stands_for) + first.take(actions.rank),
         of_end=first_template[model + 1] - 1,
         stage_at=ints([stage for own in stages for stage in (-1, *own)]),
         first_stage=starts(ints([1 + len(own) for own in stages]))[:-1],
@@ -143,7 +145,7 @@ def _representatives(actions: ActionColumns, op_costs: OpCosts, differs_at_ends:
     numbers = np.arange(len(kind))
     first, between, last = (np.zeros(int(like.max(initial=0)) + 1, dtype=np.int64) for _ in range(3))
     last[like] = numbers
-    stands_for: Numbers = last[like]
+    stands_for: Numbers = last.take(like)
     if differs_at_ends:
         first[like[::-1]] = numbers[::-1]
         is_between = (numbers != first[like]) & (numbers != last[like])

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from clustersim.columns import Numbers
-from clustersim.ops import Kind, Schedule
-from clustersim.schedules.columns import ActionColumns
+from clustersim.ops import Kind
+from clustersim.schedules.places import Places
 from clustersim.workload.opcost import OpCosts
 
 
@@ -24,27 +24,26 @@ class SentMessages:
     awaited: Numbers  # by each action; -1: it waits for none
     by_action: Numbers  # that each action sends; -1: none
 
-    def __init__(self, schedule: Schedule, actions: ActionColumns) -> None:
-        kind, stage, microbatch, rank = actions[:4]
-        num_microbatches, owner = schedule.shape.num_microbatches, np.array(schedule.rank_by_stage)
+    def __init__(self, places: Places) -> None:
+        schedule, actions = places.schedule, places.actions
+        owner = np.array(schedule.rank_by_stage)
         # Of the backwards of each stage, and its forwards: where what they make goes, whose size it has, if it leaves.
         target = np.stack(schedule.neighbours(), axis=1).reshape(-1)
         here, is_forward = np.repeat(np.arange(schedule.num_stages), 2), np.arange(len(target)) % 2
         leaves = (target >= 0) & (owner[target] != owner[here])
         # An activation has the size that its sender gives it, and the gradient that comes back has the same one.
         sized_by = np.where(is_forward, here, target)
-        which = 2 * stage + (kind == Kind.F)
-        self.action = np.flatnonzero(leaves[which] & (kind != Kind.W))
-        sent, numbers = which[self.action], np.arange(len(self.action))
-        self.source, self.destination = rank[self.action], owner[target][sent]
-        self.kind, self.microbatch = np.where(is_forward, int(Kind.F), int(Kind.B))[sent], microbatch[self.action]
-        self.sized_by = sized_by[sent]
-        number_at = np.full(len(target) * num_microbatches, -1, dtype=np.int64)
-        number_at[((2 * target + is_forward) * num_microbatches)[sent] + self.microbatch] = numbers
-        self.awaited = number_at[which * num_microbatches + microbatch]
-        if actions.has(Kind.W):
-            self.awaited[kind == Kind.W] = -1
-        self.by_action = np.full(len(kind), -1, dtype=np.int64)
+        is_sent = leaves.take(places.which)
+        is_sent[places.is_weight_grad] = False
+        self.action = np.flatnonzero(is_sent)
+        which, numbers = places.which.take(self.action), np.arange(len(self.action))
+        self.source, self.destination = actions.rank.take(self.action), owner[target].take(which)
+        self.kind = np.where(is_forward, int(Kind.F), int(Kind.B)).take(which)
+        self.microbatch, self.sized_by = actions.microbatch.take(self.action), sized_by.take(which)
+        number_at = np.full(places.num_places + 1, -1, dtype=np.int64)  # the last one is of what waits for nothing
+        number_at[places.makes.take(self.action)] = numbers
+        self.awaited = number_at.take(places.needs)
+        self.by_action = np.full(len(is_sent), -1, dtype=np.int64)
         self.by_action[self.action] = numbers
 
     def sizes_bytes(self, op_costs: OpCosts, numbers: Iterable[int]) -> dict[int, int]:

@@ -60,26 +60,31 @@ def _step(
 ) -> PipelineColumns:
     """Return the columns of one step."""
     first_row, num_rows = pieces.first_row, int(pieces.first_row[-1])
-    piece = np.repeat(np.arange(len(pieces.template)), np.diff(first_row))
+    first_of_rank = first_row.take(pieces.first)
+    piece = np.repeat(np.arange(len(pieces.template)), pieces.num_rows)
     # Row of the templates after which each is made.
-    row = np.arange(num_rows) + (starts(templates.num_rows)[pieces.template] - first_row[:-1])[piece]
-    start = first_row[pieces.of_action]
-    waiting, sending = (start + rows[templates.of_action] for rows in (templates.waiting_row, templates.sending_row))
+    row = (starts(templates.num_rows).take(pieces.template) - first_row[:-1]).take(piece)
+    row += np.arange(num_rows)
+    first_stage = np.repeat(templates.first_stage, np.diff(first_of_rank))
+    start = first_row.take(pieces.of_action)
+    waiting, sending = (
+        start + rows.take(templates.of_action) if rows.any() else start
+        for rows in (templates.waiting_row, templates.sending_row)
+    )
     needs, sends = (np.full(num_rows, -1, dtype=np.int64) for _ in range(2))
     needs[waiting], sends[sending] = sent.awaited, sent.by_action
-    consumer = np.empty(len(sent), dtype=np.int64)
-    is_waiting = sent.awaited >= 0
-    consumer[sent.awaited[is_waiting]] = waiting[is_waiting]
+    consumer = np.empty(len(sent) + 1, dtype=np.int64)  # the last one is of what waits for nothing
+    consumer[sent.awaited] = waiting
     nothing = np.broadcast_to(np.int64(-1), num_rows)
     return PipelineColumns(
-        first_row[pieces.first],
-        kind=templates.kind[row],
-        stage=templates.stage_at[templates.first_stage[pieces.rank][piece] + templates.place[row]],
-        microbatch=np.where(templates.has_microbatch[row], pieces.microbatch[piece], -1),
+        first_of_rank,
+        kind=templates.kind.take(row),
+        stage=templates.stage_at.take(first_stage + templates.place.take(row)),
+        microbatch=_microbatches(pieces, templates, piece, row),
         step=np.broadcast_to(np.int64(0), num_rows),
-        duration_ps=templates.duration_ps[row],
-        start_bytes=templates.start_bytes[row],
-        end_bytes=templates.end_bytes[row],
+        duration_ps=templates.duration_ps.take(row),
+        start_bytes=templates.start_bytes.take(row),
+        end_bytes=templates.end_bytes.take(row),
         backward_stage=nothing,
         backward_microbatch=nothing,
         needs=Lists.of_only(needs),
@@ -92,6 +97,18 @@ def _step(
         source=sent.source,
         destination=sent.destination,
         size_bytes=sizes_bytes,
-        producer=sending[sent.action],
-        consumer=consumer,
+        producer=sending.take(sent.action),
+        consumer=consumer[:-1],
     )
+
+
+def _microbatches(pieces: Pieces, templates: Templates, piece: Numbers, row: Numbers) -> Numbers:
+    """Return the micro-batch of each row, given its piece and its row of the templates; -1: it belongs to none."""
+    microbatch = pieces.microbatch.take(piece)
+    belong_to_none = ~templates.has_microbatch
+    is_of_end = np.zeros(len(templates.num_rows), dtype=np.bool_)
+    is_of_end[templates.of_end] = True  # those of ends have none as it is
+    belong_to_none &= ~np.repeat(is_of_end, templates.num_rows)
+    if belong_to_none.any():
+        microbatch[belong_to_none.take(row)] = -1
+    return microbatch

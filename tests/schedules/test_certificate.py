@@ -12,6 +12,7 @@ from clustersim.ops import Action, Kind, Schedule, Shape
 from clustersim.schedules.certificate import can_be_run
 from clustersim.schedules.check import check_schedule
 from clustersim.schedules.columns import action_columns
+from clustersim.schedules.places import Places
 from clustersim.schedules.table import build_schedule
 
 SHAPES = {
@@ -50,7 +51,7 @@ def spoilt(schedule: Schedule, random: Random) -> Schedule:
 def test_right_schedules_are_proven(name: str) -> None:
     schedule = build_schedule(name, SHAPES[name])
     check_schedule(schedule)
-    assert can_be_run(schedule, action_columns(schedule))
+    assert can_be_run(Places(schedule, action_columns(schedule)))
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -65,11 +66,11 @@ def test_the_proof_says_what_the_checker_says(name: str) -> None:
             verdicts.append(False)
         else:
             verdicts.append(True)
-        assert can_be_run(schedule, action_columns(schedule)) == verdicts[-1]
+        assert can_be_run(Places(schedule, action_columns(schedule))) == verdicts[-1]
     assert set(verdicts) == {True, False}
 
 
 def test_overlapped_slots_are_left_to_the_checker() -> None:
     schedule = build_schedule("dualpipev", Shape(2, 8, 2))
     assert action_columns(schedule).has_overlaps
-    assert not can_be_run(schedule, action_columns(schedule))
+    assert not can_be_run(Places(schedule, action_columns(schedule)))
