@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.later import Lazy, later
+from clustersim.sorting import order_by
+from clustersim.words import Words
 
 if TYPE_CHECKING:
     from clustersim.folded import Copies, Folded
@@ -123,8 +125,8 @@ class Collectives(_Columns):
     """
 
     axis: Ints  # index into AXES
-    operation: tuple[str, ...]
-    algorithm: tuple[str, ...]
+    operation: Words
+    algorithm: Words
     kind: Ints  # op that it belongs to: F, B, I, W; OPTIMIZER for gradients and weights of a step
     stage: Ints
     microbatch: Ints
@@ -195,14 +197,14 @@ class Rates(_Columns):
     @cached_property
     def by_flow(self) -> Ints:
         """The rates flow by flow, those of one in order of time."""
-        return np.argsort(self.flow, kind="stable")
+        return order_by(self.flow)
 
     def until_ps(self, end_ps: Ints) -> Ints:
         """Return until when each rate held; `end_ps` has the end of every flow."""
         order = self.by_flow
-        until = end_ps[self.flow]
-        goes_on = self.flow[order][1:] == self.flow[order][:-1]
-        until[order[:-1][goes_on]] = self.start_ps[order[1:][goes_on]]
+        until, flow = end_ps.take(self.flow), self.flow.take(order)
+        goes_on = np.flatnonzero(flow[1:] == flow[:-1])
+        until[order.take(goes_on)] = self.start_ps.take(order.take(goes_on + 1))
         return until
 
 
@@ -324,10 +326,7 @@ class Trace(Lazy):
         Links are left out of them; and where collectives or fairly shared links join replicas, the whole is one part.
         """
         whole = self if self.folded is None else self.folded.whole()
-        if whole.split is not None and whole._comes_apart:
-            yield from whole.split.parts()
-        else:
-            yield self
+        yield from whole.split.parts() if whole.split is not None and whole._comes_apart else (self,)
 
     def of_replicas(self, replicas: Sequence[int]) -> Trace:
         """Return the trace of some replicas, in rising order, with all links; the whole where replicas are joined."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from clustersim.sorting import order_by
 from clustersim.trace import AXES, PS_PER_S, Floats, Ints, Trace
 
 _PARTS = 2**30
@@ -130,7 +131,7 @@ class _Crossers:
         self.start_ps, self.until_ps, self.bytes_per_s = rates.start_ps, trace.rates_until_ps, rates.bytes_per_s
         self.axis = trace.axis_of_flow[rates.flow]
         self.way = flows.way[rates.flow]
-        self.by_way = np.argsort(self.way, kind="stable")
+        self.by_way = order_by(self.way)
         self.first_of_way = np.searchsorted(self.way[self.by_way], np.arange(len(ways) + 1))
         self.ways_of_link: dict[int, list[int]] = {}
         self.streams = [dict(zip(way.links, way.streams, strict=True)) for way in ways]

@@ -35,42 +35,73 @@ class LinkLoad:
 
 def traffic_by_axis(trace: Trace, waits: Waits, losses: Losses) -> dict[str, AxisTraffic]:
     """Return the traffic of every axis, zeros where there was none."""
-    transfers, collectives = trace.transfers, trace.collectives
-    members = np.array([len(group) for group in trace.groups], dtype=np.int64)[collectives.group]
-    sent_bytes = np.rint(bus_bytes(trace) * members).astype(np.int64)
     exposed_ps, slowed_ps = _exposed_by_axis_ps(trace, waits), slowed_by_axis_ps(trace, losses)
-    num_sent = np.bincount(transfers.axis, minlength=len(AXES))
-    senders, copies = trace.gpus_by_rank[transfers.source], trace.num_groups[collectives.group]
-    traffic = {}
-    for number, axis in enumerate(AXES):
-        shared = collectives.axis == number
-        # As a rule all messages are on one axis, and none on the others.
-        sent = transfers.axis == number if 0 < num_sent[number] < len(transfers) else slice(num_sent[number])
-        busy_ps = int(((transfers.end_ps[sent] - transfers.queued_ps[sent]) * senders[sent]).sum())
-        # From its start: while one waits for those before it, those are what the group is busy with.
-        lasted_ps = (collectives.end_ps - collectives.start_ps) * copies
-        for size in np.unique(members[shared]).tolist():  # a product in Python: that of long runs is beyond an int64
-            busy_ps += int(lasted_ps[shared & (members == size)].sum()) * size
-        traffic[axis] = AxisTraffic(
-            int((transfers.size_bytes[sent] * senders[sent]).sum() + (sent_bytes * copies)[shared].sum()),
-            busy_ps,
+    sent, shared = _sent_by_axis(trace), _shared_by_axis(trace)
+    return {
+        axis: AxisTraffic(
+            sent[number][0] + shared[number][0],
+            sent[number][1] + shared[number][1],
             exposed_ps[number],
             int(slowed_ps[number]),
         )
-    return traffic
+        for number, axis in enumerate(AXES)
+    }
+
+
+def _sent_by_axis(trace: Trace) -> list[tuple[int, int]]:
+    """Return what the messages on each axis come to: bytes, and the time that they took. [bytes, ps]"""
+    transfers = trace.transfers
+    num_sent = np.bincount(transfers.axis, minlength=len(AXES)).tolist()
+    found = []
+    for number, count in enumerate(num_sent):
+        if not count:
+            found.append((0, 0))
+            continue
+        # As a rule all messages are on one axis, and none on the others.
+        rows = np.flatnonzero(transfers.axis == number) if count < len(transfers) else slice(None)
+        columns = transfers.size_bytes[rows], transfers.end_ps[rows] - transfers.queued_ps[rows]
+        if trace.copies is not None:
+            senders = trace.gpus_by_rank[transfers.source[rows]]
+            columns = columns[0] * senders, columns[1] * senders
+        found.append((int(columns[0].sum()), int(columns[1].sum())))
+    return found
+
+
+def _shared_by_axis(trace: Trace) -> list[tuple[int, int]]:
+    """Return what the collectives on each axis come to: bytes, and the time that they took all members. [bytes, ps]"""
+    collectives, num_groups = trace.collectives, len(trace.groups)
+    found = [(0, 0)] * len(AXES)
+    if not len(collectives):
+        return found
+    members = np.array([len(group) for group in trace.groups], dtype=np.int64)
+    place = collectives.axis * num_groups + collectives.group
+    size_bytes, lasted_ps = np.zeros((2, len(AXES) * num_groups), dtype=np.int64)
+    np.add.at(size_bytes, place, np.rint(bus_bytes(trace) * members[collectives.group]).astype(np.int64))
+    # From its start: while one waits for those before it, those are what the group is busy with.
+    np.add.at(lasted_ps, place, collectives.end_ps - collectives.start_ps)
+    copies = trace.num_groups
+    for filled in np.flatnonzero(np.bincount(place)).tolist():
+        axis, group = divmod(filled, num_groups)
+        size, time_ps, num_copies = int(size_bytes[filled]), int(lasted_ps[filled]), int(copies[group])
+        # products in Python: those of long runs are beyond an int64
+        found[axis] = found[axis][0] + size * num_copies, found[axis][1] + time_ps * num_copies * int(members[group])
+    return found
 
 
 def _exposed_by_axis_ps(trace: Trace, waits: Waits) -> list[int]:
     """Return how long GPUs waited for what was sent on each axis, summed. [ps]"""
     rows = np.flatnonzero(waits.exposed_ps)
-    exposed_ps, collective = waits.exposed_ps[rows], waits.collective[rows]
+    exposed_ps, collective, transfer = (
+        column.take(rows) for column in (waits.exposed_ps, waits.collective, waits.transfer)
+    )
     if trace.copies is not None:
         exposed_ps *= trace.gpus_by_rank[waits.rank_index[rows]]
-    axis = np.append(trace.transfers.axis, -1)[waits.transfer[rows]]
-    shared = np.flatnonzero(collective >= 0)
-    axis[shared] = trace.collectives.axis[collective[shared]]
+    sent, shared = np.flatnonzero(transfer >= 0), np.flatnonzero(collective >= 0)
+    axis = np.empty(len(rows), dtype=np.int64)  # nothing is exposed that was not sent
+    axis[sent] = trace.transfers.axis.take(transfer.take(sent))
+    axis[shared] = trace.collectives.axis.take(collective.take(shared))
     sums_ps = np.zeros(len(AXES), dtype=np.int64)
-    np.add.at(sums_ps, axis, exposed_ps)  # nothing is exposed that was not sent
+    np.add.at(sums_ps, axis, exposed_ps)
     return sums_ps.tolist()
 
 
@@ -83,7 +114,8 @@ def bus_bytes(trace: Trace) -> Floats:
     """
     collectives = trace.collectives
     members = np.array([len(group) for group in trace.groups], dtype=np.int64)[collectives.group]
-    num_shares = np.array([BUS_SHARES[operation] for operation in collectives.operation], dtype=np.float64)
+    operation = collectives.operation
+    num_shares = np.array([BUS_SHARES[word] for word in operation.words], dtype=np.float64).take(operation.number)
     share = np.where(num_shares > 0, num_shares * (members - 1) / members, 1.0)
     return np.asarray(share * collectives.size_bytes * collectives.num_repeats, dtype=np.float64)
 

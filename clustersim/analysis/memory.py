@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clustersim.analysis.bubble import by_rank
 from clustersim.analysis.waits import is_one_of
 from clustersim.ops import BACKWARDS, FORWARDS, Kind
 from clustersim.trace import Flags, Ints, Ops, Trace
 
+Numbers = NDArray[np.signedinteger]
+
 _NO_PEAK = np.iinfo(np.int64).min
+_OWN_COLUMNS = (
+    "rank_index",
+    "kind",
+    "stage",
+    "microbatch",
+    "backward_stage",
+    "backward_microbatch",
+    "step",
+    "start_ps",
+    "end_ps",
+    "start_bytes",
+    "end_bytes",
+)
 _ENDS_LIFE = frozenset({Kind.B, Kind.W, Kind.FB})
 
 
@@ -86,13 +102,23 @@ def _activation_peaks(trace: Trace) -> tuple[Ints, Ints, Ints]:
     peaks, peak_ps = _peaks(trace, "activations", _activation_changes)
     if not any(trace.logits_shares):
         return peaks, np.zeros(num_ranks, dtype=np.int64), peak_ps
-    ops = trace.ops
-    has_logits = np.zeros(num_ranks, dtype=np.bool_)  # a few ranks, whose curves alone are looked at
-    has_logits[ops.rank_index[_are_with_logits(trace, ops.stage) | _are_with_logits(trace, ops.backward_stage)]] = True
-    is_looked_at = has_logits[ops.rank_index]
-    at_start, at_end = (np.where(is_looked_at, change, 0) for change in _activation_changes(trace))
-    rows = _curve(trace, at_start, at_end).peak_rows(num_ranks)
-    return peaks, _at(_curve(trace, at_start, at_end, _logits_changes(trace)).value, rows), peak_ps
+    shares, has_logits = trace.logits_shares, np.zeros(num_ranks, dtype=np.bool_)
+    for stage in (trace.ops.stage, trace.ops.backward_stage):
+        has_logits[trace.ops.rank_index.take(np.flatnonzero(_are_with_logits(shares, stage)))] = True
+    # A few ranks, whose curves alone are looked at.
+    ops = _at_rows(trace.ops, np.flatnonzero(has_logits.take(trace.ops.rank_index)))
+    rows = _curve(ops, num_ranks, *_activation_changes(ops)).peak_rows(num_ranks)
+    logits = _curve(ops, num_ranks, *_activation_changes(ops), _logits_changes(ops, shares))
+    return peaks, _at(logits.value, rows), peak_ps
+
+
+def _at_rows(ops: Ops, rows: Ints) -> Ops:
+    """Return some rows of ops, without what they exchange."""
+
+    def taken(name: str) -> Callable[[], Ints]:
+        return lambda: getattr(ops, name).take(rows)
+
+    return Ops.made_by(**{name: taken(name) for name in _OWN_COLUMNS})
 
 
 def _at(column: Ints, rows: Ints) -> Ints:
@@ -107,7 +133,7 @@ def _shares(sizes: Ints, share: Fraction) -> Ints:
 
 def activation_curve(trace: Trace) -> MemoryCurve:
     """Return the bytes of activations alive on each rank over time."""
-    return _curve(trace, *_activation_changes(trace))
+    return _curve(trace.ops, len(trace.ranks), *_activation_changes(trace.ops))
 
 
 def logits_curve(trace: Trace) -> MemoryCurve:
@@ -115,27 +141,26 @@ def logits_curve(trace: Trace) -> MemoryCurve:
 
     Its rows are those of the curve of activations, of which logits are a part.
     """
-    return _curve(trace, *_activation_changes(trace), _logits_changes(trace))
+    ops = trace.ops
+    return _curve(ops, len(trace.ranks), *_activation_changes(ops), _logits_changes(ops, trace.logits_shares))
 
 
-def _are_with_logits(trace: Trace, stage: Ints) -> Flags:
-    """Return where a column of stages has such as make logits."""
-    shares = trace.logits_shares
+def _are_with_logits(shares: Sequence[Fraction], stage: Ints) -> Flags:
+    """Return where a column of stages has such as make logits, which have `shares` of their activations."""
     has_logits = np.zeros(max(len(shares), int(stage.max(initial=0)) + 1) + 1, dtype=np.bool_)  # the last is for -1
     has_logits[: len(shares)] = [share > 0 for share in shares]
-    return np.asarray(has_logits[stage])
+    return has_logits[stage]
 
 
-def _logits_changes(trace: Trace) -> tuple[Ints, Ints]:
+def _logits_changes(ops: Ops, shares: Sequence[Fraction]) -> tuple[Ints, Ints]:
     """Return the logits that each op makes at its start, and the change at its end. [bytes]"""
-    ops, shares = trace.ops, trace.logits_shares
     taken, freed = np.zeros(len(ops), dtype=np.int64), np.zeros(len(ops), dtype=np.int64)
-    forward = np.flatnonzero(_are_with_logits(trace, ops.stage))
+    forward = np.flatnonzero(_are_with_logits(shares, ops.stage))
     forward = forward[is_one_of(ops.kind[forward], FORWARDS)]
     is_overlapped = ops.kind == Kind.FB
     back_stage = np.where(is_overlapped, ops.backward_stage, ops.stage)
     back_microbatch = np.where(is_overlapped, ops.backward_microbatch, ops.microbatch)
-    backward = np.flatnonzero(_are_with_logits(trace, back_stage))
+    backward = np.flatnonzero(_are_with_logits(shares, back_stage))
     backward = backward[is_one_of(ops.kind[backward], BACKWARDS)]
     made = np.stack([ops.stage[forward], ops.start_bytes[forward]], axis=1)
     kinds, kind = np.unique(made, axis=0, return_inverse=True)
@@ -166,22 +191,22 @@ def _micro_batches(ops: Ops, rows: Ints, stage: Ints, microbatch: Ints) -> Ints:
 
 def live_microbatch_curve(trace: Trace) -> MemoryCurve:
     """Return the stage-micro-batches alive on each rank: each from the start of its F to the end of its W or B."""
-    return _curve(trace, *_live_microbatch_changes(trace))
+    return _curve(trace.ops, len(trace.ranks), *_live_microbatch_changes(trace.ops))
 
 
-def _activation_changes(trace: Trace) -> tuple[Ints, Ints]:
+def _activation_changes(ops: Ops) -> tuple[Ints, Ints]:
     """Return what each op takes at its start, and the change at its end. [bytes]"""
-    return trace.ops.start_bytes, trace.ops.end_bytes
+    return ops.start_bytes, ops.end_bytes
 
 
-def _live_microbatch_changes(trace: Trace) -> tuple[Ints, Ints]:
+def _live_microbatch_changes(ops: Ops) -> tuple[Numbers, Numbers]:
     """Return how many stage-micro-batches come alive at the start of each op, and the change at its end."""
-    begins, ends = np.zeros((2, len(Kind)), dtype=np.int64)
+    begins, ends = np.zeros((2, len(Kind)), dtype=np.int8)
     begins[list(FORWARDS)], ends[list(_ENDS_LIFE)] = 1, -1
-    return np.take(begins, trace.ops.kind), np.take(ends, trace.ops.kind)
+    return begins.take(ops.kind), ends.take(ops.kind)
 
 
-def _peaks(trace: Trace, what: str, changes: Callable[[Trace], tuple[Ints, Ints]]) -> tuple[Ints, Ints]:
+def _peaks(trace: Trace, what: str, changes: Callable[[Ops], tuple[Numbers, Numbers]]) -> tuple[Ints, Ints]:
     """Return the largest value on each rank, and when it is first reached. [ps]
 
     A rank does one thing after the other, so that as a rule the order of its program is that of its changes, whatever
@@ -190,27 +215,27 @@ def _peaks(trace: Trace, what: str, changes: Callable[[Trace], tuple[Ints, Ints]
     num_ranks = len(trace.ranks)
     found = trace.once(f"peaks of {what}", lambda part: _peaks_in_order(part, changes))
     if found.shape[1] < num_ranks:
-        curve = _curve(trace, *changes(trace))
+        curve = _curve(trace.ops, num_ranks, *changes(trace.ops))
         return curve.peaks(num_ranks), _at(curve.time_ps, curve.peak_rows(num_ranks))
     peaks, rows = found
     return peaks, _at(trace.ops.start_ps, rows)
 
 
-def _peaks_in_order(trace: Trace, changes: Callable[[Trace], tuple[Ints, Ints]]) -> Ints:
+def _peaks_in_order(trace: Trace, changes: Callable[[Ops], tuple[Numbers, Numbers]]) -> Ints:
     """Return each rank's peak and the op with which it is first reached, -1 for none; no columns if times matter."""
-    at_start, at_end = changes(trace)
+    at_start, at_end = changes(trace.ops)
     takes = np.flatnonzero(at_start)
-    is_instant = (trace.ops.end_ps == trace.ops.start_ps)[takes]
+    is_instant = trace.ops.end_ps.take(takes) == trace.ops.start_ps.take(takes)
     if at_start.min(initial=0) < 0 or at_end.max(initial=0) > 0 or is_instant.any():
         return np.empty((2, 0), dtype=np.int64)
     first, peaks = trace.ranks.first_op, np.zeros(len(trace.ranks), dtype=np.int64)
     rows = np.full(len(peaks), -1, dtype=np.int64)
     if not len(takes):
         return np.stack([peaks, rows])
-    total = np.cumsum(at_start + at_end)  # over all ranks so far
-    before = np.append(0, total)[first[:-1]]
+    total = np.cumsum(at_start + at_end, dtype=np.int64)  # over all ranks so far
+    before = np.where(first[:-1] > 0, total.take(first[:-1] - 1), 0)
     # Only where something is taken can there be a peak: those rows, and where those of each rank begin.
-    value = total[takes] - at_end[takes]
+    value = total.take(takes) - at_end.take(takes)
     bounds = np.searchsorted(takes, first)
     peaks = np.maximum(by_rank(np.maximum, value, bounds) - before, 0) * (np.diff(bounds) > 0)
     rank = np.repeat(np.arange(len(peaks)), np.diff(bounds))
@@ -219,9 +244,10 @@ def _peaks_in_order(trace: Trace, changes: Callable[[Trace], tuple[Ints, Ints]])
     return np.stack([peaks, rows])
 
 
-def _curve(trace: Trace, at_start: Ints, at_end: Ints, counted: tuple[Ints, Ints] | None = None) -> MemoryCurve:
+def _curve(
+    ops: Ops, num_ranks: int, at_start: Numbers, at_end: Numbers, counted: tuple[Ints, Ints] | None = None
+) -> MemoryCurve:
     """Return the curve of what ops take `at_start` and change `at_end`; or, at its rows, of what is `counted`."""
-    ops = trace.ops
     starts, ends = np.flatnonzero(at_start), np.flatnonzero(at_end)
     counted_start, counted_end = counted or (at_start, at_end)
     rank_index = np.concatenate([ops.rank_index[starts], ops.rank_index[ends]])
@@ -231,6 +257,6 @@ def _curve(trace: Trace, at_start: Ints, at_end: Ints, counted: tuple[Ints, Ints
     rank_index = rank_index[order]
     total = np.cumsum(np.concatenate([counted_start[starts], counted_end[ends]])[order])
     # Every rank starts from nothing: take off what the ranks before it added up to.
-    first = np.searchsorted(rank_index, np.arange(len(trace.ranks)))
+    first = np.searchsorted(rank_index, np.arange(num_ranks))
     before = np.concatenate([[0], total])[first]
     return MemoryCurve(rank_index, time_ps[order], total - before[rank_index])

@@ -11,6 +11,7 @@ import numpy as np
 
 from clustersim.analysis.collisions import alone_bytes_per_s
 from clustersim.ops import Kind
+from clustersim.sorting import order_by
 from clustersim.trace import Flags, Floats, Ints, Trace
 
 _UNKNOWN = -1
@@ -105,7 +106,7 @@ class TraceIndex:
     def callers(self) -> Ints:
         """The rows of ops that call for collectives, collective by collective; see `first_caller`."""
         calling = np.repeat(np.arange(len(self.trace.ops)), np.diff(self.trace.ops.first_join))
-        return calling[np.argsort(self.trace.ops.joins, kind="stable")]
+        return calling.take(order_by(self.trace.ops.joins))
 
     @cached_property
     def first_caller(self) -> Ints:
@@ -124,7 +125,7 @@ class TraceIndex:
     @cached_property
     def rates(self) -> Ints:
         """The rows of rates, flow by flow, in order of time; see `first_rate`."""
-        return np.argsort(self.trace.rates.flow, kind="stable")
+        return self.trace.rates.by_flow
 
     @cached_property
     def first_rate(self) -> Ints:
@@ -143,7 +144,7 @@ def _in_order(*columns: Ints) -> Ints:
     for column in columns:
         is_before |= is_equal & (column[:-1] < column[1:])
         is_equal &= column[:-1] == column[1:]
-    return np.arange(len(columns[0])) if (is_before | is_equal).all() else np.lexsort(columns[::-1])
+    return np.arange(len(columns[0])) if (is_before | is_equal).all() else order_by(*columns)
 
 
 def _firsts(values: Ints, num_values: int) -> Ints:

@@ -173,12 +173,12 @@ def _phases(trace: Trace) -> Ints:
     backward, forward = _rows_of(ops.kind, BACKWARDS)[::-1], _rows_of(ops.kind, FORWARDS)
     first_backward[group[backward]], last_forward[group[forward]] = backward, forward
     op_after, others = np.arange(num_rows), np.flatnonzero(~is_own)
-    following = np.append(own, -1)[np.searchsorted(own, others)]
-    belongs = (following >= 0) & (group[following] == group[others])
-    op_after[others[belongs]] = following[belongs]
+    following = np.append(own, -1).take(np.cumsum(is_own).take(others))
+    belongs = np.flatnonzero((following >= 0) & (group.take(following) == group.take(others)))
+    op_after[others.take(belongs)] = following.take(belongs)
     phase = np.full(num_rows, _STEADY, dtype=np.int64)
-    phase[np.flatnonzero(op_after > last_forward[group])] = _COOLDOWN
-    phase[np.flatnonzero(op_after < first_backward[group])] = _WARMUP
+    phase[np.flatnonzero(op_after > last_forward.take(group))] = _COOLDOWN
+    phase[np.flatnonzero(op_after < first_backward.take(group))] = _WARMUP
     return phase
 
 

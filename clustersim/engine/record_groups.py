@@ -11,7 +11,9 @@ from clustersim.columns import CallColumns, Lists, PipelineColumns, starts
 from clustersim.engine.group import CollectiveLog
 from clustersim.engine.record_links import Loads
 from clustersim.ops import Job, Phase
+from clustersim.sorting import order_by
 from clustersim.trace import AXES, Collectives, Ints, Phases
+from clustersim.words import Words
 
 
 class GroupRecord:
@@ -19,11 +21,11 @@ class GroupRecord:
 
     def __init__(self, job: Job, columns: Sequence[PipelineColumns], log: CollectiveLog) -> None:
         self.job, self.columns, self.log = job, columns, log  # columns of each replica
-        self.by_group_and_order = np.lexsort((_column(log.order), _column(log.group)))
+        self.by_group_and_order = order_by(_column(log.group), _column(log.order))
         place = np.empty(len(self.by_group_and_order), dtype=np.int64)
         place[self.by_group_and_order] = np.arange(len(place))
         self._collective_of_phase = place[_column(log.phase_collective)]
-        self.phase_order = np.argsort(self._collective_of_phase, kind="stable")  # those of one are noted in order
+        self.phase_order = order_by(self._collective_of_phase)  # those of one are noted in order
 
     def collectives(self) -> Collectives:
         """Return a row for each collective, told apart by the call of the group's first member."""
@@ -31,11 +33,10 @@ class GroupRecord:
         group = _column(log.group)[order]
         calls = self._first_calls(group, _column(log.order)[order])
         plans, plan = log.plans.known, _column(log.plan)[order]
-        numbers = plan.tolist()
         return Collectives(
             axis=calls[:, 0],
-            operation=tuple(map([one.operation for one in plans].__getitem__, numbers)),
-            algorithm=tuple(map([one.algorithm for one in plans].__getitem__, numbers)),
+            operation=Words([one.operation for one in plans], plan),
+            algorithm=Words([one.algorithm for one in plans], plan),
             kind=calls[:, 1],
             stage=calls[:, 2],
             microbatch=calls[:, 3],

@@ -45,6 +45,12 @@ class Loads:
         crossed = [*routes, *(phase.links for phase in self.kinds_of_phases)]
         self.used = sorted({link for links in crossed for link in links})
 
+    def rows_of(self, numbers: Ints) -> Ints:
+        """Return the rows of links among those used, given their numbers in the cluster."""
+        row = np.zeros(self.used[-1] + 1 if self.used else 0, dtype=np.int64)
+        row[self.used] = np.arange(len(self.used))
+        return row.take(numbers)
+
 
 def first_holds_ps(
     network: Network, drained: Collection[int], routes: Sequence[tuple[int, ...]], route: Ints, size_bytes: Ints
@@ -99,6 +105,7 @@ def link_columns(
     row = {link: number for number, link in enumerate(used)}
     links = [cluster.link(link) for link in used]
     carried_bytes: list[int | Fraction] = [0] * len(used)
+    in_parts: list[dict[int, int]] = [{} for _ in used]  # bytes of streams, as numerators by denominator
     busy_ps, num_messages = [0] * len(used), [0] * len(used)
     holds_ps: dict[tuple[tuple[int, int, int], int], int] = {}
     for route, size, count in loads.groups:
@@ -112,9 +119,13 @@ def link_columns(
             num_messages[place] += count
     counts = np.bincount(loads.kind_of_phase, minlength=len(loads.kinds_of_phases)).tolist()
     for phase, count in zip(loads.kinds_of_phases, counts, strict=True):
+        volume, denominator = phase.volume_bytes.as_integer_ratio()
         for number, streams in zip(phase.links, phase.streams, strict=True):
-            carried_bytes[row[number]] += phase.volume_bytes * streams * count
+            parts = in_parts[row[number]]
+            parts[denominator] = parts.get(denominator, 0) + volume * streams * count
             num_messages[row[number]] += streams * count
+    for place, parts in enumerate(in_parts):
+        carried_bytes[place] += sum(Fraction(volume, denominator) for denominator, volume in parts.items())
     for number in fair:  # a FIFO link is held for whole messages, a fair one for the sum of all parts
         busy_ps[row[number]] = cluster.link(number).transfer_ps(carried_bytes[row[number]])
     return Links(
@@ -144,7 +155,7 @@ def rate_columns(log: RateLog, loads: Loads, rows: Ints | None = None) -> Rates:
         flow=flow[order],
         start_ps=start_ps[order],
         bytes_per_s=np.array(log.bytes_per_s, dtype=np.float64)[order],
-        bottleneck=np.searchsorted(loads.used, np.array(log.bottleneck, dtype=np.int64)[order]),
+        bottleneck=loads.rows_of(np.array(log.bottleneck, dtype=np.int64)).take(order),
     )
 
 
@@ -159,14 +170,16 @@ def lasting(rates: Rates, end_ps: Ints) -> Rates:
     is_new = np.zeros(len(order), dtype=np.bool_)
     is_new[:1] = True
     for column in (held.flow, held.bytes_per_s, held.bottleneck):
-        by_flow = column[order]
+        by_flow = column.take(order)
         is_new[1:] |= by_flow[1:] != by_flow[:-1]
     return held if is_new.all() else _rows_of(held, np.sort(order[is_new]))
 
 
 def _rows_of(rates: Rates, rows: Ints) -> Rates:
     """Return some rates, or the same ones in another order."""
-    return Rates(rates.flow[rows], rates.start_ps[rows], rates.bytes_per_s[rows], rates.bottleneck[rows])
+    return Rates(
+        rates.flow.take(rows), rates.start_ps.take(rows), rates.bytes_per_s.take(rows), rates.bottleneck.take(rows)
+    )
 
 
 def phase_ways(loads: Loads) -> tuple[Way, ...]:

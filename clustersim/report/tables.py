@@ -162,8 +162,8 @@ def _collectives(trace: Trace) -> dict[str, Column]:
     return {
         "collective": rows,
         "axis": Names(collectives.axis, AXES),
-        "operation": Names(rows, collectives.operation),
-        "algorithm": Names(rows, collectives.algorithm),
+        "operation": Names(collectives.operation.number, collectives.operation.words),
+        "algorithm": Names(collectives.algorithm.number, collectives.algorithm.words),
         "kind": Names(collectives.kind, [kind.name for kind in Kind]),
         "stage": OrNothing(collectives.stage),
         "microbatch": OrNothing(collectives.microbatch),

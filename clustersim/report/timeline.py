@@ -177,8 +177,10 @@ def _collectives(sight: _Sight, threads: Threads, axis: int) -> Slices:
     start_ps, end_ps = kept.clipped(collectives.start_ps[row], collectives.end_ps[row])
     process = sight.process[rank_index[shown]]
     order, thread = in_lanes(process, start_ps, end_ps, threads, f"{AXES[axis]} collectives")
-    kinds = sorted({*collectives.operation})
-    kind_of_row = np.array([kinds.index(operation) for operation in collectives.operation], dtype=np.int64)
+    operation = collectives.operation
+    kinds = sorted({operation.words[number] for number in np.unique(operation.number).tolist()})
+    places = {word: number for number, word in enumerate(kinds)}
+    kind_of_row = np.array([places.get(word, -1) for word in operation.words], dtype=np.int64)[operation.number]
     names = tuple(f"{AXES[axis]} {kind}" for kind in kinds)
     name, size_bytes = kind_of_row[row[order]], collectives.size_bytes[row[order]]
     return Slices(COLLECTIVES, thread, name, names, start_ps[order], end_ps[order], "bytes", size_bytes)

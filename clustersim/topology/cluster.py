@@ -65,8 +65,9 @@ class Link:
         """Return how long so many bytes take: size over bandwidth, rounded up; latency comes on top. [ps]"""
         if self.bandwidth_bytes_per_s is None:
             return 0
-        bytes_per_s, denominator = self.bandwidth_bytes_per_s.as_integer_ratio()
-        return -(-size_bytes * PS_PER_S * denominator // bytes_per_s)
+        bytes_per_s, per = self.bandwidth_bytes_per_s.as_integer_ratio()
+        size, parts = size_bytes.as_integer_ratio()  # whole numbers throughout: fractions would be reduced at each step
+        return -(-size * PS_PER_S * per // (bytes_per_s * parts))
 
     def hold_ps(self, size_bytes: int) -> int:
         """Return how long a message holds this link if it is FIFO: its overhead and its bytes. [ps]"""

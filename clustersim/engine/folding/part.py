@@ -26,6 +26,7 @@ from clustersim.engine.record_parts import ops_table, transfers_table
 from clustersim.engine.record_programs import Stack, columns_by_replica
 from clustersim.folded import Copies
 from clustersim.later import later
+from clustersim.sorting import kinds_of
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.link_roles import link_roles
 from clustersim.trace import Ints, Links, Trace
@@ -131,7 +132,7 @@ class FoldedRun:
         What the first member of a class has at the first link of a class on its way, each member has at its own.
         """
         total = np.zeros(int(self.row_by_link.max(initial=-1)) + 1, dtype=np.int64)
-        kinds, number = np.unique(way * len(self.loads.used) + link, return_inverse=True)
+        kinds, number = kinds_of(way * len(self.loads.used) + link)
         sums = np.zeros(len(kinds), dtype=np.int64)
         np.add.at(sums, number, value)
         for kind, sum_of_kind in zip(kinds.tolist(), sums.tolist(), strict=True):
