@@ -302,12 +302,12 @@ def _bubble_summary(trace: Trace, bubble: Bubble) -> BubbleSummary:
 def _rank_rows(trace: Trace, account: Account) -> tuple[RankTime, ...]:
     """Return the account of each rank of the replica whose compute ends last, the first of several."""
     replica = int(trace.ranks.replica[np.argmax(account.compute_end_ps)])
-    rows = []
-    for index in np.flatnonzero(trace.ranks.replica == replica):
-        compute_ps, exposed_ps, bubble_ps = (int(column[index]) for column in _columns(account.times))
-        pp_rank = int(trace.ranks.pp_rank[index])
-        rows.append(RankTime(pp_rank, replica, compute_ps, exposed_ps, bubble_ps, trace.makespan_ps))
-    return tuple(rows)
+    mine = np.flatnonzero(trace.ranks.replica == replica)
+    columns = (column[mine].tolist() for column in (trace.ranks.pp_rank, *_columns(account.times)))
+    return tuple(
+        RankTime(pp_rank, replica, compute_ps, exposed_ps, bubble_ps, trace.makespan_ps)
+        for pp_rank, compute_ps, exposed_ps, bubble_ps in zip(*columns, strict=True)
+    )
 
 
 def _memory_summary(trace: Trace, cluster: Cluster, memory: Memory) -> MemorySummary:

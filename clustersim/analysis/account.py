@@ -11,8 +11,8 @@ from clustersim.analysis.bubble import Bubble, RankTimes, measure_bubble, rank_t
 from clustersim.analysis.collisions import Losses, losses_of
 from clustersim.analysis.communication import AxisTraffic, traffic_by_axis
 from clustersim.analysis.memory import Memory, measure_memory
-from clustersim.analysis.waits import Waits, find_waits, is_one_of
-from clustersim.ops import COMPUTE, Kind
+from clustersim.analysis.waits import Waits, barriers, find_waits, is_one_of
+from clustersim.ops import COMPUTE
 from clustersim.trace import Ints, Trace
 
 
@@ -99,7 +99,7 @@ def _barriers_ps(trace: Trace, waits: Waits) -> Ints:
     """Return when each rank came to the barrier of each step: its row before had ended, and its messages were there."""
     ops, transfers = trace.ops, trace.transfers
     came_ps = np.full((len(trace.ranks), trace.num_steps), -1, dtype=np.int64)
-    rows = trace.once("barriers", lambda part: np.flatnonzero(part.ops.kind == Kind.BARRIER))
+    rows = trace.once("barriers", barriers)
     transfer = waits.transfer[rows]
     arrived_ps = np.append(transfers.end_ps, 0)[transfer]  # -1: none
     came_ps[ops.rank_index[rows], ops.step[rows]] = np.maximum(waits.start_ps[rows], arrived_ps)

@@ -67,6 +67,7 @@ def by_rank(operation: np.ufunc, column: Ints, first: Ints) -> Ints:
 def measure_bubble(trace: Trace, waits: Waits, times: RankTimes) -> Bubble:
     """Return the bubble ratios of a run."""
     copies = trace.gpus_by_rank
+    stand_for_more = copies if trace.copies is not None else None
     compute, bubble = int((times.compute_ps * copies).sum()), int((times.bubble_ps * copies).sum())
     total = trace.makespan_ps * int(copies.sum())
     span_ps, span_compute_ps = _largest_span(trace)
@@ -76,8 +77,8 @@ def measure_bubble(trace: Trace, waits: Waits, times: RankTimes) -> Bubble:
         span_fraction=ratio(span_ps - span_compute_ps, span_ps),
         idle_fraction=ratio(total - compute, total),
         span_ps=span_ps,
-        by_phase_ps=dict(zip(PHASES, waits.bubble_by(waits.phase, len(PHASES), copies), strict=True)),
-        by_cause_ps=dict(zip(CAUSES, waits.bubble_by(waits.cause, len(CAUSES), copies), strict=True)),
+        by_phase_ps=dict(zip(PHASES, waits.bubble_by(waits.phase, len(PHASES), stand_for_more), strict=True)),
+        by_cause_ps=dict(zip(CAUSES, waits.bubble_by(waits.cause, len(CAUSES), stand_for_more), strict=True)),
     )
 
 

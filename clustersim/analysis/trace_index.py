@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from clustersim.analysis.collisions import alone_bytes_per_s
-from clustersim.ops import Kind
+from clustersim.analysis.waits import barriers
 from clustersim.sorting import order_by
 from clustersim.trace import Flags, Floats, Ints, Trace
 
@@ -28,8 +28,7 @@ class TraceIndex:
     @cached_property
     def barriers(self) -> dict[int, Ints]:
         """The rows of each step's barrier."""
-        ops = self.trace.ops
-        rows = np.flatnonzero(ops.kind == Kind.BARRIER)
+        ops, rows = self.trace.ops, barriers(self.trace)
         return {step: rows[ops.step[rows] == step] for step in range(self.trace.num_steps)}
 
     @cached_property

@@ -48,77 +48,97 @@ class Waits(Lazy):
     def bubble_by(self, column: Ints, num_values: int, gpus_by_rank: Ints | None = None) -> list[int]:
         """Return the bubble, summed over all GPUs, by the values of a column; None: each rank is one. [ps]"""
         rows = np.flatnonzero(self.bubble_ps)
-        bubble_ps, of_rows = self.bubble_ps[rows], column[rows]
+        bubble_ps = self.bubble_ps.take(rows)
         if gpus_by_rank is not None:
-            bubble_ps = bubble_ps * gpus_by_rank[self.rank_index[rows]]
-        return [int(bubble_ps[of_rows == value].sum()) for value in range(num_values)]
+            bubble_ps *= gpus_by_rank.take(self.rank_index.take(rows))
+        sums_ps = np.zeros(num_values, dtype=np.int64)
+        np.add.at(sums_ps, column.take(rows), bubble_ps)
+        return sums_ps.tolist()
 
 
 def find_waits(trace: Trace) -> Waits:
     """Return every wait of a run; of a large one, what is not looked at is not made."""
-    ops, ranks = trace.ops, trace.ranks
+    ops, ranks, num_rows = trace.ops, trace.ranks, len(trace.ops)
     last = ranks.first_op[1:] - 1
     transfer, collective, queued_ps = _last_arrivals(trace)
-    no_tail = np.zeros(len(ranks), dtype=np.int64)
 
     @cache
-    def before_ps() -> Ints:
-        before = np.empty(len(ops), dtype=np.int64)
-        before[1:] = ops.end_ps[:-1]
-        before[ranks.first_op[:-1]] = 0
-        return before
+    def start_ps() -> Ints:
+        start = np.empty(num_rows + len(ranks), dtype=np.int64)
+        start[1:num_rows] = ops.end_ps[:-1]
+        start[ranks.first_op[:-1]] = 0
+        start[num_rows:] = ops.end_ps[last]
+        return start
 
     @cache
     def exposed_ps() -> Ints:
-        return np.maximum(ops.start_ps - np.maximum(before_ps(), queued_ps), 0)
+        exposed = np.zeros(num_rows + len(ranks), dtype=np.int64)
+        of_ops = exposed[:num_rows]
+        np.maximum(start_ps()[:num_rows], queued_ps[:num_rows], out=of_ops)
+        np.subtract(ops.start_ps, of_ops, out=of_ops)
+        np.maximum(of_ops, 0, out=of_ops)
+        return exposed
 
     def bubble_ps() -> Ints:
-        tail_ps = trace.makespan_ps - ops.end_ps[last]
-        return np.concatenate([ops.start_ps - before_ps() - exposed_ps(), tail_ps])
+        bubble = np.empty(num_rows + len(ranks), dtype=np.int64)
+        of_ops = bubble[:num_rows]
+        np.subtract(ops.start_ps, start_ps()[:num_rows], out=of_ops)
+        of_ops -= exposed_ps()[:num_rows]
+        bubble[num_rows:] = trace.makespan_ps - ops.end_ps[last]
+        return bubble
 
     def cause() -> Ints:
-        cause = np.full(len(ops), _DEPENDENCY, dtype=np.int64)
+        cause = np.full(num_rows + len(ranks), _DEPENDENCY, dtype=np.int64)
         cause[np.flatnonzero(collective >= 0)] = _GROUP
-        cause[np.flatnonzero(ops.kind == Kind.BARRIER)] = _BARRIER
-        return np.concatenate([cause, no_tail + _END])
+        cause[trace.once("barriers", barriers)] = _BARRIER
+        cause[num_rows:] = _END
+        return cause
 
     return Waits(
         rank_index=later(lambda: np.concatenate([ops.rank_index, np.arange(len(ranks))])),
-        start_ps=later(lambda: np.concatenate([before_ps(), ops.end_ps[last]])),
-        exposed_ps=later(lambda: np.concatenate([exposed_ps(), no_tail])),
+        start_ps=later(start_ps),
+        exposed_ps=later(exposed_ps),
         bubble_ps=later(bubble_ps),
-        transfer=later(lambda: np.concatenate([transfer, no_tail - 1])),
-        collective=later(lambda: np.concatenate([collective, no_tail - 1])),
+        transfer=transfer,
+        collective=collective,
         cause=later(cause),
-        phase=later(lambda: np.concatenate([trace.once("phases", _phases), no_tail + _COOLDOWN])),
-        step=later(lambda: np.concatenate([ops.step, no_tail + trace.num_steps - 1])),
+        phase=later(lambda: trace.once("phases", _phases)),
+        step=later(lambda: np.append(ops.step, np.full(len(ranks), trace.num_steps - 1))),
     )
 
 
+def barriers(trace: Trace) -> Ints:
+    """Return the rows of ops at which ranks met."""
+    return np.flatnonzero(trace.ops.kind == Kind.BARRIER)
+
+
 def _last_arrivals(trace: Trace) -> tuple[Ints, Ints, Ints]:
-    """Return, for each op, the transfer or the collective that was there last (-1: none), and when that was queued.
+    """Return, for each wait, the transfer or the collective that was there last (-1: none), and when that was queued.
 
     What no op waited for was never queued: later than anything.
     """
     transfers, collectives = trace.transfers, trace.collectives
     transfer = _last_of(trace, "needs", transfers.end_ps)
     collective = _last_of(trace, "awaits", collectives.end_ps)
-    both = np.flatnonzero((transfer >= 0) & (collective >= 0))
-    is_earlier = transfers.end_ps[transfer[both]] < collectives.end_ps[collective[both]]
-    transfer[both[is_earlier]] = -1
-    collective[both[~is_earlier]] = -1
-    queued_ps = np.append(transfers.queued_ps, _NEVER)[transfer]
-    rows = np.flatnonzero(collective >= 0)
-    queued_ps[rows] = collectives.queued_ps[collective[rows]]
+    rows = np.flatnonzero(collective >= 0) if len(collectives) else np.empty(0, dtype=np.int64)
+    both = rows[transfer.take(rows) >= 0]
+    if len(both):
+        is_earlier = transfers.end_ps[transfer[both]] < collectives.end_ps[collective[both]]
+        transfer, collective = transfer.copy(), collective.copy()
+        transfer[both[is_earlier]] = -1
+        collective[both[~is_earlier]] = -1
+        rows = np.flatnonzero(collective >= 0)
+    queued_ps = np.append(transfers.queued_ps, _NEVER).take(transfer)
+    queued_ps[rows] = collectives.queued_ps.take(collective.take(rows))
     return transfer, collective, queued_ps
 
 
 def _last_of(trace: Trace, column: str, end_ps: Ints) -> Ints:
-    """Return, for each row, which of the transfers or collectives that it waits for ended last; -1 where it has none.
+    """Return, for each wait, which of the transfers or collectives that it is for ended last; -1 where it is for none.
 
     `column` of ops has what they wait for, and `end_ps` when those ended.
     """
-    last = trace.once(f"first of {column}", lambda part: _first_of(*_waited_for(part, column))).copy()
+    last = trace.once(f"first of {column}", lambda part: _first_of(*_waited_for(part, column), len(part.ranks)))
     several = trace.once(f"rows of several {column}", lambda part: _rows_of_several(*_waited_for(part, column)))
     if len(several):
         first, waited_for = _waited_for(trace, column)
@@ -129,6 +149,7 @@ def _last_of(trace: Trace, column: str, end_ps: Ints) -> Ints:
         # Sorted by arrival within a row, so that the last of each row is the one written last.
         order = np.lexsort((end_ps[needs], waiting))
         is_last = np.append(waiting[order][1:] != waiting[order][:-1], True)
+        last = last.copy()
         last[waiting[order][is_last]] = needs[order][is_last]
     return last
 
@@ -138,12 +159,12 @@ def _waited_for(trace: Trace, column: str) -> tuple[Ints, Ints]:
     return (ops.first_need, ops.needs) if column == "needs" else (ops.first_await, ops.awaits)
 
 
-def _first_of(first: Ints, needs: Ints) -> Ints:
-    """Return the first of ``needs[first[row]:first[row + 1]]`` for each row, -1 where there is none."""
-    found = np.full(len(first) - 1, -1, dtype=np.int64)
+def _first_of(first: Ints, needs: Ints, num_more: int) -> Ints:
+    """Return the first of ``needs[first[row]:first[row + 1]]`` for each row, and of `num_more`; -1: there is none."""
+    found = np.full(len(first) - 1 + num_more, -1, dtype=np.int64)
     if len(needs):
         rows = np.flatnonzero(np.diff(first))
-        found[rows] = needs if len(needs) == len(rows) else needs[first[rows]]
+        found[rows] = needs if len(needs) == len(rows) else needs.take(first.take(rows))
     return found
 
 
@@ -159,7 +180,7 @@ def is_one_of(kind: Ints, kinds: frozenset[Kind]) -> NDArray[np.bool_]:
 
 
 def _phases(trace: Trace) -> Ints:
-    """Return the phase of each op: warm-up before the first backward of a step, cool-down after its last forward.
+    """Return the phase of each wait: warm-up before the first backward of a step, cool-down after its last forward.
 
     An exchange, a collective, a recomputation or a part of a backward belongs to the op that follows it.
     """
@@ -176,9 +197,10 @@ def _phases(trace: Trace) -> Ints:
     following = np.append(own, -1).take(np.cumsum(is_own).take(others))
     belongs = np.flatnonzero((following >= 0) & (group.take(following) == group.take(others)))
     op_after[others.take(belongs)] = following.take(belongs)
-    phase = np.full(num_rows, _STEADY, dtype=np.int64)
+    phase = np.full(num_rows + len(trace.ranks), _STEADY, dtype=np.int64)
     phase[np.flatnonzero(op_after > last_forward.take(group))] = _COOLDOWN
     phase[np.flatnonzero(op_after < first_backward.take(group))] = _WARMUP
+    phase[num_rows:] = _COOLDOWN
     return phase
 
 

@@ -94,6 +94,9 @@ class Stack:
         known = {id(column): of(column) for column in self.columns}
         if len(self.columns) == 1:
             return known[id(self.columns[0])]  # one is its own join
+        values = {int(column[0]) for column in known.values() if column.strides == (0,) and len(column)}
+        if len(values) == 1 and all(column.strides == (0,) for column in known.values()):  # one number throughout
+            return np.broadcast_to(np.int64(*values), sum(len(known[id(column)]) for column in self.columns))
         return np.concatenate([known[id(column)] for column in self.columns])
 
     def shifted(self, of: Callable[[PipelineColumns], Ints], first: Ints) -> Ints:

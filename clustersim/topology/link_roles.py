@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -59,12 +59,13 @@ def _role(cluster: Cluster, number: int) -> str:
     if isinstance(links, WireLinks) and (role := links.role_of(number)):
         return role
     link = cluster.link(number)
-    if cluster.name == "single-node" or _are_in_one_host(cluster, link):
+    source, target = cluster.nodes[link.source], cluster.nodes[link.target]
+    kinds = str(source.get("kind", _OTHER)), str(target.get("kind", _OTHER))
+    if cluster.name == "single-node" or ("nic" not in kinds and _are_in_one_host(source, target)):
         return SCALE_UP
-    return "-".join(sorted(str(cluster.nodes[end].get("kind", _OTHER)) for end in (link.source, link.target)))
+    return "-".join(kinds if kinds[0] <= kinds[1] else kinds[::-1])
 
 
-def _are_in_one_host(cluster: Cluster, link: Link) -> bool:
-    ends = [cluster.nodes[end] for end in (link.source, link.target)]
-    hosts = [end.get("domain", end.get("host")) for end in ends]
-    return hosts[0] is not None and hosts[0] == hosts[1] and all(end.get("kind") != "nic" for end in ends)
+def _are_in_one_host(node: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    host = node.get("domain", node.get("host"))
+    return host is not None and host == other.get("domain", other.get("host"))
