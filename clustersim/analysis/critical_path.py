@@ -257,38 +257,42 @@ class _Walk:
         return self._latest(queued_ps, source, [entry for entry in posted if entry[0] <= queued_ps])
 
     def _before_collective(self, node: _Node) -> _Node | None:
-        trace, row = self.trace, node.row
+        trace, index, row, rank_index = self.trace, self.index, node.row, node.rank_index
         collectives, phases = trace.collectives, trace.phases
-        queued_ps, start_ps = int(collectives.queued_ps[row]), int(collectives.start_ps[row])
-        whole = Segment(0, int(collectives.end_ps[row]), Cause.COLLECTIVE, node.rank_index, collective=row)
-        mine = self.index.phases[self.index.first_phase[row] : self.index.first_phase[row + 1]].tolist()
-        until_ps = int(collectives.end_ps[row])
-        for position in reversed(range(len(mine))):
-            phase = mine[position]
-            begin_ps, end_ps = int(phases.start_ps[phase]), int(phases.end_ps[phase])
-            self._pass(whole._replace(start_ps=end_ps, end_ps=until_ps, cause=Cause.LATENCY))
-            self._pass_draining(whole._replace(start_ps=begin_ps, end_ps=end_ps), len(trace.transfers) + phase)
+        queued_ps, start_ps, until_ps = (
+            column.item(row) for column in (collectives.queued_ps, collectives.start_ps, collectives.end_ps)
+        )
+        for place in range(index.first_phase.item(row + 1) - 1, index.first_phase.item(row) - 1, -1):
+            phase = index.phases.item(place)
+            begin_ps, end_ps = phases.start_ps.item(phase), phases.end_ps.item(phase)
+            self._pass(Segment(end_ps, until_ps, Cause.LATENCY, rank_index, -1, -1, row))
+            drained = Segment(begin_ps, end_ps, Cause.COLLECTIVE, rank_index, -1, -1, row)
+            self._pass_draining(drained, len(trace.transfers) + phase)
             until_ps = begin_ps
-        self._pass(whole._replace(start_ps=start_ps, end_ps=until_ps, cause=Cause.LATENCY))
+        self._pass(Segment(start_ps, until_ps, Cause.LATENCY, rank_index, -1, -1, row))
         if start_ps > queued_ps:
-            return _Node("collectives", self.index.ahead_in_group[row], node.rank_index)
-        callers = self.index.callers_of(row)
-        called = [(int(trace.ops.end_ps[row]), _Node("ops", row, int(trace.ops.rank_index[row]))) for row in callers]
-        return self._latest(queued_ps, node.rank_index, called)
+            return _Node("collectives", index.ahead_in_group.item(row), rank_index)
+        ops = trace.ops
+        called = [
+            (ops.end_ps.item(caller), _Node("ops", caller, ops.rank_index.item(caller)))
+            for caller in index.callers_of(row)
+        ]
+        return self._latest(queued_ps, rank_index, called)
 
     def _pass_draining(self, whole: Segment, flow: int) -> None:
         """Pass a flow rate by rate: the time that it would take alone, then what sharing cost."""
-        rates = self.trace.rates
-        until_ps = whole.end_ps
-        for rate in self.index.rates[self.index.first_rate[flow] : self.index.first_rate[flow + 1]][::-1].tolist():
-            begin_ps = int(rates.start_ps[rate])
-            ratio = float(rates.bytes_per_s[rate] / self.index.alone[flow])
-            alone_ps = min(until_ps - begin_ps, round((until_ps - begin_ps) * ratio))
-            part = whole._replace(start_ps=begin_ps, end_ps=begin_ps + alone_ps, link=int(rates.bottleneck[rate]))
-            self._pass(part._replace(start_ps=part.end_ps, end_ps=until_ps, cause=Cause.CONTENTION))
-            self._pass(part)
+        rates, index = self.trace.rates, self.index
+        start_ps, until_ps, cause, rank_index, op, transfer, collective, _ = whole
+        for place in range(index.first_rate.item(flow + 1) - 1, index.first_rate.item(flow) - 1, -1):
+            rate = index.rates.item(place)
+            begin_ps, link = rates.start_ps.item(rate), rates.bottleneck.item(rate)
+            lasted_ps = until_ps - begin_ps
+            alone_ps = min(lasted_ps, round(lasted_ps * (rates.bytes_per_s.item(rate) / index.alone.item(flow))))
+            slowed_from_ps = begin_ps + alone_ps
+            self._pass(Segment(slowed_from_ps, until_ps, Cause.CONTENTION, rank_index, op, transfer, collective, link))
+            self._pass(Segment(begin_ps, slowed_from_ps, cause, rank_index, op, transfer, collective, link))
             until_ps = begin_ps
-        self._pass(whole._replace(end_ps=until_ps))
+        self._pass(Segment(start_ps, until_ps, cause, rank_index, op, transfer, collective))
 
 
 def _rounding_ps(time_ps: int, num_links: int) -> int:
