@@ -80,9 +80,12 @@ def _num_flows(trace: Trace) -> Ints:
 
 def alone_bytes_per_s(trace: Trace) -> Floats:
     """Return the rate at which each flow would drain with nothing in its way."""
-    links = trace.links.bytes_per_s
-    alone = [(links[list(way.links)] / np.array(way.streams)).min(initial=np.inf) for way in trace.ways]
-    return np.array(alone, dtype=np.float64)[trace.flows.way]
+    of_link = trace.links.bytes_per_s.tolist()
+    alone = [
+        min([of_link[link] / count for link, count in zip(way.links, way.streams, strict=True)], default=np.inf)
+        for way in trace.ways
+    ]
+    return np.array(alone, dtype=np.float64).take(trace.flows.way)
 
 
 def losses_of(trace: Trace) -> Losses:

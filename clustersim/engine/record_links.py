@@ -213,9 +213,11 @@ def lost_ps(cluster: Cluster, loads: Loads, rates: Rates, route: Ints, end_ps: I
     end_ps
         End of each flow: messages, then phases. [ps]
     """
-    alone = [_bandwidths(cluster, links).min(initial=np.inf) for links in loads.routes]
+    of_link = dict(zip(loads.used, _bandwidths(cluster, loads.used).tolist(), strict=True))
+    alone = [min([of_link[link] for link in links], default=np.inf) for links in loads.routes]
     for phase in loads.kinds_of_phases:
-        alone.append((_bandwidths(cluster, phase.links) / np.array(phase.streams)).min(initial=np.inf))
+        shares = [of_link[link] / count for link, count in zip(phase.links, phase.streams, strict=True)]
+        alone.append(min(shares, default=np.inf))
     way = np.concatenate([route, loads.kind_of_phase + len(loads.routes)])
     lasted_ps = rates.until_ps(end_ps) - rates.start_ps
     # Whole numbers, so that their sums depend on no order.
