@@ -6,6 +6,7 @@ import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import numpy as np
 
@@ -76,6 +77,7 @@ def no_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
+@cache  # it holds for the rest of the process
 def _have_freed_memory_kept() -> None:
     """Let the arrays that come next be made where others were.
 

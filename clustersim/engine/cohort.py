@@ -135,9 +135,6 @@ class Timing:
         return counts
 
     def _hop(self, link: int, size_bytes: int) -> tuple[int, Time, Time]:
-        if len(self.cohort.replicas) == 1:
-            only = self._network.link(self.cohort.links[link][0])
-            return link, only.hold_ps(size_bytes), only.latency_ps
         makes: dict[tuple[int, int, int], int] = {}
         holds_ps: list[int] = []
         latencies_ps: list[int] = []

@@ -54,7 +54,7 @@ def _is_complete(places: Places, position: Numbers, made_at: Numbers) -> bool:
     made_at
         The position of the action that makes what has each place, one of them if there are several; -1: none.
     """
-    weight_grads = places.is_weight_grad
+    weight_grads = places.weight_grads
     # As many actions as there are places filled: none comes twice.
     if made_at.min() < 0 or len(position) - len(weight_grads) != len(made_at):
         return False

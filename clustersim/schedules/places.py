@@ -39,7 +39,7 @@ class Places:
         return which
 
     @cached_property
-    def is_weight_grad(self) -> Numbers:
+    def weight_grads(self) -> Numbers:
         """The actions that are weight gradients, which wait for their own rank only and make nothing for others."""
         return np.flatnonzero(self.actions.kind == Kind.W)
 
@@ -48,7 +48,7 @@ class Places:
         """What each action makes."""
         places = self.which * self.num_microbatches
         places += self.actions.microbatch
-        places[self.is_weight_grad] = -1
+        places[self.weight_grads] = -1
         return places
 
     @cached_property
@@ -60,5 +60,5 @@ class Places:
         places = np.where(source < 0, -m, (2 * source + is_forward) * m).take(self.which)  # below 0 there is nothing
         places += self.actions.microbatch
         np.maximum(places, -1, out=places)
-        places[self.is_weight_grad] = -1
+        places[self.weight_grads] = -1
         return places

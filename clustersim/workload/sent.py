@@ -34,7 +34,7 @@ class SentMessages:
         # An activation has the size that its sender gives it, and the gradient that comes back has the same one.
         sized_by = np.where(is_forward, here, target)
         is_sent = leaves.take(places.which)
-        is_sent[places.is_weight_grad] = False
+        is_sent[places.weight_grads] = False
         self.action = np.flatnonzero(is_sent)
         which, numbers = places.which.take(self.action), np.arange(len(self.action))
         self.source, self.destination = actions.rank.take(self.action), owner[target].take(which)
