@@ -45,12 +45,6 @@ class Loads:
         crossed = [*routes, *(phase.links for phase in self.kinds_of_phases)]
         self.used = sorted({link for links in crossed for link in links})
 
-    def rows_of(self, numbers: Ints) -> Ints:
-        """Return the rows of links among those used, given their numbers in the cluster."""
-        row = np.zeros(self.used[-1] + 1 if self.used else 0, dtype=np.int64)
-        row[self.used] = np.arange(len(self.used))
-        return row.take(numbers)
-
 
 def first_holds_ps(
     network: Network, drained: Collection[int], routes: Sequence[tuple[int, ...]], route: Ints, size_bytes: Ints
@@ -155,7 +149,7 @@ def rate_columns(log: RateLog, loads: Loads, rows: Ints | None = None) -> Rates:
         flow=flow[order],
         start_ps=start_ps[order],
         bytes_per_s=np.array(log.bytes_per_s, dtype=np.float64)[order],
-        bottleneck=loads.rows_of(np.array(log.bottleneck, dtype=np.int64)).take(order),
+        bottleneck=np.searchsorted(loads.used, np.array(log.bottleneck, dtype=np.int64)[order]),
     )
 
 

@@ -191,3 +191,15 @@ SWITCH = {"fabric": "single-node", "gpus": 8, "scaleup": {"bandwidth": "1 GB/s"}
 )
 def test_the_form_is_chosen_by_what_depends_on_times_and_said(changes: dict[str, Any], engine: str) -> None:
     assert simulate(scenario_from_mapping(SCENARIO | changes)).provenance["engine"] == engine
+
+
+@pytest.mark.parametrize("fold", [True, False])
+def test_a_job_on_a_few_gpus_of_a_huge_mesh_runs_as_on_a_small_one(fold: bool) -> None:
+    """Links of a mesh are numbered by pairs of GPUs: no table may be as long as their numbers are large."""
+    asked = {"parallelism": {"pp": 2, "dp": 2}}
+    huge = {"topology": SCENARIO["cluster"]["topology"] | {"gpus": 100_000}, "placement": "scattered"}
+    small = simulate(scenario_from_mapping(SCENARIO | asked))
+    large = simulate(scenario_from_mapping(SCENARIO | asked | {"cluster": huge}), fold=fold)
+    assert large.trace.links.number.max() > 10**9
+    assert large.makespan_s == small.makespan_s
+    assert large.communication.by_axis == small.communication.by_axis
