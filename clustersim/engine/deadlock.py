@@ -26,7 +26,7 @@ class _Circle:
 
     def text(self) -> str:
         """Return the circle in words, or the way to a rank that is done."""
-        stuck = [place for place, gpu in self.gpu_by_place.items() if _is_stuck(gpu)]
+        stuck = [place for place, gpu in self.gpu_by_place.items() if not gpu.is_done]
         # Who waits for something first; under a policy all may be idle, and others at the barrier.
         place = min(stuck, key=lambda place: (self._missing(place) is None, _is_at_barrier(self.gpu_by_place[place])))
         visited: list[Place] = []
@@ -44,9 +44,9 @@ class _Circle:
     def _missing(self, place: Place) -> int | None:
         """Return what has not arrived for the row at which a rank is stuck, by its mailbox; None at a barrier."""
         gpu = self.gpu_by_place[place]
-        if not _is_stuck(gpu):
+        if gpu.is_done:
             return None
-        waits = gpu.arrivals_of(len(gpu.starts), len(self.job.pipelines[place.replica].messages))
+        waits = gpu.arrivals_of(gpu.num_begun, len(self.job.pipelines[place.replica].messages))
         return next((number for number in waits if gpu.mailbox.arrived[number] < 0), None)
 
     def _wait(self, place: Place, number: int) -> tuple[str, Place]:
@@ -77,22 +77,18 @@ class _Circle:
         calls, gpu = self.job.pipelines[place.replica].calls, self.gpu_by_place[place]
         return any(
             calls.axes[call] == axis and calls.orders[call] == order
-            for joins in gpu.program.joins[: len(gpu.starts)]
+            for joins in gpu.program.joins[: gpu.num_begun]
             for call in joins
         )
 
 
-def _is_stuck(gpu: Gpu) -> bool:
-    return len(gpu.starts) < len(gpu.program)
-
-
 def _is_at_barrier(gpu: Gpu) -> bool:
-    return _is_stuck(gpu) and gpu.program.kinds[len(gpu.starts)] is Kind.BARRIER
+    return not gpu.is_done and gpu.program.kinds[gpu.num_begun] is Kind.BARRIER
 
 
 def _silence(gpu: Gpu) -> str:
     """Return why a rank that waits for nothing will not answer, in words."""
-    if not _is_stuck(gpu):
+    if gpu.is_done:
         return f"{_name(gpu)} is done and will not answer"
     if _is_at_barrier(gpu):
         return f"{_name(gpu)} waits for all others"
@@ -100,9 +96,9 @@ def _silence(gpu: Gpu) -> str:
 
 
 def _name(gpu: Gpu) -> str:
-    if not _is_stuck(gpu):
+    if gpu.is_done:
         return f"rank {gpu.rank}"
-    row = len(gpu.starts)
+    row = gpu.num_begun
     kind, stage = gpu.program.kinds[row], gpu.program.stages[row]
     what = (
         kind.name.lower()

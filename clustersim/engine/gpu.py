@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from heapq import heappush
 from typing import Any, NamedTuple
-
-from simpy.events import NORMAL
 
 from clustersim.engine.clock import Actor, Hold, Timeline
 from clustersim.engine.group import Ports
@@ -40,7 +37,10 @@ class Barrier:
 
 @dataclass(slots=True)
 class Gpu:
-    """One simulated GPU: its place, its program, its wake-up, and the start of each row so far."""
+    """One simulated GPU: its place, its program, its wake-up, and the start of each row so far.
+
+    Where starts are not noted one by one, ``begun`` says of a run that is over how many rows were begun.
+    """
 
     pp_rank: int
     rank_by_pp_rank: tuple[int, ...]  # global ranks of its replica
@@ -51,11 +51,22 @@ class Gpu:
     ports: Ports
     actor: Actor | None = None  # its SimPy process
     starts: list[int] = field(default_factory=list)
+    begun: int | None = None
 
     @property
     def rank(self) -> int:
         """Global rank."""
         return self.rank_by_pp_rank[self.pp_rank]
+
+    @property
+    def num_begun(self) -> int:
+        """How many rows it has begun, which is the row at which it stands."""
+        return len(self.starts) if self.begun is None else self.begun
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has come to the end of its program."""
+        return self.num_begun == len(self.program)
 
     def arrivals_of(self, row: int, num_messages: int) -> tuple[int, ...]:
         """Return where in the mailbox all that a row waits for arrives: messages first, then calls."""
@@ -131,7 +142,7 @@ def asynchronous_plan(
 
 def asynchronous_gpu(env: Timeline, gpu: Gpu, plan: list[PlanRow]) -> Generator[Hold, Any, None]:
     """Run a program whose sends start when their op ends and whose receives are posted early; the hottest path."""
-    hold, note_start, queue, numbers = gpu.hold, gpu.starts.append, env._queue, env._eid
+    hold, note_start, wake = gpu.hold, gpu.starts.append, env.wake
     arrived, waiters = gpu.mailbox.arrived, gpu.mailbox.waiter
     for duration, need, carry, parcel, extra in plan:
         start = env._now
@@ -163,7 +174,7 @@ def asynchronous_gpu(env: Timeline, gpu: Gpu, plan: list[PlanRow]) -> Generator[
             yield hold
             note_start(hold.ready)
         else:
-            heappush(queue, (start + duration, NORMAL, next(numbers), hold))
+            wake(hold, start + duration)
             yield hold
             note_start(start)
         if carry is not None:

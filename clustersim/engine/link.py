@@ -9,10 +9,9 @@ message's arrival there is an event of its own, ties resolved by sender rank and
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from heapq import heappush
 from typing import Any
 
-from simpy.events import NORMAL, Event, Process
+from simpy.events import Event, Process
 
 from clustersim.engine.clock import Hold, Timeline
 from clustersim.topology.cluster import Link
@@ -84,7 +83,7 @@ class DirectRoute:
 def _carry(env: Timeline, process: LinkProcess, mailbox: Mailbox) -> Generator[None, tuple[int, int], None]:
     """Serve the messages of one sender in turn: take one, note its times, tell who waits; a hot path."""
     started, arrived, waiters = mailbox.started, mailbox.arrived, mailbox.waiter
-    queue, numbers, latency_ps = env._queue, env._eid, process.link.latency_ps
+    wake, latency_ps = env.wake, process.link.latency_ps
     free_at = 0
     while True:
         message, hold_ps = yield
@@ -101,7 +100,7 @@ def _carry(env: Timeline, process: LinkProcess, mailbox: Mailbox) -> Generator[N
                 waiter.ready = end
             waiter.missing -= 1
             if not waiter.missing:
-                heappush(queue, (waiter.ready + waiter.duration, NORMAL, next(numbers), waiter))
+                wake(waiter, waiter.ready + waiter.duration)
 
 
 class LinkServer(LinkProcess):

@@ -96,6 +96,10 @@ class Network:
         """Return a link of the cluster."""
         return self.cluster.link(number)
 
+    def queued_ps(self) -> dict[int, int]:
+        """Return how long messages waited for each link that serves them in turn. [ps]"""
+        return {number: process.queued_ps for number, process in self.processes.items()}
+
     def gpu_pairs(self, replica: int) -> dict[Pair, Pair]:
         """Return the GPUs of every pair of pp_ranks of a replica that exchange messages."""
         gpus = self.job.gpus[replica]

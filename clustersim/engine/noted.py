@@ -49,7 +49,7 @@ def noted_by_processes(
         of_messages(mailbox.queued for mailbox in mailboxes) if job.blocking else None,
         of_messages(mailbox.started for mailbox in mailboxes),
         of_messages(mailbox.arrived for mailbox in mailboxes),
-        {link: process.queued_ps for link, process in network.processes.items()},
+        network.queued_ps(),
         num_events,
         TIME_ORDERED,
     )

@@ -1,27 +1,30 @@
 """A GPU in time order whose program exchanges nothing but messages over private links: an event an op, and little else.
 
-It does what :func:`clustersim.engine.gpu.asynchronous_gpu` does, from rows of numbers.
+It does what :func:`clustersim.engine.gpu.asynchronous_gpu` does, from rows of numbers, and notes arrivals alone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from heapq import heappush
+from itertools import chain
 from typing import Any
 
-from simpy.events import NORMAL
+import numpy as np
 
 from clustersim.engine.clock import Hold, Timeline
 from clustersim.engine.gpu import Gpu
+from clustersim.engine.link import Mailbox
 from clustersim.engine.plain_rows import PlainRows, Unusual
 from clustersim.engine.route import Route
+from clustersim.trace import Ints
 
 
 class PlainReplica:
-    """What the GPUs of one replica share: their rows, and the routes between them."""
+    """What the GPUs of one replica share: their rows, the routes between them, and where their messages arrive."""
 
-    def __init__(self, env: Timeline, rows: PlainRows, routes: dict[tuple[int, int], Route]) -> None:
-        self.env, self.rows = env, rows
+    def __init__(self, env: Timeline, rows: PlainRows, routes: dict[tuple[int, int], Route], mailbox: Mailbox) -> None:
+        self.env, self.rows, self.mailbox = env, rows, mailbox
         timing = rows.timing
         self.way_of_message = timing.way_of_message
         kinds, _ = timing.columns.kinds_of_messages
@@ -29,44 +32,56 @@ class PlainReplica:
         self.hold_of_way = [
             route.hold_ps(size_bytes) for route, (_, _, size_bytes) in zip(self.route_of_way, kinds, strict=True)
         ]
+        self._releases_ps: list[list[int]] = [[] for _ in range(timing.columns.num_ranks)]  # of the barrier
+        self._gpus: list[Gpu] = []
+        self._num_done = 0
 
     def gpu(self, gpu: Gpu) -> Generator[Hold, Any, None]:
-        """Run a program whose sends start when their op ends and whose receives are posted early; a hot path."""
-        env, hold, note_start, mailbox = self.env, gpu.hold, gpu.starts.append, gpu.mailbox
-        queue, numbers = env._queue, env._eid
-        started, arrived, waiters = mailbox.started, mailbox.arrived, mailbox.waiter
+        """Return the process of the next GPU: its sends start when their op ends and its receives are posted early."""
+        self._gpus.append(gpu)
+        return self._run(gpu)
+
+    def _run(self, gpu: Gpu) -> Generator[Hold, Any, None]:
+        """Run the program of a GPU; a hot path."""
+        env, hold, events_at, times = self.env, gpu.hold, self.env.events_at, self.env.times
+        arrived, waiters = self.mailbox.arrived, self.mailbox.waiter
         for rows, unusual in self.rows.pieces(gpu.pp_rank):
             for duration, need, message, delay in rows:
-                start, arrival = env._now, arrived[need]
+                now, arrival = env._now, arrived[need]
                 if arrival >= 0:
-                    if arrival > start:
-                        start = arrival
-                    heappush(queue, (start + duration, NORMAL, next(numbers), hold))
-                    yield hold
-                    note_start(start)
+                    end = (arrival if arrival > now else now) + duration
+                    if end in events_at:  # what Timeline.wake does, without a call
+                        events_at[end].append(hold)
+                    else:
+                        events_at[end] = [hold]
+                        heappush(times, end)
                 else:
                     waiters[need] = hold
                     hold.missing = 1
-                    hold.ready = start
+                    hold.ready = now
                     hold.duration = duration
-                    yield hold
-                    note_start(hold.ready)
+                yield hold
                 if message >= 0:
                     if delay < 0:
-                        self.send(message, gpu.rank)
+                        self._send(message, gpu.rank)
                         continue
                     # Nothing is on the link: what its process would do, without resuming it.
-                    started[message] = end = env._now
-                    arrived[message] = end = end + delay
+                    arrived[message] = arrival = env._now + delay
                     waiter = waiters[message]
                     if waiter is not None:
-                        if end > waiter.ready:
-                            waiter.ready = end
+                        if arrival > waiter.ready:
+                            waiter.ready = arrival
                         waiter.missing -= 1
                         if not waiter.missing:
-                            heappush(queue, (waiter.ready + waiter.duration, NORMAL, next(numbers), waiter))
+                            end = waiter.ready + waiter.duration
+                            if end in events_at:
+                                events_at[end].append(waiter)
+                            else:
+                                events_at[end] = [waiter]
+                                heappush(times, end)
             if unusual is not None:
                 yield from self._unusual(gpu, unusual)
+        self._num_done += 1
         gpu.end()
         yield hold
 
@@ -81,12 +96,34 @@ class PlainReplica:
         else:
             hold.note_arrival(hold.ready)  # all that it waits for is known
         yield hold
-        gpu.starts.append(hold.ready)
+        if row.is_barrier:
+            self._releases_ps[gpu.pp_rank].append(hold.ready)
         for message in row.sends:
-            self.send(message, gpu.rank)
+            self._send(message, gpu.rank)
 
-    def send(self, message: int, rank: int) -> None:
+    def _send(self, message: int, rank: int) -> None:
         """Let the link take a message, or have it wait there."""
         way = self.way_of_message.item(message)
         route = self.route_of_way[way]
         route.carry(route.parcel(message, self.hold_of_way[way], rank))
+
+    def is_done(self) -> bool:
+        """Return whether every GPU has come to its end."""
+        return self._num_done == len(self._gpus)
+
+    def tell_where_stuck(self) -> None:
+        """Tell each GPU how many of its rows it began."""
+        arrived = self._arrived_ps()
+        for gpu, releases_ps in zip(self._gpus, self._releases_ps, strict=True):
+            gpu.begun = self.rows.num_begun(gpu.pp_rank, arrived, len(releases_ps))
+
+    def times_ps(self) -> tuple[Ints, Ints, Ints]:
+        """Return the starts of all rows, rank after rank, and when each message started and arrived. [ps]"""
+        arrived = self._arrived_ps()
+        starts = self.rows.starts_ps(arrived, chain.from_iterable(self._releases_ps))
+        started = self.rows.started_ps(arrived, self.mailbox.started.__getitem__)
+        return starts, started, arrived[:-1]
+
+    def _arrived_ps(self) -> Ints:
+        """Return when each message arrived, and the 0 of rows that wait for none at the end."""
+        return np.fromiter(self.mailbox.arrived, np.int64, len(self.mailbox.arrived))

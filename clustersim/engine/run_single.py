@@ -120,35 +120,12 @@ class Single:
         return np.fromiter(self.inbox, np.int64, len(self.inbox))
 
     def starts_by_member(self) -> list[Ints]:
-        """Return the starts of all rows, rank after rank.
-
-        A row starts at the end of the one before it or when the last that it waits for is there: the largest sum of an
-        arrival and what is computed since.
-        """
-        duration_ps = self.timing.columns.duration_ps
-        before_ps = np.cumsum(duration_ps) - duration_ps  # whichever rank it is of: only differences count
-        starts = self._arrived[self.rows.needs]
-        for row, unusual in self.rows.unusual.items():
-            if len(unusual.needs) > 1:
-                starts[row] = self._arrived[list(unusual.needs)].max()
-        at_barrier = [row for row, unusual in self.rows.unusual.items() if unusual.is_barrier]
-        starts[at_barrier] = list(chain.from_iterable(self.releases_ps))
-        starts -= before_ps
-        for rank in range(self.num_ranks):
-            mine = starts[self.timing.rows(rank)]
-            np.maximum.accumulate(mine, out=mine)
-        starts += before_ps
-        return [starts]
+        """Return the starts of all rows, rank after rank."""
+        return [self.rows.starts_ps(self._arrived, chain.from_iterable(self.releases_ps))]
 
     def started_by_member(self) -> list[Ints]:
         """Return when the first link took each message."""
-        held_ps = np.array(
-            [sum(hold + latency for _, hold, latency in way) for way in self.timing.ways], dtype=np.int64
-        )
-        started = self._arrived[:-1] - held_ps[self.timing.way_of_message]
-        for message, start in self.started_on_long_ways.items():
-            started[message] = start
-        return [started]
+        return [self.rows.started_ps(self._arrived, self.started_on_long_ways.__getitem__)]
 
     def arrived_by_member(self) -> list[Ints]:
         """Return when each message arrived."""

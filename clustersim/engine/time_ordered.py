@@ -6,6 +6,8 @@ from collections.abc import Generator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from clustersim.engine.budget import run_within
 from clustersim.engine.clock import Actor, Hold, Timeline
 from clustersim.engine.cohort import Timing, cohorts_of
@@ -15,7 +17,7 @@ from clustersim.engine.dynamic import DynamicGpu, DynamicWork, Inbox, renumbered
 from clustersim.engine.gpu import Barrier, Gpu, asynchronous_gpu, asynchronous_plan, blocking_gpu
 from clustersim.engine.link import Mailbox
 from clustersim.engine.network import Network
-from clustersim.engine.noted import Noted, noted_by_processes
+from clustersim.engine.noted import TIME_ORDERED, Noted, noted_by_processes
 from clustersim.engine.plain_gpu import PlainReplica
 from clustersim.engine.plain_rows import PlainRows
 from clustersim.engine.record_programs import num_messages
@@ -37,6 +39,7 @@ class TimeOrdered:
         self._dynamic: list[DynamicGpu] = []
         self._crews = crews_of(job.groups)
         self._plain_rows = _plain_rows(job, network)
+        self._plain: list[PlainReplica] = []
         barrier = Barrier(sum(len(ranks) for ranks in job.ranks))
         first_transfer = 0
         for replica, pipeline in enumerate(job.pipelines):
@@ -46,14 +49,15 @@ class TimeOrdered:
     def _start_replica(self, replica: int, barrier: Barrier, first_transfer: int) -> None:
         env, mailbox, pipeline = self._env, self._mailboxes[replica], self._job.pipelines[replica]
         routes = self._network.routes(replica, mailbox, first_transfer)
-        plain = PlainReplica(env, self._plain_rows[replica], routes) if self._plain_rows else None
+        if self._plain_rows:
+            self._plain.append(PlainReplica(env, self._plain_rows[replica], routes, mailbox))
         for pp_rank, program in enumerate(pipeline.programs):
             place = Place(replica, pp_rank)
             ports = self._ports.get(place, {})
             gpu = Gpu(pp_rank, self._job.ranks[replica], program, Hold(env), mailbox, barrier, ports)
             self._gpus.append(gpu)
-            if plain is not None:
-                generator = plain.gpu(gpu)
+            if self._plain_rows:
+                generator = self._plain[-1].gpu(gpu)
             elif self._job.policy is not None:
                 generator = self._dynamic_gpu(gpu, place, pipeline, routes, self._job.policy)
             elif self._job.blocking:
@@ -84,10 +88,20 @@ class TimeOrdered:
             A budget was used up before the end.
         """
         num_events = run_within(limits, self._env)
-        if any(len(gpu.starts) < len(gpu.program) for gpu in self._gpus):
+        if self._plain and all(replica.is_done() for replica in self._plain):
+            return self._noted_in_plain(num_events)
+        for replica in self._plain:
+            replica.tell_where_stuck()
+        if not all(gpu.is_done for gpu in self._gpus):
             raise deadlock_error(self._job, self._gpus)
         job = self._job_as_run() if self._dynamic else self._job
         return noted_by_processes(job, self._network, self._gpus, self._mailboxes, num_events)
+
+    def _noted_in_plain(self, num_events: int) -> Noted:
+        times_ps = [replica.times_ps() for replica in self._plain]
+        starts, started, arrived = map(np.concatenate, zip(*times_ps, strict=True))
+        queued = self._network.queued_ps()
+        return Noted(self._job, starts, None, started, arrived, queued, num_events, TIME_ORDERED)
 
     def _job_as_run(self) -> Job:
         """Return the job with every program in the order in which its policy came to run it."""
