@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from heapq import heappush
-from itertools import chain
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -45,8 +45,10 @@ class PlainReplica:
         """Run the program of a GPU; a hot path."""
         env, hold, events_at, times = self.env, gpu.hold, self.env.events_at, self.env.times
         arrived, waiters = self.mailbox.arrived, self.mailbox.waiter
+        only_delay = self.rows.only_delay_ps(gpu.pp_rank)
         for rows, unusual in self.rows.pieces(gpu.pp_rank):
-            for duration, need, message, delay in rows:
+            delays = self.rows.delays(rows) if only_delay is None else repeat(only_delay)
+            for (duration, need, message), delay in zip(self.rows.usual(rows), delays, strict=False):
                 now, arrival = env._now, arrived[need]
                 if arrival >= 0:
                     end = (arrival if arrival > now else now) + duration

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from itertools import chain, pairwise, repeat
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,10 +18,10 @@ from clustersim.engine.cohort import Timing
 from clustersim.ops import Kind
 from clustersim.trace import Ints
 
-ROWS_AT_ONCE = 256  # that are made into Python's numbers: the next ones are made where these were
+ROWS_AT_ONCE = 128  # that are made into Python's numbers: the next ones are made where these were
 
-Usual = tuple[int, int, int, int]
-"""How long a row lasts, what it needs and what it sends (-1: nothing), and the delay of that."""
+Usual = tuple[int, int, int]
+"""How long a row lasts, what it needs and what it sends (-1: nothing)."""
 
 
 class Unusual(NamedTuple):
@@ -48,18 +48,40 @@ class PlainRows:
         self.needs, self.sends = columns.needs.only(), columns.sends.only()
         self.unusual = _unusual_rows(timing)  # in rising order
         self._delay_of_way = np.array(_delays_ps(timing, self.unusual), dtype=np.int64)
-        self._delays: list[set[int]] = [set() for _ in range(columns.num_ranks)]  # of all that each rank sends
+        self._delays: list[set[int]] = [set() for _ in range(columns.num_ranks)]  # of what each rank sends
         for (source, _, _), delay in zip(columns.kinds_of_messages[0], self._delay_of_way.tolist(), strict=True):
             self._delays[source].add(delay)
 
-    def pieces(self, pp_rank: int) -> Iterator[tuple[Iterable[Usual], Unusual | None]]:
-        """Yield the rows of a rank: some hundred usual ones, and the unusual one that follows them, if one does."""
+    def pieces(self, pp_rank: int) -> Iterator[tuple[slice, Unusual | None]]:
+        """Yield where a rank's rows are: some hundred usual ones, and the unusual one that follows, if one does."""
         mine = self.timing.rows(pp_rank)
         after_unusual = [row + 1 for row in self._unusual_within(mine.start, mine.stop - 1)]
         begins = sorted({*range(mine.start, mine.stop, ROWS_AT_ONCE), *after_unusual})
         for first, end in pairwise([*begins, mine.stop]):
             unusual = self.unusual.get(end - 1)
-            yield self._usual(pp_rank, slice(first, end - (unusual is not None))), unusual
+            yield slice(first, end - (unusual is not None)), unusual
+
+    def usual(self, rows: slice) -> Iterable[Usual]:
+        """Return usual rows, one after the other."""
+        return zip(
+            self.timing.columns.duration_ps[rows].tolist(),
+            self.needs[rows].tolist(),
+            self.sends[rows].tolist(),
+            strict=False,
+        )
+
+    def only_delay_ps(self, pp_rank: int) -> int | None:
+        """Return how long after its op a rank's messages arrive; None if that differs, or may take longer. [ps]"""
+        delays = self._delays[pp_rank] or {0}
+        return max(delays) if len(delays) == 1 and min(delays) >= 0 else None
+
+    def delays(self, rows: slice) -> list[int]:
+        """Return how long after its op the message of each usual row arrives; see ``_delays_ps``.
+
+        Of a row that sends nothing it is that of any message.
+        """
+        delays: list[int] = self._delay_of_way[self.timing.way_of_message[self.sends[rows]]].tolist()
+        return delays
 
     def starts_ps(self, arrived_ps: Ints, releases_ps: Iterable[int]) -> Ints:
         """Return the starts of all rows, rank after rank, that follow from what arrived when.
@@ -117,18 +139,6 @@ class PlainRows:
     @cached_property
     def _unusual_rows(self) -> list[int]:
         return list(self.unusual)
-
-    def _usual(self, pp_rank: int, rows: slice) -> Iterable[Usual]:
-        if rows.start == rows.stop:
-            return ()
-        numbers = (column[rows].tolist() for column in (self.timing.columns.duration_ps, self.needs, self.sends))
-        delays = self._delays[pp_rank] or {0}
-        return zip(*numbers, repeat(*delays) if len(delays) == 1 else self._delays_of(rows), strict=False)
-
-    def _delays_of(self, rows: slice) -> list[int]:
-        """Return the delay of what each row sends; of a row that sends nothing that of any message."""
-        delays: list[int] = self._delay_of_way[self.timing.way_of_message[self.sends[rows]]].tolist()
-        return delays
 
 
 def _unusual_rows(timing: Timing) -> dict[int, Unusual]:

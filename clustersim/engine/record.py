@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
 
@@ -13,7 +13,6 @@ from clustersim.engine.noted import Noted
 from clustersim.engine.record_groups import GroupRecord
 from clustersim.engine.record_links import (
     Loads,
-    first_holds_ps,
     lasting,
     link_columns,
     phase_ways,
@@ -44,12 +43,8 @@ def record(network: Network, noted: Noted) -> Trace:
         noted.started_ps,
         noted.arrived_ps,
         later(lambda: routes.numbers(stack)),
-        later(lambda: first_holds_ps(network, network.drained_links, routes.links, routes.numbers(stack), sizes())),
+        later(lambda: routes.first_holds_ps(stack)),
     )
-
-    def sizes() -> Ints:
-        return transfers.size_bytes
-
     phases = groups.phases(loads)
     links, rates = _links(network, loads, transfers, phases, groups.rows_of_flows(len(transfers)), noted.link_queued_ps)
     trace = Trace(
@@ -119,12 +114,27 @@ class Routes:
 
     def numbers(self, stack: Stack) -> Ints:
         """Return the route of every message, replica after replica."""
-        numbers = []
+        return self._of_messages(stack, lambda route, _size_bytes: route)
+
+    def first_holds_ps(self, stack: Stack) -> Ints:
+        """Return how long each message held the first link of its route; 0 for flows, which hold none. [ps]"""
+        return self._of_messages(stack, self._first_hold_ps)
+
+    def _of_messages(self, stack: Stack, of_kind: Callable[[int, int], int]) -> Ints:
+        """Return what follows from the route and the size [bytes] of every message, replica after replica."""
+        of_messages = []
         for replica, columns in enumerate(stack.columns):
             kinds, of_message = columns.kinds_of_messages
             by_ranks = self._by_ranks(replica)
-            numbers.append(ints(by_ranks[kind[:2]] for kind in kinds)[of_message])
-        return np.concatenate(numbers)
+            of_kinds = ints(of_kind(by_ranks[source, destination], size) for source, destination, size in kinds)
+            of_messages.append(of_kinds.take(of_message))
+        return np.concatenate(of_messages)
+
+    def _first_hold_ps(self, route: int, size_bytes: int) -> int:
+        first = self.links[route][:1]
+        if not first or first[0] in self.network.drained_links:
+            return 0
+        return self.network.link(first[0]).hold_ps(size_bytes)
 
     def _by_ranks(self, replica: int) -> dict[tuple[int, int], int]:
         """Return the route of every pair of pp_ranks that exchange messages."""

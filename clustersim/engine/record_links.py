@@ -8,9 +8,7 @@ from math import ceil
 
 import numpy as np
 
-from clustersim.columns import distinct
 from clustersim.engine.fair import RateLog
-from clustersim.engine.network import Network
 from clustersim.later import later
 from clustersim.ops import Phase
 from clustersim.topology.cluster import Cluster
@@ -44,37 +42,6 @@ class Loads:
         self.groups = [(routes[route], size_bytes, count) for route, size_bytes, count in messages]
         crossed = [*routes, *(phase.links for phase in self.kinds_of_phases)]
         self.used = sorted({link for links in crossed for link in links})
-
-
-def first_holds_ps(
-    network: Network, drained: Collection[int], routes: Sequence[tuple[int, ...]], route: Ints, size_bytes: Ints
-) -> Ints:
-    """Return how long each message held the first link of its route; 0 for flows, which hold none. [ps]
-
-    Parameters
-    ----------
-    network
-        The network of the run.
-    drained
-        Links that were shared by flows.
-    routes
-        Links of each route.
-    route, size_bytes
-        Of each message.
-    """
-    sizes = distinct(size_bytes)
-    code = route
-    if len(sizes) > 1:
-        code = route * len(sizes) + np.searchsorted(sizes, size_bytes)
-    # There are few codes: to count them is faster than to sort messages.
-    kinds = np.flatnonzero(np.bincount(code, minlength=1))
-    number = np.zeros(int(kinds.max(initial=0)) + 1, dtype=np.int64)
-    number[kinds] = np.arange(len(kinds))
-    first = [(routes[kind // len(sizes)][:1], int(sizes[kind % len(sizes)])) for kind in kinds.tolist()]
-    holds = _ints(
-        network.link(links[0]).hold_ps(size) if links and links[0] not in drained else 0 for links, size in first
-    )
-    return np.asarray(holds[number[code]])
 
 
 def link_columns(

@@ -40,42 +40,63 @@ class Single:
 
     def gpu(self, pp_rank: int, hold: Hold, meeting: Meeting) -> Generator[Hold, Any, None]:
         """Run the program of a rank; the hottest path."""
-        inbox, woken, free_at, queued = self.inbox, self.env.woken, self.free_at, self.queued
-        ways: Any = self.timing.ways  # of numbers: there is one member
+        inbox, woken, usual = self.inbox, self.env.woken, self.rows.usual
+        delay = self.rows.only_delay_ps(pp_rank)
         clock = 0
         for number, (rows, unusual) in enumerate(self.rows.pieces(pp_rank), 1):
-            for duration, need, message, delay in rows:
-                arrival = inbox[need]
-                if arrival is None:
-                    inbox[need] = hold
-                    yield hold
+            if delay is None:
+                clock = yield from self._with_delays(rows, clock, hold)
+            else:
+                for duration, need, message in usual(rows):
                     arrival = inbox[need]
-                if arrival > clock:
-                    clock = arrival
-                clock += duration
-                if message >= 0:
-                    if delay >= 0:
-                        arrival = clock + delay
-                    else:
-                        ((link, lasts, latency),) = ways[-1 - delay]
-                        start, free = clock, free_at[link]
-                        if free > start:
-                            queued[link] += free - start
-                            start = free
-                        free_at[link] = free = start + lasts
-                        arrival = free + latency
-                    waiter = inbox[message]
-                    inbox[message] = arrival
-                    if waiter is not None:
-                        woken.append(waiter)
+                    if arrival is None:
+                        inbox[need] = hold
+                        yield hold
+                        arrival = inbox[need]
+                    if arrival > clock:
+                        clock = arrival
+                    clock += duration
+                    if message >= 0:
+                        waiter = inbox[message]
+                        inbox[message] = clock + delay
+                        if waiter is not None:
+                            woken.append(waiter)
             if unusual is not None:
-                noted = self.releases_ps[pp_rank]
-                clock = yield from self._unusual(unusual, clock, hold, meeting, noted)
+                clock = yield from self._unusual(unusual, clock, hold, meeting, self.releases_ps[pp_rank])
             elif not number % _PIECES_AT_ONCE:
                 woken.append(hold)
                 yield hold
         self.num_done += 1
         yield hold  # nobody resumes it again
+
+    def _with_delays(self, rows: slice, clock: int, hold: Hold) -> Generator[Hold, Any, int]:
+        """Run usual rows of a rank whose messages take one time or another, or may find their link taken."""
+        inbox, free_at, queued = self.inbox, self.free_at, self.queued
+        ways: Any = self.timing.ways  # of numbers: there is one member
+        for (duration, need, message), delay in zip(self.rows.usual(rows), self.rows.delays(rows), strict=True):
+            arrival = inbox[need]
+            if arrival is None:
+                inbox[need] = hold
+                yield hold
+                arrival = inbox[need]
+            if arrival > clock:
+                clock = arrival
+            clock += duration
+            if message >= 0:
+                arrival = clock + delay
+                if delay < 0:
+                    ((link, lasts, latency),) = ways[-1 - delay]
+                    start, free = clock, free_at[link]
+                    if free > start:
+                        queued[link] += free - start
+                        start = free
+                    free_at[link] = free = start + lasts
+                    arrival = free + latency
+                waiter = inbox[message]
+                inbox[message] = arrival
+                if waiter is not None:
+                    self.env.woken.append(waiter)
+        return clock
 
     def _unusual(
         self, row: Unusual, clock: int, hold: Hold, meeting: Meeting, releases_ps: list[int]

@@ -27,19 +27,24 @@ class Waking(Timeline):
         """Run until nobody is woken any more, and return the number of events; as in time order, else."""
         woken, queue = self.woken, self._queue
         next_woken = woken.pop
-        num_events = 0
+        num_events = next_check = 0
         while woken or queue:
-            check(num_events)
-            for _ in range(most_events_between_checks):
-                if woken:
-                    next_woken().resume(None)
-                elif queue:
-                    _, _, _, event = heappop(queue)
-                    for callback in event.callbacks:
-                        callback(event)
-                else:
-                    break
+            if num_events >= next_check:
+                check(num_events)
+                next_check = num_events + most_events_between_checks
+            if not woken:
+                _, _, _, event = heappop(queue)
+                for callback in event.callbacks:
+                    callback(event)
                 num_events += 1
+                continue
+            for number in range(num_events + 1, next_check + 1):
+                next_woken().resume(None)
+                if not woken:
+                    num_events = number
+                    break
+            else:
+                num_events = next_check
         check(num_events)
         return num_events
 

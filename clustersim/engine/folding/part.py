@@ -15,7 +15,6 @@ from clustersim.engine.record import Routes, ranks_table
 from clustersim.engine.record_groups import GroupRecord
 from clustersim.engine.record_links import (
     Loads,
-    first_holds_ps,
     lasting,
     link_columns,
     lost_ps,
@@ -176,8 +175,7 @@ class FoldedRun:
         job, groups = noted.job, self.groups
         ops = ops_table(stack, noted.starts_ps, groups if job.groups else None)
         route = self.routes.numbers(stack)
-        size_bytes = stack.joined(lambda columns: columns.size_bytes)
-        holds_ps = later(lambda: first_holds_ps(network, network.drained_links, self.routes.links, route, size_bytes))
+        holds_ps = later(lambda: self.routes.first_holds_ps(stack))
         times = (noted.queued_ps, noted.started_ps, noted.arrived_ps)
         transfers = transfers_table(stack, ops, *times, route, holds_ps)
         phases = groups.phases(loads)
