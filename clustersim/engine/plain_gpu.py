@@ -1,13 +1,13 @@
 """A GPU in time order whose program exchanges nothing but messages over private links: an event an op, and little else.
 
-It does what :func:`clustersim.engine.gpu.asynchronous_gpu` does, from rows of numbers, and notes arrivals alone.
+It does what :func:`clustersim.engine.gpu.asynchronous_gpu` does, from rows of numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator
 from heapq import heappush
-from itertools import chain, repeat
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from clustersim.engine.clock import Hold, Timeline
 from clustersim.engine.gpu import Gpu
 from clustersim.engine.link import Mailbox
 from clustersim.engine.plain_rows import PlainRows, Unusual
+from clustersim.engine.plain_times import PlainTimes
 from clustersim.engine.route import Route
 from clustersim.trace import Ints
 
@@ -32,7 +33,7 @@ class PlainReplica:
         self.hold_of_way = [
             route.hold_ps(size_bytes) for route, (_, _, size_bytes) in zip(self.route_of_way, kinds, strict=True)
         ]
-        self._releases_ps: list[list[int]] = [[] for _ in range(timing.columns.num_ranks)]  # of the barrier
+        self._times = PlainTimes(rows)
         self._gpus: list[Gpu] = []
         self._num_done = 0
 
@@ -45,6 +46,8 @@ class PlainReplica:
         """Run the program of a GPU; a hot path."""
         env, hold, events_at, times = self.env, gpu.hold, self.env.events_at, self.env.times
         arrived, waiters = self.mailbox.arrived, self.mailbox.waiter
+        starts = list[int]()
+        note_start = starts.append
         only_delay = self.rows.only_delay_ps(gpu.pp_rank)
         for rows, unusual in self.rows.pieces(gpu.pp_rank):
             delays = self.rows.delays(rows) if only_delay is None else repeat(only_delay)
@@ -63,6 +66,8 @@ class PlainReplica:
                     hold.ready = now
                     hold.duration = duration
                 yield hold
+                note_start(env._now - duration)
+                arrived[need] = 0  # nobody else looks at it: the memory of its number is used again
                 if message >= 0:
                     if delay < 0:
                         self._send(message, gpu.rank)
@@ -81,13 +86,15 @@ class PlainReplica:
                             else:
                                 events_at[end] = [waiter]
                                 heappush(times, end)
+            if starts:
+                self._times.note(rows, starts)
             if unusual is not None:
-                yield from self._unusual(gpu, unusual)
+                yield from self._unusual(rows.stop, unusual, gpu)
         self._num_done += 1
         gpu.end()
         yield hold
 
-    def _unusual(self, gpu: Gpu, row: Unusual) -> Generator[Hold, Any, None]:
+    def _unusual(self, number: int, row: Unusual, gpu: Gpu) -> Generator[Hold, Any, None]:
         """Run a row that waits for or sends several messages, sends over several links, or is a barrier."""
         hold = gpu.hold
         hold.missing, hold.ready, hold.duration = 1, self.env.now, row.duration_ps
@@ -98,8 +105,7 @@ class PlainReplica:
         else:
             hold.note_arrival(hold.ready)  # all that it waits for is known
         yield hold
-        if row.is_barrier:
-            self._releases_ps[gpu.pp_rank].append(hold.ready)
+        self._times.starts_ps[number] = hold.ready
         for message in row.sends:
             self._send(message, gpu.rank)
 
@@ -108,6 +114,9 @@ class PlainReplica:
         way = self.way_of_message.item(message)
         route = self.route_of_way[way]
         route.carry(route.parcel(message, self.hold_of_way[way], rank))
+        self._times.arrived_ps[message] = self.mailbox.arrived[message]
+        if len(route.links) > 1:
+            self._times.started_ps[message] = self.mailbox.started[message]
 
     def is_done(self) -> bool:
         """Return whether every GPU has come to its end."""
@@ -115,17 +124,10 @@ class PlainReplica:
 
     def tell_where_stuck(self) -> None:
         """Tell each GPU how many of its rows it began."""
-        arrived = self._arrived_ps()
-        for gpu, releases_ps in zip(self._gpus, self._releases_ps, strict=True):
-            gpu.begun = self.rows.num_begun(gpu.pp_rank, arrived, len(releases_ps))
+        arrived = np.fromiter(self.mailbox.arrived, np.int64, len(self.mailbox.arrived))
+        for gpu in self._gpus:
+            gpu.begun = self._times.num_begun(gpu.pp_rank, arrived)
 
     def times_ps(self) -> tuple[Ints, Ints, Ints]:
         """Return the starts of all rows, rank after rank, and when each message started and arrived. [ps]"""
-        arrived = self._arrived_ps()
-        starts = self.rows.starts_ps(arrived, chain.from_iterable(self._releases_ps))
-        started = self.rows.started_ps(arrived, self.mailbox.started.__getitem__)
-        return starts, started, arrived[:-1]
-
-    def _arrived_ps(self) -> Ints:
-        """Return when each message arrived, and the 0 of rows that wait for none at the end."""
-        return np.fromiter(self.mailbox.arrived, np.int64, len(self.mailbox.arrived))
+        return self._times.starts_ps, *self._times.of_messages()

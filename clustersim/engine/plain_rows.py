@@ -7,7 +7,7 @@ at a time; the few others are told apart.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import chain, pairwise
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ import numpy as np
 
 from clustersim.engine.cohort import Timing
 from clustersim.ops import Kind
-from clustersim.trace import Ints
+from clustersim.trace import Flags, Ints
 
 ROWS_AT_ONCE = 128  # that are made into Python's numbers: the next ones are made where these were
 
@@ -83,54 +83,16 @@ class PlainRows:
         delays: list[int] = self._delay_of_way[self.timing.way_of_message[self.sends[rows]]].tolist()
         return delays
 
-    def starts_ps(self, arrived_ps: Ints, releases_ps: Iterable[int]) -> Ints:
-        """Return the starts of all rows, rank after rank, that follow from what arrived when.
+    def may_wait(self, rows: slice, arrived_ps: Ints) -> Flags:
+        """Return which rows have yet to wait for something, be it the barrier.
 
-        A row starts at the end of the one before it or when the last that it waits for is there: the largest sum of an
-        arrival and what is computed since.
-
-        Parameters
-        ----------
-        arrived_ps
-            When each message arrived, and a 0 at the end, which rows that wait for none find. [ps]
-        releases_ps
-            When the barrier let each rank go on, step by step, rank after rank. [ps]
+        `arrived_ps` has the arrival of each message, below 0 if it is not there, and a 0 at the end.
         """
-        duration_ps = self.timing.columns.duration_ps
-        before_ps = np.cumsum(duration_ps) - duration_ps  # whichever rank it is of: only differences count
-        starts = arrived_ps[self.needs]
-        for row, unusual in self.unusual.items():
-            if len(unusual.needs) > 1:
-                starts[row] = arrived_ps[list(unusual.needs)].max()
-        starts[[row for row, unusual in self.unusual.items() if unusual.is_barrier]] = list(releases_ps)
-        starts -= before_ps
-        for rank in range(self.timing.columns.num_ranks):
-            mine = starts[self.timing.rows(rank)]
-            np.maximum.accumulate(mine, out=mine)
-        starts += before_ps
-        return starts
-
-    def started_ps(self, arrived_ps: Ints, on_long_way: Callable[[int], int]) -> Ints:
-        """Return when the first link took each message, which on ways of several links has been noted. [ps]"""
-        ways, way_of_message = self.timing.ways, self.timing.way_of_message
-        held_ps = np.array([sum(hold + latency for _, hold, latency in way) for way in ways], dtype=np.int64)
-        started = arrived_ps[: len(way_of_message)] - held_ps[way_of_message]
-        is_long = np.array([len(way) > 1 for way in ways], dtype=np.bool_)
-        if is_long.any():
-            for message in np.flatnonzero(is_long[way_of_message]).tolist():
-                started[message] = on_long_way(message)
-        return started
-
-    def num_begun(self, pp_rank: int, arrived_ps: Ints, num_releases: int) -> int:
-        """Return how many rows a rank can begin, given what arrived and how often the barrier let it go on."""
-        rows = self.timing.rows(pp_rank)
-        is_stuck = np.append(arrived_ps[self.needs[rows]] < 0, True)
+        waits = arrived_ps[self.needs[rows]] < 0
         for row in self._unusual_within(rows.start, rows.stop):
             unusual = self.unusual[row]
-            is_closed = unusual.is_barrier and not num_releases
-            num_releases -= unusual.is_barrier
-            is_stuck[row - rows.start] = is_closed or any(arrived_ps[need] < 0 for need in unusual.needs)
-        return int(np.argmax(is_stuck))
+            waits[row - rows.start] = unusual.is_barrier or any(arrived_ps[need] < 0 for need in unusual.needs)
+        return waits
 
     def _unusual_within(self, first: int, end: int) -> list[int]:
         rows = self._unusual_rows
