@@ -108,15 +108,22 @@ class Timing:
         A clock never passes the time that everything takes one after the other, nor does any wait. `computed_ps` is
         what all rows last together, or their own durations if it is None.
         """
+        largest_ps: int = self.most_ps(computed_ps) * max(self._messages_by_link(self._sent()), default=1)
+        return largest_ps < _LARGEST_TIME
+
+    def most_ps(self, computed_ps: int | None = None) -> int:
+        """Return what everything takes one after the other, which no clock of the cohort ever passes. [ps]"""
         if computed_ps is None:
             pipelines = self.cohort.pipelines
             programs = [_different(pipeline.programs[rank] for pipeline in pipelines) for rank in self._ranks]
             computed_ps = sum(max(self._sum_ps(program, rank) for program in programs[rank]) for rank in self._ranks)
-        sent = np.bincount(self.way_of_message, minlength=len(self.ways)).tolist()
-        way_ps = [sum(int(np.max(hold) + np.max(latency)) for _, hold, latency in way) for way in self.ways]
-        most_ps = computed_ps + sum(count * time_ps for count, time_ps in zip(sent, way_ps, strict=True))
-        largest_ps: int = most_ps * max(self._messages_by_link(sent), default=1)
-        return largest_ps < _LARGEST_TIME
+        way_ps = [sum(_most_ps(hold) + _most_ps(latency) for _, hold, latency in way) for way in self.ways]
+        return computed_ps + sum(count * time_ps for count, time_ps in zip(self._sent(), way_ps, strict=True))
+
+    def _sent(self) -> list[int]:
+        """Return how many messages take each way."""
+        sent: list[int] = np.bincount(self.way_of_message, minlength=len(self.ways)).tolist()
+        return sent
 
     @property
     def _ranks(self) -> range:
@@ -151,6 +158,10 @@ class Timing:
             return link, holds_ps[0], latencies_ps[0]
         members = np.array(of_member)
         return link, _agreed(holds_ps, members), _agreed(latencies_ps, members)
+
+
+def _most_ps(time: Time) -> int:
+    return time if isinstance(time, int) else int(time.max())
 
 
 def _different(programs: Iterable[Program]) -> list[Program]:

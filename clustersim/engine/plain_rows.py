@@ -20,7 +20,8 @@ from clustersim.trace import Flags, Ints
 
 ROWS_AT_ONCE = 128  # that are made into Python's numbers: the next ones are made where these were
 
-Usual = tuple[int, int, int]
+Number = type[int] | type[float]
+Usual = tuple[Any, int, int]
 """How long a row lasts, what it needs and what it sends (-1: nothing)."""
 
 
@@ -40,11 +41,14 @@ class PlainRows:
     ----------
     timing
         How long its ops last, and its messages hold their links: numbers, as of a cohort with one member.
+    number
+        What durations come as; float only where every time is below 2**53 ps, up to where all whole numbers are exact.
     """
 
-    def __init__(self, timing: Timing) -> None:
+    def __init__(self, timing: Timing, number: Number = int) -> None:
         columns = timing.columns
-        self.timing = timing
+        self.timing, self.number = timing, number
+        self._durations = columns.duration_ps.astype(number)
         self.needs, self.sends = columns.needs.only(), columns.sends.only()
         self.unusual = _unusual_rows(timing)  # in rising order
         self._delay_of_way = np.array(_delays_ps(timing, self.unusual), dtype=np.int64)
@@ -64,16 +68,16 @@ class PlainRows:
     def usual(self, rows: slice) -> Iterable[Usual]:
         """Return usual rows, one after the other."""
         return zip(
-            self.timing.columns.duration_ps[rows].tolist(),
+            self._durations[rows].tolist(),
             self.needs[rows].tolist(),
             self.sends[rows].tolist(),
             strict=False,
         )
 
-    def only_delay_ps(self, pp_rank: int) -> int | None:
+    def only_delay_ps(self, pp_rank: int) -> Any:
         """Return how long after its op a rank's messages arrive; None if that differs, or may take longer. [ps]"""
         delays = self._delays[pp_rank] or {0}
-        return max(delays) if len(delays) == 1 and min(delays) >= 0 else None
+        return self.number(max(delays)) if len(delays) == 1 and min(delays) >= 0 else None
 
     def delays(self, rows: slice) -> list[int]:
         """Return how long after its op the message of each usual row arrives; see ``_delays_ps``.

@@ -7,6 +7,8 @@ taken, or went over several; the arrivals of these are noted one by one.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from clustersim.engine.cohort import Timing
@@ -22,12 +24,12 @@ class PlainTimes:
     def __init__(self, rows: PlainRows) -> None:
         self._rows = rows
         self.starts_ps = np.full(rows.timing.columns.num_rows, _NOT_YET, dtype=np.int64)
-        self.arrived_ps: dict[int, int] = {}  # of messages of which it does not follow from the end of their op
-        self.started_ps: dict[int, int] = {}  # of messages that went over several links
+        self.arrived_ps: dict[int, Any] = {}  # of messages of which it does not follow from the end of their op
+        self.started_ps: dict[int, Any] = {}  # of messages that went over several links
 
-    def note(self, rows: slice, starts_ps: list[int]) -> None:
+    def note(self, rows: slice, starts_ps: list[Any]) -> None:
         """Note the starts of usual rows, and empty the list of them."""
-        self.starts_ps[rows] = np.fromiter(starts_ps, np.int64, len(starts_ps))
+        self.starts_ps[rows] = np.fromiter(starts_ps, self._rows.number, len(starts_ps))
         starts_ps.clear()
 
     def of_messages(self) -> tuple[Ints, Ints]:

@@ -16,17 +16,26 @@ from clustersim.trace import Ints
 _PIECES_AT_ONCE = STRETCH // ROWS_AT_ONCE
 
 
+_LARGEST_EXACT_PS = 2**53  # the doubles below it hold all whole numbers
+
+
 class Single:
-    """One replica: a process a rank, whose clock is a number."""
+    """One replica: a process a rank, whose clock is a number.
+
+    Python adds and compares floats in half the time that integers of this size take. So times are floats where none of
+    them can be too large for that: whole numbers all the same, and every sum of them exact.
+    """
 
     def __init__(self, env: Waking, timing: Timing) -> None:
         self.env, self.timing, self.cohort = env, timing, timing.cohort
         # Of each message its arrival; before that, who waits for it, if anyone does; and after it was looked at, 0, so
         # that the memory of its number is used again. Rows that need none, -1, find the last: it is always there.
-        self.inbox: list[Any] = [None] * timing.columns.num_messages + [0]
+        most_ps = timing.most_ps(int(timing.columns.duration_ps.sum()))
+        self._number = float if most_ps < _LARGEST_EXACT_PS else int
+        self.inbox: list[Any] = [None] * timing.columns.num_messages + [self._number(0)]
         self.free_at = [0] * len(self.cohort.links)
         self.queued = [0] * len(self.cohort.links)
-        self.rows = PlainRows(timing)
+        self.rows = PlainRows(timing, self._number)
         self.times = PlainTimes(self.rows)
         self.num_done = 0
 
@@ -39,7 +48,8 @@ class Single:
         """Run the program of a rank; the hottest path."""
         inbox, woken, usual = self.inbox, self.env.woken, self.rows.usual
         delay = self.rows.only_delay_ps(pp_rank)
-        clock, starts = 0, list[int]()
+        clock = nothing = self._number(0)
+        starts = list[Any]()
         note_start = starts.append
         for number, (rows, unusual) in enumerate(self.rows.pieces(pp_rank), 1):
             if delay is None:
@@ -51,7 +61,7 @@ class Single:
                         inbox[need] = hold
                         yield hold
                         arrival = inbox[need]
-                    inbox[need] = 0
+                    inbox[need] = nothing
                     if arrival > clock:
                         clock = arrival
                     note_start(clock)
@@ -71,17 +81,18 @@ class Single:
         self.num_done += 1
         yield hold  # nobody resumes it again
 
-    def _with_delays(self, rows: slice, clock: int, hold: Hold, starts: list[int]) -> Generator[Hold, Any, int]:
+    def _with_delays(self, rows: slice, clock: Any, hold: Hold, starts: list[Any]) -> Generator[Hold, Any, Any]:
         """Run usual rows of a rank whose messages take one time or another, or may find their link taken."""
         inbox, free_at, queued = self.inbox, self.free_at, self.queued
         ways: Any = self.timing.ways  # of numbers: there is one member
+        nothing = self._number(0)
         for (duration, need, message), delay in zip(self.rows.usual(rows), self.rows.delays(rows), strict=True):
             arrival = inbox[need]
             if arrival is None:
                 inbox[need] = hold
                 yield hold
                 arrival = inbox[need]
-            inbox[need] = 0
+            inbox[need] = nothing
             if arrival > clock:
                 clock = arrival
             starts.append(clock)
@@ -92,7 +103,7 @@ class Single:
                     ((link, lasts, latency),) = ways[-1 - delay]
                     start, free = clock, free_at[link]
                     if free > start:
-                        queued[link] += free - start
+                        queued[link] += int(free - start)
                         start = free
                     free_at[link] = free = start + lasts
                     self.times.arrived_ps[message] = arrival = free + latency
@@ -103,8 +114,8 @@ class Single:
         return clock
 
     def _unusual(
-        self, number: int, row: Unusual, clock: int, hold: Hold, meeting: Meeting
-    ) -> Generator[Hold, Any, int]:
+        self, number: int, row: Unusual, clock: Any, hold: Hold, meeting: Meeting
+    ) -> Generator[Hold, Any, Any]:
         """Run a row that waits for or sends several messages, sends over several links, or is a barrier."""
         for need in row.needs:
             if self.inbox[need] is None:
@@ -114,18 +125,18 @@ class Single:
         if row.is_barrier:
             meeting.arrive(hold, clock)
             yield hold
-            clock = int(meeting.released_ps)
+            clock = self._number(meeting.released_ps)
         self.times.starts_ps[number] = clock
         clock += row.duration_ps
         for message in row.sends:
             self._send(message, clock)
         return clock
 
-    def _send(self, message: int, time_ps: int) -> None:
+    def _send(self, message: int, time_ps: Any) -> None:
         way: Any = self.timing.ways[self.timing.way_of_message.item(message)]
         for hop, (link, hold_ps, latency_ps) in enumerate(way):
             start = max(time_ps, self.free_at[link])
-            self.queued[link] += start - time_ps
+            self.queued[link] += int(start - time_ps)
             self.free_at[link] = start + hold_ps
             time_ps = start + hold_ps + latency_ps
             if hop == 0 and len(way) > 1:
