@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from heapq import heappop, heappush
 from typing import Any
 
@@ -26,7 +27,7 @@ class Timeline(simpy.Environment):
 
     def __init__(self) -> None:
         super().__init__()
-        self.events_at: dict[int, list[Event]] = {}
+        self.events_at: dict[int, list[Callable[[Any], Any]]] = {}  # what each event of a time calls
         self.times: list[int] = []  # the heap of these
 
     @property
@@ -38,10 +39,12 @@ class Timeline(simpy.Environment):
         """Schedule `event` for `time_ps`."""
         if priority != NORMAL:
             heappush(self._queue, (time_ps, priority, next(self._eid), event))
-        elif time_ps in self.events_at:
-            self.events_at[time_ps].append(event)
+            return
+        come = event.resume if isinstance(event, Hold) else partial(_call_back, event)
+        if time_ps in self.events_at:
+            self.events_at[time_ps].append(come)
         else:
-            self.events_at[time_ps] = [event]
+            self.events_at[time_ps] = [come]
             heappush(self.times, time_ps)
 
     def schedule(self, event: Event, priority: int = NORMAL, delay: float = 0) -> None:
@@ -62,24 +65,30 @@ class Timeline(simpy.Environment):
                 next_check = num_events + most_events_between_checks
             if queue and (not times or queue[0] < (times[0], NORMAL)):
                 self._now, _, _, event = heappop(queue)
-                events = [event]
-            else:
-                self._now = now = heappop(times)
-                events = events_at.pop(now)
-                if num_events + len(events) > next_check:
-                    self._put_back(events, next_check - num_events)
-            for event in events:
-                for callback in event.callbacks:
-                    callback(event)
+                _call_back(event)
+                num_events += 1
+                continue
+            self._now = now = heappop(times)
+            events = events_at.pop(now)
+            if num_events + len(events) > next_check:
+                self._put_back(events, next_check - num_events)
+            for come in events:
+                come(None)
             num_events += len(events)
         check(num_events)
         return num_events
 
-    def _put_back(self, events: list[Event], num_taken: int) -> None:
+    def _put_back(self, events: list[Callable[[Any], Any]], num_taken: int) -> None:
         """Leave only so many of the events of now, as a check comes before the others."""
         self.events_at[self._now] = events[num_taken:]
         heappush(self.times, self._now)
         del events[num_taken:]
+
+
+def _call_back(event: Event, _none: None = None) -> None:
+    """Do what SimPy does when an event comes."""
+    for callback in event.callbacks:
+        callback(event)
 
 
 class _Fixed(list[Any]):

@@ -45,6 +45,7 @@ class PlainReplica:
     def _run(self, gpu: Gpu) -> Generator[Hold, Any, None]:
         """Run the program of a GPU; a hot path."""
         env, hold, events_at, times = self.env, gpu.hold, self.env.events_at, self.env.times
+        resume = hold.resume
         arrived, waiters = self.mailbox.arrived, self.mailbox.waiter
         starts = list[int]()
         note_start = starts.append
@@ -56,9 +57,9 @@ class PlainReplica:
                 if arrival >= 0:
                     end = (arrival if arrival > now else now) + duration
                     if end in events_at:  # what Timeline.wake does, without a call
-                        events_at[end].append(hold)
+                        events_at[end].append(resume)
                     else:
-                        events_at[end] = [hold]
+                        events_at[end] = [resume]
                         heappush(times, end)
                 else:
                     waiters[need] = hold
@@ -76,16 +77,16 @@ class PlainReplica:
                     arrived[message] = arrival = env._now + delay
                     waiter = waiters[message]
                     if waiter is not None:
-                        if arrival > waiter.ready:
-                            waiter.ready = arrival
-                        waiter.missing -= 1
-                        if not waiter.missing:
-                            end = waiter.ready + waiter.duration
-                            if end in events_at:
-                                events_at[end].append(waiter)
-                            else:
-                                events_at[end] = [waiter]
-                                heappush(times, end)
+                        if waiter.missing > 1:
+                            waiter.note_arrival(arrival)
+                            continue
+                        ready = waiter.ready
+                        end = (arrival if arrival > ready else ready) + waiter.duration
+                        if end in events_at:
+                            events_at[end].append(waiter.resume)
+                        else:
+                            events_at[end] = [waiter.resume]
+                            heappush(times, end)
             if starts:
                 self._times.note(rows, starts)
             if unusual is not None:
@@ -105,7 +106,7 @@ class PlainReplica:
         else:
             hold.note_arrival(hold.ready)  # all that it waits for is known
         yield hold
-        self._times.starts_ps[number] = hold.ready
+        self._times.starts_ps[number] = self.env.now - row.duration_ps
         for message in row.sends:
             self._send(message, gpu.rank)
 
