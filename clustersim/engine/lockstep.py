@@ -159,7 +159,7 @@ class Lockstep:
         self.is_sent[message] = 1
         waiter = self._waiters.pop(message, None)
         if waiter is not None:
-            self.env.woken.append(waiter)
+            self.env.woken.append(waiter.resume)
 
     def _drain_of(self, message: int) -> Ints:
         """Return how long a flow is assumed to drain: as was found, or else like the last one on its way of which any
@@ -186,7 +186,7 @@ class Lockstep:
             if not group.are_links_own:
                 self.calls.setdefault(group, []).append(number)
             for hold in self._callers.pop((id(group), number), ()):
-                self.env.woken.append(hold)
+                self.env.woken.append(hold.resume)
 
     def is_done(self) -> bool:
         """Return whether every process has come to its end."""

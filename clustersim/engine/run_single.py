@@ -49,7 +49,7 @@ class Single:
         inbox, woken, usual = self.inbox, self.env.woken, self.rows.usual
         delay = self.rows.only_delay_ps(pp_rank)
         clock = nothing = self._number(0)
-        starts = list[Any]()
+        starts, resume = list[Any](), hold.resume
         note_start = starts.append
         for number, (rows, unusual) in enumerate(self.rows.pieces(pp_rank), 1):
             if delay is None:
@@ -58,7 +58,7 @@ class Single:
                 for duration, need, message in usual(rows):
                     arrival = inbox[need]
                     if arrival is None:
-                        inbox[need] = hold
+                        inbox[need] = resume
                         yield hold
                         arrival = inbox[need]
                     inbox[need] = nothing
@@ -76,7 +76,7 @@ class Single:
             if unusual is not None:
                 clock = yield from self._unusual(rows.stop, unusual, clock, hold, meeting)
             elif not number % _PIECES_AT_ONCE:
-                woken.append(hold)
+                woken.append(resume)
                 yield hold
         self.num_done += 1
         yield hold  # nobody resumes it again
@@ -89,7 +89,7 @@ class Single:
         for (duration, need, message), delay in zip(self.rows.usual(rows), self.rows.delays(rows), strict=True):
             arrival = inbox[need]
             if arrival is None:
-                inbox[need] = hold
+                inbox[need] = hold.resume
                 yield hold
                 arrival = inbox[need]
             inbox[need] = nothing
@@ -119,7 +119,7 @@ class Single:
         """Run a row that waits for or sends several messages, sends over several links, or is a barrier."""
         for need in row.needs:
             if self.inbox[need] is None:
-                self.inbox[need] = hold
+                self.inbox[need] = hold.resume
                 yield hold
             clock = max(clock, self.inbox[need])
         if row.is_barrier:

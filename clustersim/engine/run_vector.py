@@ -60,7 +60,7 @@ class Vector:
             for message in sends:
                 self._send(message, clock)
             if row % STRETCH == STRETCH - 1:
-                self.env.woken.append(hold)
+                self.env.woken.append(hold.resume)
                 yield hold
         np.maximum(self.end_ps, clock, out=self.end_ps)
         self.num_done += 1
@@ -87,7 +87,7 @@ class Vector:
         self.has_arrived[message] = True
         waiter = self.waiters[message]
         if waiter is not None:
-            self.env.woken.append(waiter)
+            self.env.woken.append(waiter.resume)
 
     def is_done(self) -> bool:
         """Return whether every rank has come to its end."""

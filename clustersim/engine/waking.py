@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ class Waking(Timeline):
 
     def __init__(self) -> None:
         super().__init__()
-        self.woken: list[Hold] = []
+        self.woken: list[Callable[[None], Any]] = []  # what resumes each process
 
     def run_to_end(self, check: Callable[[int], None], most_events_between_checks: int = EVENTS_BETWEEN_CHECKS) -> int:
         """Run until nobody is woken any more, and return the number of events; as in time order, else."""
@@ -39,7 +40,7 @@ class Waking(Timeline):
                 num_events += 1
                 continue
             for number in range(num_events + 1, next_check + 1):
-                next_woken().resume(None)
+                next_woken()(None)
                 if not woken:
                     num_events = number
                     break
@@ -70,4 +71,4 @@ class Meeting:
             self.released_ps = int(self._latest_ps) if self._together else self._latest_ps
             arrived, self._waiting = self._waiting, []
             for member in arrived:
-                self._env.woken.append(member)
+                self._env.woken.append(member.resume)
