@@ -47,13 +47,14 @@ class PlainReplica:
         env, hold, events_at, times = self.env, gpu.hold, self.env.events_at, self.env.times
         resume = hold.resume
         arrived, waiters = self.mailbox.arrived, self.mailbox.waiter
-        starts = list[int]()
-        note_start = starts.append
+        ends = list[int]()
+        note_end = ends.append
         only_delay = self.rows.only_delay_ps(gpu.pp_rank)
         for rows, unusual in self.rows.pieces(gpu.pp_rank):
             delays = self.rows.delays(rows) if only_delay is None else repeat(only_delay)
-            for (duration, need, message), delay in zip(self.rows.usual(rows), delays, strict=False):
-                now, arrival = env._now, arrived[need]
+            now = env._now
+            for duration, need, message, delay in self.rows.usual(rows, delays):
+                arrival = arrived[need]
                 if arrival >= 0:
                     end = (arrival if arrival > now else now) + duration
                     if end in events_at:  # what Timeline.wake does, without a call
@@ -67,14 +68,15 @@ class PlainReplica:
                     hold.ready = now
                     hold.duration = duration
                 yield hold
-                note_start(env._now - duration)
+                now = env._now
+                note_end(now)
                 arrived[need] = 0  # nobody else looks at it: the memory of its number is used again
                 if message >= 0:
                     if delay < 0:
                         self._send(message, gpu.rank)
                         continue
                     # Nothing is on the link: what its process would do, without resuming it.
-                    arrived[message] = arrival = env._now + delay
+                    arrived[message] = arrival = now + delay
                     waiter = waiters[message]
                     if waiter is not None:
                         if waiter.missing > 1:
@@ -87,8 +89,8 @@ class PlainReplica:
                         else:
                             events_at[end] = [waiter.resume]
                             heappush(times, end)
-            if starts:
-                self._times.note(rows, starts)
+            if ends:
+                self._times.note_ends(rows, ends)
             if unusual is not None:
                 yield from self._unusual(rows.stop, unusual, gpu)
         self._num_done += 1

@@ -21,8 +21,6 @@ from clustersim.trace import Flags, Ints
 ROWS_AT_ONCE = 128  # that are made into Python's numbers: the next ones are made where these were
 
 Number = type[int] | type[float]
-Usual = tuple[Any, int, int]
-"""How long a row lasts, what it needs and what it sends (-1: nothing)."""
 
 
 class Unusual(NamedTuple):
@@ -65,12 +63,21 @@ class PlainRows:
             unusual = self.unusual.get(end - 1)
             yield slice(first, end - (unusual is not None)), unusual
 
-    def usual(self, rows: slice) -> Iterable[Usual]:
-        """Return usual rows, one after the other."""
+    def usual(self, rows: slice, *more: Iterable[int]) -> Iterable[tuple[Any, ...]]:
+        """Return usual rows, one after the other: how long each lasts, what it needs and sends (-1: nothing), and more.
+
+        Parameters
+        ----------
+        rows
+            Which rows.
+        more
+            Further columns of them.
+        """
         return zip(
             self._durations[rows].tolist(),
             self.needs[rows].tolist(),
             self.sends[rows].tolist(),
+            *more,
             strict=False,
         )
 

@@ -32,6 +32,11 @@ class PlainTimes:
         self.starts_ps[rows] = np.fromiter(starts_ps, self._rows.number, len(starts_ps))
         starts_ps.clear()
 
+    def note_ends(self, rows: slice, ends_ps: list[int]) -> None:
+        """Note the ends of usual rows, and empty the list of them."""
+        self.note(rows, ends_ps)
+        self.starts_ps[rows] -= self._rows.timing.columns.duration_ps[rows]
+
     def of_messages(self) -> tuple[Ints, Ints]:
         """Return when the first link took each message, and when it arrived. [ps]"""
         timing = self._rows.timing

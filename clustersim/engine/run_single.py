@@ -86,7 +86,7 @@ class Single:
         inbox, free_at, queued = self.inbox, self.free_at, self.queued
         ways: Any = self.timing.ways  # of numbers: there is one member
         nothing = self._number(0)
-        for (duration, need, message), delay in zip(self.rows.usual(rows), self.rows.delays(rows), strict=True):
+        for duration, need, message, delay in self.rows.usual(rows, self.rows.delays(rows)):
             arrival = inbox[need]
             if arrival is None:
                 inbox[need] = hold.resume
