@@ -92,10 +92,11 @@ class Steps:
         message = waits.transfer[rows].take(late)
         producer, left_ps = transfers.producer.take(message), transfers.start_ps.take(message)
         is_at_once = transfers.end_ps.take(message) == start_ps.take(late)
-        is_at_once &= self._index.are_simple(transfers.route.take(message))
         is_at_once &= transfers.queued_ps.take(message) == left_ps
         is_at_once &= ops.end_ps.take(producer) == left_ps
         is_at_once &= ops.kind.take(producer) != Kind.EXCHANGE
+        if not self._index.all_are_simple:
+            is_at_once &= self._index.are_simple(transfers.route.take(message))
         found[late[is_at_once]] = producer[is_at_once]
 
 

@@ -50,6 +50,11 @@ class TraceIndex:
     def _is_any_fair(self) -> bool:
         return bool(self.trace.links.is_fair.any())
 
+    @cached_property
+    def all_are_simple(self) -> bool:
+        """Whether every route has one FIFO link, or none."""
+        return not self._is_any_fair and max(map(len, self.trace.routes), default=0) < 2
+
     def are_simple(self, routes: Ints) -> Flags:
         """Return whether each route has one FIFO link, or none."""
         unknown = routes.take(np.flatnonzero(self._is_simple.take(routes) == _UNKNOWN))
