@@ -6,6 +6,7 @@ at a time; the few others are told apart.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -13,12 +14,13 @@ from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from clustersim.engine.cohort import Timing
 from clustersim.ops import Kind
 from clustersim.trace import Flags, Ints
 
-ROWS_AT_ONCE = 128  # that are made into Python's numbers: the next ones are made where these were
+ROWS_AT_ONCE = 256  # whose starts are kept as Python's numbers until they are noted
 
 Number = type[int] | type[float]
 
@@ -46,8 +48,8 @@ class PlainRows:
     def __init__(self, timing: Timing, number: Number = int) -> None:
         columns = timing.columns
         self.timing, self.number = timing, number
-        self._durations = columns.duration_ps.astype(number)
         self.needs, self.sends = columns.needs.only(), columns.sends.only()
+        self._durations = columns.duration_ps.astype(number, copy=False)
         self.unusual = _unusual_rows(timing)  # in rising order
         self._delay_of_way = np.array(_delays_ps(timing, self.unusual), dtype=np.int64)
         self._delays: list[set[int]] = [set() for _ in range(columns.num_ranks)]  # of what each rank sends
@@ -73,13 +75,8 @@ class PlainRows:
         more
             Further columns of them.
         """
-        return zip(
-            self._durations[rows].tolist(),
-            self.needs[rows].tolist(),
-            self.sends[rows].tolist(),
-            *more,
-            strict=False,
-        )
+        columns = (self._durations, self.needs, self.sends)
+        return zip(*(_numbers(column[rows]) for column in columns), *more, strict=False)
 
     def only_delay_ps(self, pp_rank: int) -> Any:
         """Return how long after its op a rank's messages arrive; None if that differs, or may take longer. [ps]"""
@@ -112,6 +109,11 @@ class PlainRows:
     @cached_property
     def _unusual_rows(self) -> list[int]:
         return list(self.unusual)
+
+
+def _numbers(column: NDArray[Any]) -> array[Any]:
+    """Return an array of Python's, which makes a number of each entry when one comes to it, and keeps none of them."""
+    return array("d" if column.dtype.kind == "f" else "q", column.tobytes())
 
 
 def _unusual_rows(timing: Timing) -> dict[int, Unusual]:
