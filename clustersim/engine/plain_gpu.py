@@ -48,7 +48,6 @@ class PlainReplica:
         resume = hold.resume
         arrived, waiters = self.mailbox.arrived, self.mailbox.waiter
         ends = list[int]()
-        note_end = ends.append
         only_delay = self.rows.only_delay_ps(gpu.pp_rank)
         for rows, unusual in self.rows.pieces(gpu.pp_rank):
             delays = self.rows.delays(rows) if only_delay is None else repeat(only_delay)
@@ -69,7 +68,7 @@ class PlainReplica:
                     hold.duration = duration
                 yield hold
                 now = env._now
-                note_end(now)
+                ends.append(now)
                 arrived[need] = 0  # nobody else looks at it: the memory of its number is used again
                 if message >= 0:
                     if delay < 0:

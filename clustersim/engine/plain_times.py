@@ -7,6 +7,7 @@ taken, or went over several; the arrivals of these are noted one by one.
 
 from __future__ import annotations
 
+from struct import pack
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,9 @@ class PlainTimes:
 
     def note(self, rows: slice, starts_ps: list[Any]) -> None:
         """Note the starts of usual rows, and empty the list of them."""
-        self.starts_ps[rows] = np.fromiter(starts_ps, self._rows.number, len(starts_ps))
+        # struct takes a third of the time that numpy needs to look at each of them.
+        code = "d" if self._rows.number is float else "q"
+        self.starts_ps[rows] = np.frombuffer(pack(f"{len(starts_ps)}{code}", *starts_ps), dtype=code)
         starts_ps.clear()
 
     def note_ends(self, rows: slice, ends_ps: list[int]) -> None:

@@ -50,7 +50,6 @@ class Single:
         delay = self.rows.only_delay_ps(pp_rank)
         clock = nothing = self._number(0)
         starts, resume = list[Any](), hold.resume
-        note_start = starts.append
         for number, (rows, unusual) in enumerate(self.rows.pieces(pp_rank), 1):
             if delay is None:
                 clock = yield from self._with_delays(rows, clock, hold, starts)
@@ -64,7 +63,7 @@ class Single:
                     inbox[need] = nothing
                     if arrival > clock:
                         clock = arrival
-                    note_start(clock)
+                    starts.append(clock)
                     clock += duration
                     if message >= 0:
                         waiter = inbox[message]
