@@ -89,6 +89,8 @@ class Lockstep:
         hold = Hold(self.env)
         Actor(self.env, self._gpus(hold, horizon_ps), hold)
         num_events = run(self.env)
+        hold.callbacks = []  # or else the process would refer to itself, and so keep all of this
+        del hold.resume
         self.flows, self._newly_sent = np.concatenate([self.flows, *self._newly_sent]), []
         self.num_stretches_run += int(self._reached.sum()) - first
         self._stopped = np.flatnonzero((self._reached < self._end) & (self._clocks_ps.min(axis=1) >= horizon_ps))
