@@ -8,6 +8,7 @@ meanwhile.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -111,7 +112,7 @@ def _num_losers(trace: Trace) -> Ints:
 
 def _lost_to_axes(trace: Trace, losses: Losses) -> Ints:
     """Return what each row of `losses` lost to the flows of each axis. [ps]"""
-    crossers = _Crossers(trace)
+    crossers = _Crossers(trace, losses.link)
     by = np.zeros((len(losses.rate), len(AXES)))
     order = np.argsort(losses.link, kind="stable")
     first = np.flatnonzero(np.append(True, np.diff(losses.link[order]) != 0)[: len(order)])
@@ -127,21 +128,27 @@ def _lost_to_axes(trace: Trace, losses: Losses) -> Ints:
 
 
 class _Crossers:
-    """Which rates held on which link; found once, as a run has many links."""
+    """Which rates held on which of some links; found once, as a run has many of them."""
 
-    def __init__(self, trace: Trace) -> None:
-        ways, rates, flows = trace.ways, trace.rates, trace.flows
+    def __init__(self, trace: Trace, links: Ints) -> None:
+        ways, rates = trace.ways, trace.rates
         self.start_ps, self.until_ps, self.bytes_per_s = rates.start_ps, trace.rates_until_ps, rates.bytes_per_s
-        self.axis = trace.axis_of_flow[rates.flow]
-        self.way = flows.way[rates.flow]
-        self.by_way = order_by(self.way)
-        self.first_of_way = np.searchsorted(self.way[self.by_way], np.arange(len(ways) + 1))
-        self.ways_of_link: dict[int, list[int]] = {}
+        self.axis = trace.axis_of_flow
+        self.flow, self.way = rates.flow, trace.flows.way
         self.streams = [dict(zip(way.links, way.streams, strict=True)) for way in ways]
         self.all_streams = self.streams if trace.copies is None else trace.copies.streams
+        self.ways_of_link: dict[int, list[int]] = {link: [] for link in np.unique(links).tolist()}
         for number, streams in enumerate(self.streams):
             for link in streams:
-                self.ways_of_link.setdefault(link, []).append(number)
+                if link in self.ways_of_link:
+                    self.ways_of_link[link].append(number)
+        is_crossing = np.zeros(len(ways), dtype=np.bool_)
+        is_crossing[list(chain.from_iterable(self.ways_of_link.values()))] = True
+        crossing = np.flatnonzero(is_crossing[self.way].take(rates.flow))
+        way = self.way.take(rates.flow.take(crossing))
+        order = order_by(way)
+        self.by_way = crossing.take(order)
+        self.first_of_way = np.searchsorted(way.take(order), np.arange(len(ways) + 1))
 
     def carried_by_others(self, link: int, rows: Ints) -> Floats:
         """Return the bytes that flows of each axis, the row's own left out, carried over a link while each rate held.
@@ -155,13 +162,15 @@ class _Crossers:
         bytes_per_s = self.bytes_per_s[on_link] * streams
         carried = np.zeros((len(rows), len(AXES)))
         since_ps, until_ps = self.start_ps[rows], self.until_ps[rows]
-        for number in np.unique(self.axis[on_link]).tolist():
-            mine = on_link[self.axis[on_link] == number]
-            rate = bytes_per_s[self.axis[on_link] == number]
+        axis = self.axis[self.flow[on_link]]
+        for number in np.unique(axis).tolist():
+            mine = on_link[axis == number]
+            rate = bytes_per_s[axis == number]
             carried[:, number] = _carried(self.start_ps[mine], self.until_ps[mine], rate, since_ps, until_ps)
-        own_streams = np.array([self.streams[way][link] for way in self.way[rows].tolist()])
+        flow = self.flow[rows]
+        own_streams = np.array([self.streams[way][link] for way in self.way[flow].tolist()])
         own = (until_ps - since_ps) / PS_PER_S * self.bytes_per_s[rows] * own_streams
-        carried[np.arange(len(rows)), self.axis[rows]] -= own
+        carried[np.arange(len(rows)), self.axis[flow]] -= own
         return np.maximum(carried, 0)
 
 

@@ -86,7 +86,9 @@ def meeting_flows(crossings: Crossings, capacities: Capacities) -> Ints:
     use = crossings.use
     begin, end = _keys(link[use], crossings)
     num = len(begin)
-    order = np.argsort(np.concatenate([2 * begin + 1, 2 * end]))  # ends come before what begins at the same time
+    order = np.argsort(
+        np.concatenate([2 * begin + 1, 2 * end]), kind="stable"
+    )  # ends come before what begins at the same time
     sign, use = np.where(order < num, 1, -1), use[order % num]
     # All of them are 0 at the end of each link.
     rates, num_late, num_flows = (np.cumsum(column) for column in (sign * rate[use], sign * is_late[use], sign))
@@ -103,7 +105,7 @@ def _crowded(crossings: Crossings) -> Crossings:
     """Return what crosses those links that more than one flow is on at some time."""
     link = crossings.uses.link[crossings.use]
     begin, end = _keys(link, crossings)
-    order = np.argsort(begin)
+    order = np.argsort(begin, kind="stable")
     # The latest end so far; that on another link comes before all that begins on this one.
     meets = begin[order[1:]] < np.maximum.accumulate(end[order])[:-1]
     is_crowded = np.zeros(int(link.max(initial=-1)) + 1, dtype=np.bool_)

@@ -182,7 +182,11 @@ class GroupVector:
         Both are ``[collective, phase, group]``.
         """
         plan = self.plans[self.kinds[int(numbers[0])]]
-        drains_ps = np.stack([self.drains_ps.get(number, plan.drain_ps) for number in numbers.tolist()])
+        drains_ps = np.repeat(plan.drain_ps[None], len(numbers), axis=0)
+        if self.drains_ps:
+            for place, number in enumerate(numbers.tolist()):
+                if number in self.drains_ps:
+                    drains_ps[place] = self.drains_ps[number]
         ends_ps = self.start_ps[numbers][:, None] + np.cumsum(plan.latency_ps + drains_ps, axis=1)
         return ends_ps - drains_ps, drains_ps
 

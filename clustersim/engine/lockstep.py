@@ -1,7 +1,8 @@
-"""All replicas of a job row by row: a process a pp_rank, with a clock for each replica, that runs ahead and goes back.
+"""All replicas of a job in lockstep: a clock for each pp_rank and replica, that runs ahead and goes back.
 
-Until somebody has looked, every flow is taken to drain as long as is assumed of it, so that messages and collectives
-have an end as soon as they begin. Where that proves wrong, processes go back to the time until which it was right.
+In one step every pp_rank that has what it waits for runs its next rows, all of them together as arrays. Until somebody
+has looked, every flow is taken to drain as long as is assumed of it, so that messages and collectives have an end as
+soon as they begin. Where that proves wrong, ranks go back to the time until which it was right.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import numpy as np
 
 from clustersim.engine.clock import Actor, Hold
 from clustersim.engine.group_vectors import GroupVector
+from clustersim.engine.stretch_table import Stretch
 from clustersim.engine.stretches import Rows
-from clustersim.engine.waking import Meeting, Waking
+from clustersim.engine.waking import Waking
 from clustersim.engine.way_vectors import WayVector, by_replica, longest
 from clustersim.ops import Job
-from clustersim.trace import Ints
+from clustersim.trace import Flags, Ints
 
 FAR_PS = 2**62  # later than anything that happens
 
@@ -47,125 +49,158 @@ class Lockstep:
         num_replicas, num_messages = len(job.pipelines), len(way_of_message)
         self.num_rows = sum(map(len, job.pipelines[0].programs))  # of a replica
         self._rows = Rows(job.pipelines, groups)
-        self.stretches = self._rows.stretches()
-        self._starts_ps = [np.empty((len(own), num_replicas), dtype=np.int64) for own in self.stretches]
-        self.clocks_ps = [np.zeros(num_replicas, dtype=np.int64) for _ in self.stretches]
-        self.reached = [0] * len(self.stretches)  # the stretch that is next
-        self.started_ps, self.arrived_ps = (np.empty((num_messages, num_replicas), dtype=np.int64) for _ in range(2))
-        self._starts, self._arrivals = list(self.started_ps), list(self.arrived_ps)  # of each message
-        self.is_sent = bytearray(num_messages)
-        self.drains_ps: dict[int, Ints] = {}  # that were found of flows, by message
-        self._latencies_ps = [by_replica(way.latency_ps, num_replicas) for way in ways]
+        self._way_of_message = np.array(way_of_message, dtype=np.int64)
+        is_flow = np.array([bool(way.links) for way in ways], dtype=np.bool_)
+        self._table = self._rows.table(is_flow[self._way_of_message])
+        self._first, self._end = self._table.first_of_rank[:-1], self._table.first_of_rank[1:]  # stretches of ranks
+        self._reached = self._first.copy()  # the stretch of each rank that is next
+        self._starts_ps = np.empty((len(self._table.need), num_replicas), dtype=np.int64)
+        self._latest_start_ps = np.empty(len(self._table.need), dtype=np.int64)  # of all replicas
+        self._clocks_ps = np.zeros((len(self._first), num_replicas), dtype=np.int64)
+        # The last message, -1, is what those wait for who wait for none: it is always there.
+        self._arrivals_ps = np.zeros((num_messages + 1, num_replicas), dtype=np.int64)
+        self.arrived_ps = self._arrivals_ps[:-1]
+        self.started_ps = np.empty((num_messages, num_replicas), dtype=np.int64)
+        self._is_sent = np.zeros(num_messages + 1, dtype=np.bool_)
+        self._is_sent[-1] = True
+        self._is_found = np.zeros(num_messages, dtype=np.bool_)  # whether it was found how long a flow drains
+        self._found_ps = np.empty((num_messages, num_replicas), dtype=np.int64)  # what was
+        shape = (len(ways), num_replicas)
+        self._latencies_ps = np.array([by_replica(way.latency_ps, num_replicas) for way in ways]).reshape(shape)
         # What the next flow of each way is taken to be like.
-        self.usual_drains_ps = [by_replica(way.drain_ps, num_replicas) for way in ways]
+        self._usual_ps = np.array([by_replica(way.drain_ps, num_replicas) for way in ways]).reshape(shape)
         self.served: dict[tuple[int, ...], list[tuple[Ints, Ints]]] = {}  # by FIFO link: free from, waits so far
-        self.flows: list[int] = []  # messages that are flows and may yet be found to meet others, as they were sent
+        self.flows = np.empty(0, dtype=np.int64)  # messages that are flows and may yet be found to meet others
         self.calls: dict[GroupVector, list[int]] = {}  # collectives of which the same is true
-        self.stopped: list[int] = []  # pp_ranks that have come to the horizon
         self.num_stretches_run = 0
-        self._waiters: dict[int, Hold] = {}
-        self._callers: dict[tuple[int, int], list[Hold]] = {}
+        self._stopped = np.empty(0, dtype=np.int64)  # pp_ranks that have come to the horizon
+        self._at_barrier: set[int] = set()  # ranks that wait there for the others
+        self._newly_sent: list[Ints] = []
+
+    @property
+    def num_replicas(self) -> int:
+        """Replicas in lockstep."""
+        return self._clocks_ps.shape[1]
 
     def run_until(self, horizon_ps: int, run: Callable[[Waking], int]) -> int:
-        """Let every process run until its clock has come to the horizon, or it waits; return the number of events."""
-        self._waiters, self._callers, self.stopped = {}, {}, []
-        meeting, first = Meeting(self.env, len(self.stretches)), sum(self.reached)
-        for pp_rank in range(len(self.stretches)):
-            hold = Hold(self.env)
-            Actor(self.env, self._gpu(pp_rank, hold, meeting, horizon_ps), hold)
+        """Let every rank run until its clock has come to the horizon, or it waits; return the number of events."""
+        first = int(self._reached.sum())
+        self._at_barrier.clear()
+        hold = Hold(self.env)
+        Actor(self.env, self._gpus(hold, horizon_ps), hold)
         num_events = run(self.env)
-        self.num_stretches_run += sum(self.reached) - first
+        hold.callbacks = []  # or else the process would refer to itself, and so keep all of this
+        del hold.resume
+        self.flows, self._newly_sent = np.concatenate([self.flows, *self._newly_sent]), []
+        self.num_stretches_run += int(self._reached.sum()) - first
+        self._stopped = np.flatnonzero((self._reached < self._end) & (self._clocks_ps.min(axis=1) >= horizon_ps))
         return num_events
 
-    def go_back(self, time_ps: int) -> None:
-        """Take back every stretch that began at `time_ps` or later in some replica, and what it sent and called for."""
-        for pp_rank, (stretches, starts_ps) in enumerate(zip(self.stretches, self._starts_ps, strict=True)):
-            reached = self.reached[pp_rank]
-            while reached and starts_ps[reached - 1].max() >= time_ps:
-                reached -= 1
-                for leap in stretches[reached].leaps:
-                    for message in leap.sends:
-                        self._take_back(message)
-                    for group in leap.joins:
-                        group.take_back(pp_rank)
-            self.reached[pp_rank] = reached
-            # Whoever waits has taken over what arrived so far, which may move now.
-            self.clocks_ps[pp_rank][:] = stretches[reached - 1].end_ps(starts_ps[reached - 1]) if reached else 0
-        self.flows = [message for message in self.flows if self.is_sent[message]]
-        self.calls = {group: [one for one in own if one < group.num_known] for group, own in self.calls.items()}
-
-    def _take_back(self, message: int) -> None:
-        self.is_sent[message] = 0
-        way = self.ways[self.way_of_message[message]]
-        if way.links:  # in some replicas it may have arrived before; there its next time is to be as its first
-            self.drains_ps.setdefault(message, self.arrived_ps[message] - self.started_ps[message])
-        for links, _, _ in way.hops:
-            self.served[links].pop()
-
-    def assume(self, message: int, drains_ps: Ints) -> None:
-        """Let a flow drain for so long from now on."""
-        self.drains_ps[message] = self.usual_drains_ps[self.way_of_message[message]] = drains_ps
-        if self.is_sent[message]:
-            np.add(self.started_ps[message], drains_ps, out=self.arrived_ps[message])
-
-    def _gpu(self, pp_rank: int, hold: Hold, meeting: Meeting, horizon_ps: int) -> Generator[Hold, Any, None]:
-        """Run the program of a pp_rank in all replicas, stretch by stretch; the hottest path."""
-        stretches, starts_ps, clock = self.stretches[pp_rank], self._starts_ps[pp_rank], self.clocks_ps[pp_rank]
-        is_sent, arrivals_ps, maximum, add = self.is_sent, self._arrivals, np.maximum, np.add
-        first = self.reached[pp_rank]
-        last = len(stretches) if first == len(stretches) or clock.min() < horizon_ps else first
-        for number in range(first, last):
-            needs, awaits, is_barrier, leaps = stretches[number]
-            for need in needs:
-                if not is_sent[need]:
-                    self._waiters[need] = hold
-                    yield hold
-                maximum(clock, arrivals_ps[need], out=clock)
-            for group, call in awaits:
-                if group.num_known <= call:
-                    self._callers.setdefault((id(group), call), []).append(hold)
-                    yield hold
-                maximum(clock, group.end_by_replica(call, pp_rank), out=clock)
-            if is_barrier:
-                meeting.arrive(hold, clock)
-                yield hold
-                clock[:] = meeting.released_ps
-            starts_ps[number] = clock
-            for duration_ps, members, then_ps, sends, joins in leaps:
-                add(clock, duration_ps, out=clock)
-                if members is not None:
-                    add(members.latest_ps(clock), then_ps, out=clock)
-                for message in sends:
-                    self._send(message, clock)
-                for group in joins:
-                    self._call(group, pp_rank, clock)
-            self.reached[pp_rank] = number + 1
-            if clock[0] >= horizon_ps and clock.min() >= horizon_ps:
+    def _gpus(self, hold: Hold, horizon_ps: int) -> Generator[Hold, Any, None]:
+        """Run the programs of all pp_ranks in all replicas, a step at a time; the hottest path."""
+        table, is_sent = self._table, self._is_sent
+        running = np.arange(len(self._first))
+        while True:
+            running = running[self._goes_on(running, horizon_ps)]
+            numbers = self._reached[running]
+            is_ready = is_sent[table.need[numbers]]
+            is_unusual = table.is_unusual[numbers] & is_ready
+            has_run = False
+            if is_unusual.any():
+                for pp_rank in running[is_unusual].tolist():
+                    has_run |= self._run_unusual(pp_rank, horizon_ps)
+                is_ready &= ~is_unusual
+            if is_ready.any():
+                self._run(running[is_ready], numbers[is_ready])
+            elif not has_run:
                 break
-        if self.reached[pp_rank] < len(stretches):
-            self.stopped.append(pp_rank)
+            self.env.woken.append(hold.resume)
+            yield hold
         yield hold  # nobody resumes it again
 
-    def _send(self, message: int, clock: Ints) -> None:
-        number = self.way_of_message[message]
-        way = self.ways[number]
-        if way.links:
-            started_ps = self._starts[message]
-            np.add(clock, self._latencies_ps[number], out=started_ps)
-            np.add(started_ps, self._drain_of(message), out=self._arrivals[message])
-            self.flows.append(message)
-        else:
-            self._pass_links(message, way, clock)
-        self.is_sent[message] = 1
-        waiter = self._waiters.pop(message, None)
-        if waiter is not None:
-            self.env.woken.append(waiter.resume)
+    def _goes_on(self, pp_ranks: Ints, horizon_ps: int) -> Flags:
+        """Return which ranks have more to run before the horizon."""
+        before_horizon: Flags = self._clocks_ps[pp_ranks].min(axis=1) < horizon_ps
+        return before_horizon & (self._reached[pp_ranks] < self._end[pp_ranks])
 
-    def _drain_of(self, message: int) -> Ints:
-        """Return how long a flow is assumed to drain: as was found, or else like the last one on its way of which any
-        was; micro-batches follow one another in much the same company. [ps]
+    def _run(self, pp_ranks: Ints, numbers: Ints) -> None:
+        """Run a stretch of each of some ranks, none of them unusual."""
+        table = self._table
+        starts_ps = np.maximum(self._clocks_ps[pp_ranks], self._arrivals_ps[table.need[numbers]])
+        self._starts_ps[numbers], self._latest_start_ps[numbers] = starts_ps, starts_ps.max(axis=1)
+        ends_ps = self._clocks_ps[pp_ranks] = table.ends_ps(numbers, starts_ps)
+        messages = table.message[numbers]
+        is_sending = messages >= 0
+        if is_sending.all():
+            self._send(messages, ends_ps)
+        elif is_sending.any():
+            self._send(messages[is_sending], ends_ps[is_sending])
+        self._reached[pp_ranks] += 1
+
+    def _run_unusual(self, pp_rank: int, horizon_ps: int) -> bool:
+        """Run the unusual stretches of a rank that come next, as far as it has what they wait for; return if any."""
+        clock_ps, end, has_run = self._clocks_ps[pp_rank], int(self._end[pp_rank]), False
+        while (number := int(self._reached[pp_rank])) < end and clock_ps.min() < horizon_ps:
+            stretch = self._table.unusual.get(number)
+            if stretch is None or not self._is_there(stretch):
+                break
+            for need in stretch.needs:
+                np.maximum(clock_ps, self._arrivals_ps[need], out=clock_ps)
+            for group, call in stretch.awaits:
+                np.maximum(clock_ps, group.end_by_replica(call, pp_rank), out=clock_ps)
+            if not stretch.is_barrier:
+                self._leap(pp_rank, stretch)
+            elif not self._pass_barrier(pp_rank):
+                break
+            has_run = True
+        return has_run
+
+    def _is_there(self, stretch: Stretch) -> bool:
+        """Return whether there is all that a stretch waits for, but for a barrier."""
+        is_sent = self._is_sent
+        return all(is_sent[need] for need in stretch.needs) and all(
+            group.num_known > call for group, call in stretch.awaits
+        )
+
+    def _pass_barrier(self, pp_rank: int) -> bool:
+        """Let a rank wait for the others at a barrier; the last to come lets all of them go on. Return if it is it."""
+        self._at_barrier.add(pp_rank)
+        if len(self._at_barrier) < len(self._clocks_ps):
+            return False
+        self._clocks_ps[:] = self._clocks_ps.max()
+        for member in sorted(self._at_barrier):
+            self._leap(member, self._table.unusual[int(self._reached[member])])
+        self._at_barrier.clear()
+        return True
+
+    def _leap(self, pp_rank: int, stretch: Stretch) -> None:
+        """Run a stretch of one rank."""
+        clock_ps, number = self._clocks_ps[pp_rank], int(self._reached[pp_rank])
+        self._starts_ps[number], self._latest_start_ps[number] = clock_ps, clock_ps.max()
+        for leap in stretch.leaps:
+            clock_ps[:] = leap.end_ps(clock_ps)
+            for message in leap.sends:
+                way = self.ways[self.way_of_message[message]]
+                if way.links:
+                    self._send(np.array([message]), clock_ps[None])
+                else:
+                    self._pass_links(message, way, clock_ps)
+            for group in leap.joins:
+                self._call(group, pp_rank, clock_ps)
+        self._reached[pp_rank] = number + 1
+
+    def _send(self, messages: Ints, times_ps: Ints) -> None:
+        """Send messages that are flows; each drains as long as was found, or else like the last one on its way of which
+        any was: micro-batches follow one another in much the same company.
         """
-        return self.drains_ps.get(message, self.usual_drains_ps[self.way_of_message[message]])
+        ways = self._way_of_message[messages]
+        self.started_ps[messages] = started_ps = times_ps + self._latencies_ps[ways]
+        drains_ps, is_found = self._usual_ps[ways], self._is_found[messages]
+        if is_found.any():
+            drains_ps[is_found] = self._found_ps[messages[is_found]]
+        self.arrived_ps[messages] = started_ps + drains_ps
+        self._is_sent[messages] = True
+        self._newly_sent.append(messages)
 
     def _pass_links(self, message: int, way: WayVector, clock: Ints) -> None:
         arrived_ps = self.arrived_ps[message]
@@ -178,19 +213,74 @@ class Lockstep:
             if hop == 0:
                 self.started_ps[message] = start_ps
             np.add(served[-1][0], latency_ps, out=arrived_ps)
+        self._is_sent[message] = True
 
     def _call(self, group: GroupVector, pp_rank: int, clock: Ints) -> None:
         first = group.num_known
         group.call(pp_rank, clock)
-        for number in range(first, group.num_known):
-            if not group.are_links_own:
-                self.calls.setdefault(group, []).append(number)
-            for hold in self._callers.pop((id(group), number), ()):
-                self.env.woken.append(hold.resume)
+        if not group.are_links_own and group.num_known > first:
+            self.calls.setdefault(group, []).extend(range(first, group.num_known))
+
+    def go_back(self, time_ps: int) -> None:
+        """Take back every stretch that began at `time_ps` or later in some replica, and what it sent and called for."""
+        reached, latest_ps = self._reached, self._latest_start_ps
+        bounds = list(zip(self._first.tolist(), reached.tolist(), strict=True))
+        # Starts rise along a rank.
+        kept = [first + int(np.searchsorted(latest_ps[first:last], time_ps)) for first, last in bounds]
+        self._take_back(np.concatenate([np.arange(first, last) for first, (_, last) in zip(kept, bounds, strict=True)]))
+        reached[:] = kept
+        # Whoever waits has taken over what arrived so far, which may move now.
+        self._clocks_ps[:] = 0
+        has_run = np.flatnonzero(reached > self._first)
+        self._clocks_ps[has_run] = self._ends_ps(reached[has_run] - 1)
+        self.flows = self.flows[self._is_sent[self.flows]]
+        self.calls = {group: [one for one in own if one < group.num_known] for group, own in self.calls.items()}
+
+    def _ends_ps(self, numbers: Ints) -> Ints:
+        ends_ps = self._table.ends_ps(numbers, self._starts_ps[numbers])
+        for place in np.flatnonzero(self._table.is_unusual[numbers]).tolist():
+            number = int(numbers[place])
+            ends_ps[place] = self._table.unusual[number].end_ps(self._starts_ps[number])
+        return ends_ps
+
+    def _take_back(self, numbers: Ints) -> None:
+        """Take back stretches."""
+        is_unusual, messages = self._table.is_unusual[numbers], self._table.message[numbers]
+        self._take_back_flows(messages[~is_unusual & (messages >= 0)])
+        for number in numbers[is_unusual].tolist():
+            pp_rank = int(np.searchsorted(self._end, number, side="right"))
+            for leap in self._table.unusual[number].leaps:
+                for message in leap.sends:
+                    way = self.ways[self.way_of_message[message]]
+                    if way.links:
+                        self._take_back_flows(np.array([message]))
+                    self._is_sent[message] = False
+                    for links, _, _ in way.hops:
+                        self.served[links].pop()
+                for group in leap.joins:
+                    group.take_back(pp_rank)
+
+    def _take_back_flows(self, messages: Ints) -> None:
+        """Take back messages that are flows; where one has arrived before, in some replica, it is to do so again."""
+        self._is_sent[messages] = False
+        new = messages[~self._is_found[messages]]
+        self._is_found[new] = True
+        self._found_ps[new] = self.arrived_ps[new] - self.started_ps[new]
+
+    def assume(self, message: int, drains_ps: Ints) -> None:
+        """Let a flow drain for so long from now on."""
+        self._is_found[message] = True
+        self._found_ps[message] = self._usual_ps[self.way_of_message[message]] = drains_ps
+        if self._is_sent[message]:
+            np.add(self.started_ps[message], drains_ps, out=self.arrived_ps[message])
+
+    def is_stuck(self) -> bool:
+        """Return whether ranks wait for one another: none has come to the horizon, and not all to their ends."""
+        return not len(self._stopped) and not self.is_done()
 
     def is_done(self) -> bool:
-        """Return whether every process has come to its end."""
-        return all(reached == len(own) for reached, own in zip(self.reached, self.stretches, strict=True))
+        """Return whether every rank has come to its end."""
+        return bool((self._reached == self._end).all())
 
     def starts_ps(self) -> Ints:
         """Return when every row starts, rank after rank, ``[row, replica]``, once all is done. [ps]
@@ -220,4 +310,4 @@ class Lockstep:
 
     def until_ps(self) -> int:
         """Return the time before which nothing more will begin: whoever waits, waits for who stopped at the horizon."""
-        return min((int(self.clocks_ps[pp_rank].min()) for pp_rank in self.stopped), default=FAR_PS)
+        return int(self._clocks_ps[self._stopped].min(initial=FAR_PS))

@@ -48,7 +48,7 @@ class FlowKeys:
 
     def __init__(self, lockstep: Lockstep, vectors: Sequence[GroupVector]) -> None:
         self._lockstep, self._vectors = lockstep, vectors
-        self.num_replicas = len(lockstep.clocks_ps[0])
+        self.num_replicas = lockstep.num_replicas
         self.num_phases = [max(plan.latency_ps.shape[0] for plan in vector.plans.values()) for vector in vectors]
         sizes = [
             len(vector.kinds) * num_phases * len(vector.numbers)
@@ -131,9 +131,7 @@ class OpenFlows:
         """Leave out flows that end before `time_ps` from now on."""
         self._since_ps = time_ps
         lockstep = self._lockstep
-        messages = np.array(lockstep.flows, dtype=np.int64)
-        if len(messages):
-            lockstep.flows = messages[lockstep.arrived_ps[messages].max(axis=1) >= time_ps].tolist()
+        lockstep.flows = lockstep.flows[lockstep.arrived_ps[lockstep.flows].max(axis=1) >= time_ps]
         lockstep.calls = {
             vector: numbers[vector.end_ps[numbers].max(axis=1) >= time_ps].tolist() for vector, numbers in self._calls()
         }
@@ -170,7 +168,7 @@ class OpenFlows:
 
     def _messages(self) -> tuple[FlowTable, _Template]:
         lockstep = self._lockstep
-        messages = np.array(lockstep.flows, dtype=np.int64)
+        messages = lockstep.flows
         begin_ps, end_ps = lockstep.started_ps[messages], lockstep.arrived_ps[messages]
         alone_end_ps, ways = begin_ps.copy(), self._way_of_message[messages]
         parts = [_NOTHING]

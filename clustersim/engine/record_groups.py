@@ -141,7 +141,7 @@ def _axis(calls: CallColumns) -> Ints:
 
 
 def _column(values: Iterable[int]) -> Ints:
-    return np.array(values, dtype=np.int64)
+    return np.asarray(values, dtype=np.int64)
 
 
 def _ints(values: Iterable[int]) -> Ints:

@@ -107,7 +107,7 @@ def link_columns(
 
 def rate_columns(log: RateLog, loads: Loads, rows: Ints | None = None) -> Rates:
     """Return the rates that were noted; where `rows` has the row of each flow, in order of time and then of flows."""
-    flow, start_ps = np.array(log.flow, dtype=np.int64), np.array(log.start_ps, dtype=np.int64)
+    flow, start_ps = np.asarray(log.flow), np.asarray(log.start_ps)
     order = np.arange(len(flow))
     if rows is not None:
         flow = rows[flow]
@@ -115,8 +115,8 @@ def rate_columns(log: RateLog, loads: Loads, rows: Ints | None = None) -> Rates:
     return Rates(
         flow=flow[order],
         start_ps=start_ps[order],
-        bytes_per_s=np.array(log.bytes_per_s, dtype=np.float64)[order],
-        bottleneck=np.searchsorted(loads.used, np.array(log.bottleneck, dtype=np.int64)[order]),
+        bytes_per_s=np.asarray(log.bytes_per_s)[order],
+        bottleneck=np.searchsorted(loads.used, np.asarray(log.bottleneck)[order]),
     )
 
 

@@ -73,7 +73,7 @@ class Checked:
         window_ps = _FIRST_WINDOW * longest_ps
         while self._settled_ps < FAR_PS:
             num_events += lockstep.run_until(min(self._settled_ps + window_ps, FAR_PS), _run)
-            if not lockstep.stopped and not lockstep.is_done():
+            if lockstep.is_stuck():
                 return None
             before_ps = self._settled_ps
             is_right = self._look(lockstep.until_ps(), _FIRST_WINDOW * longest_ps)

@@ -16,39 +16,13 @@ import numpy as np
 from clustersim.columns import CallColumns
 from clustersim.engine.group_vectors import GroupVector, Members
 from clustersim.engine.record_programs import columns_of
+from clustersim.engine.stretch_table import Call, Leap, Stretch, StretchTable
 from clustersim.engine.way_vectors import Time, agreed, by_replica, longest
 from clustersim.ops import Kind, Pipeline
-from clustersim.trace import Ints
+from clustersim.sorting import kinds_of, order_by
+from clustersim.trace import Flags, Ints
 
-Call = tuple[GroupVector, int]  # the groups that do it, and the how-manieth of theirs it is
-
-
-class Leap(NamedTuple):
-    """What passes until something is sent or called for, in each replica: numpy adds arrays faster than numbers."""
-
-    duration_ps: Ints
-    members: Members | None  # groups of which each then waits for its last; None: nobody waits
-    then_ps: Ints  # what passes after that
-    sends: tuple[int, ...]
-    joins: tuple[GroupVector, ...]
-
-
-class Stretch(NamedTuple):
-    """Rows that run in one go once the first has all that it waits for."""
-
-    needs: tuple[int, ...]
-    awaits: tuple[Call, ...]
-    is_barrier: bool
-    leaps: tuple[Leap, ...]
-
-    def end_ps(self, start_ps: Ints) -> Ints:
-        """Return when it ends in each replica, given when it starts. [ps]"""
-        clock_ps = start_ps
-        for leap in self.leaps:
-            clock_ps = clock_ps + leap.duration_ps
-            if leap.members is not None:
-                clock_ps = leap.members.latest_ps(clock_ps) + leap.then_ps
-        return clock_ps
+_MOST_CODES_PER_ROW = 4  # a table of which ones there are is faster than a sort
 
 
 class _Segment(NamedTuple):
@@ -106,15 +80,34 @@ class Rows:
         inline[producer[is_inline]] = np.flatnonzero(is_inline)
         return inline
 
-    def stretches(self) -> list[list[Stretch]]:
-        """Return the stretches of each rank, in order."""
-        found: list[Stretch] = [_NOTHING] * len(self._first)
+    def table(self, is_flow: Flags) -> StretchTable:
+        """Return the stretches of all ranks.
+
+        Parameters
+        ----------
+        is_flow
+            Whether each message is a flow; what sends others is unusual.
+        """
+        columns, first = self._columns, self._first
+        last = np.append(first[1:], len(self._inline)) - 1
+        need, message = columns.needs.only()[first], columns.sends.only()[last]
+        is_unusual = columns.needs.has_several()[first] | columns.sends.has_several()[last]
+        is_unusual |= (columns.awaits.count[first] > 0) | (columns.kind[first] == Kind.BARRIER)
+        is_unusual |= columns.joins.count[last] > (self._inline[last] >= 0)
+        is_unusual |= (message >= 0) & ~np.append(is_flow, True)[message]
+        leaps: list[Leap] = []
+        unusual: dict[int, Stretch] = {}
         kinds, kind_of_stretch = self._kinds_of_stretches()
-        for kind in range(kinds):
-            numbers = np.flatnonzero(kind_of_stretch == kind)
-            for number, stretch in zip(numbers.tolist(), self._alike(numbers), strict=True):
-                found[number] = stretch
-        return [found[first:last] for first, last in pairwise(self._first_of_rank.tolist())]
+        by_kind = order_by(kind_of_stretch)
+        bounds = np.searchsorted(kind_of_stretch[by_kind], np.arange(kinds + 1)).tolist()
+        for own in (by_kind[begin:end] for begin, end in pairwise(bounds)):
+            segments = self._segments(int(first[own[0]]), int(last[own[0]]) + 1)
+            if len(segments) > 1:
+                is_unusual[own] = True
+            numbers = own[is_unusual[own]]
+            unusual.update(zip(numbers.tolist(), self._alike(numbers, segments), strict=True))
+            leaps.append(self._leap(segments[0]))
+        return StretchTable(self._first_of_rank, need, message, leaps, kind_of_stretch, unusual)
 
     def _kinds_of_stretches(self) -> tuple[int, Ints]:
         """Return how many kinds of stretches there are, of the same segments, and which each is of."""
@@ -132,19 +125,26 @@ class Rows:
         kind = _joined_codes(kind, last - self._first)
         return int(kind.max(initial=-1)) + 1, kind
 
-    def _alike(self, numbers: Ints) -> Iterator[Stretch]:
+    def _leap(self, segment: _Segment) -> Leap:
+        """Return what passes in a segment, without what leaves."""
+        times_ps = (by_replica(time, self._num_replicas) for time in (segment.duration_ps, segment.then_ps))
+        duration_ps, then_ps = times_ps
+        return Leap(duration_ps, segment.members, then_ps, (), ())
+
+    def _alike(self, numbers: Ints, segments: Sequence[_Segment]) -> Iterator[Stretch]:
         """Yield stretches of one kind."""
+        if not len(numbers):
+            return
         columns, first = self._columns, self._first[numbers]
-        row, after = int(first[0]), int(np.append(self._first, len(self._inline))[numbers[0] + 1])
         leaps = []
-        for duration_ps, members, then_ps, offset in self._segments(row, after):
-            leaving = columns.sends.of(first + offset), self._joined(first + offset)
-            times_ps = by_replica(duration_ps, self._num_replicas), by_replica(then_ps, self._num_replicas)
-            leaps.append([Leap(times_ps[0], members, times_ps[1], *both) for both in zip(*leaving, strict=True)])
-        is_barrier = bool(columns.kind[row] == Kind.BARRIER)
+        for segment in segments:
+            own, rows = self._leap(segment), first + segment.offset
+            leaving = zip(columns.sends.of(rows), self._joined(rows), strict=True)
+            leaps.append([own._replace(sends=sends, joins=joins) for sends, joins in leaving])
+        is_barrier = bool(columns.kind[first[0]] == Kind.BARRIER)
         awaited = self._awaited(first)
-        for needs, awaits, own in zip(columns.needs.of(first), awaited, zip(*leaps, strict=True), strict=True):
-            yield Stretch(needs, awaits, is_barrier, own)
+        for needs, awaits, of_one in zip(columns.needs.of(first), awaited, zip(*leaps, strict=True), strict=True):
+            yield Stretch(needs, awaits, is_barrier, of_one)
 
     def _joined(self, rows: Ints) -> Iterable[tuple[GroupVector, ...]]:
         """Return the groups that each row calls, inline calls left out."""
@@ -201,12 +201,12 @@ class Rows:
                 then_ps = then_ps + total_ps
         return found
 
-    def starts_ps(self, starts_ps: Sequence[Ints]) -> Ints:
-        """Return when every row starts in each replica, given when the stretches of each rank do. [ps]
+    def starts_ps(self, starts_ps: Ints) -> Ints:
+        """Return when every row starts in each replica, given when stretches do. [ps]
 
         What inline calls became is noted in their groups.
         """
-        clock_ps, rows = np.concatenate(starts_ps), self._first
+        clock_ps, rows = starts_ps, self._first
         lasting_ps = np.stack([by_replica(time, self._num_replicas) for time in self._lasting_ps])
         found = np.empty((len(self._inline), clock_ps.shape[1]), dtype=np.int64)
         while True:
@@ -223,9 +223,6 @@ class Rows:
                 orders = self._calls.order[calls[mine]]
                 clock_ps[mine] = vector.done_ps(orders, vector.pp_ranks[0], clock_ps[mine])
             rows = rows + 1
-
-
-_NOTHING = Stretch((), (), False, ())
 
 
 def _vectors_of_calls(
@@ -246,7 +243,7 @@ def _durations_ps(pipelines: Sequence[Pipeline]) -> tuple[list[Time], Ints]:
     table = [columns_of(pipeline).duration_ps for pipeline in different]
     codes = np.zeros(len(table[0]), dtype=np.int64)
     for column in table:
-        codes = _joined_codes(codes, np.unique(column, return_inverse=True)[1].reshape(-1))
+        codes = _joined_codes(codes, kinds_of(column)[1])
     _, first = np.unique(codes, return_index=True)
     position = {id(pipeline): place for place, pipeline in enumerate(different)}
     of_replica = [position[id(pipeline)] for pipeline in pipelines]
@@ -257,5 +254,10 @@ def _durations_ps(pipelines: Sequence[Pipeline]) -> tuple[list[Time], Ints]:
 def _joined_codes(one: Ints, other: Ints) -> Ints:
     """Return numbers from 0 without gaps, the same where both codes, which are at least 0, are."""
     joined = one * (int(other.max(initial=0)) + 1) + other
-    codes: Ints = np.unique(joined, return_inverse=True)[1].reshape(-1)
+    largest = int(joined.max(initial=0))
+    if largest > _MOST_CODES_PER_ROW * len(joined):
+        return kinds_of(joined)[1]
+    is_there = np.zeros(largest + 1, dtype=np.bool_)
+    is_there[joined] = True
+    codes: Ints = (np.cumsum(is_there) - 1)[joined]
     return codes

@@ -1,4 +1,4 @@
-"""Rows put in order by one sort of plain numbers, against numpy's sorts, also where columns don't fit into one."""
+"""Rows put in order sixteen bits at a time, against sorts by numpy, also where columns have more bits than a number."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import pytest
 
 from clustersim.sorting import kinds_of, order_by
 
-LARGEST = (1, 5, 10**6, 2**62)  # two columns of the last are more than 63 bits
+LARGEST = (1, 5, 10**6, 2**62, 2**63 - 1)  # two columns of the last ones are more than 63 bits
 
 
 @pytest.mark.parametrize("largest", LARGEST)
-@pytest.mark.parametrize("smallest", [0, -3])
+@pytest.mark.parametrize("smallest", [0, -3, -(2**63)])
 @pytest.mark.parametrize("num_rows", [0, 1, 64, 1000])
 def test_the_order_is_that_of_a_stable_sort(largest: int, smallest: int, num_rows: int) -> None:
     random = np.random.default_rng(num_rows)

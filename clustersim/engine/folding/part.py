@@ -183,7 +183,8 @@ class FoldedRun:
         end_ps = np.concatenate([transfers.end_ps, phases.end_ps])
         rates = lasting(rate_columns(network.rates, loads, groups.rows_of_flows(len(transfers))), end_ps)
         lost = lost_ps(network.cluster, loads, rates, route, end_ps) if len(rates) else rates.flow
-        slowed_ps = self.at_links(ways[rates.flow], rates.bottleneck, lost)
+        slow = np.flatnonzero(lost)
+        slowed_ps = self.at_links(ways[rates.flow[slow]], rates.bottleneck[slow], lost[slow])
         queued = {self.folding.link_numbers[link]: time_ps for link, time_ps in self.queued_by_class.items()}
         first_rows = self.row_by_link[self.folding.links]
         own_slowed_ps = slowed_ps[first_rows[first_rows >= 0]]
