@@ -42,7 +42,7 @@ class PlainRows:
     timing
         How long its ops last, and its messages hold their links: numbers, as of a cohort with one member.
     number
-        What durations come as; float only where every time is below 2**53 ps, up to where all whole numbers are exact.
+        What durations come as; float only where every time is below 2**53 ps, up to which it holds all whole numbers.
     """
 
     def __init__(self, timing: Timing, number: Number = int) -> None:

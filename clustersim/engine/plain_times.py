@@ -1,8 +1,8 @@
 """What GPUs that go through plain rows note of their times, and the times that follow from it.
 
-A GPU notes the start of each row, some hundred at a time: Python's numbers cost memory, and reading them again costs
-more than the op did. A message arrives a known time after its op has ended, but for those that may have found a link
-taken, or went over several; the arrivals of these are noted one by one.
+A GPU notes the start of each row, some hundred at a time: Python's numbers take memory, and once they have left the
+processor's cache it takes long to read them again. A message arrives a known time after its op has ended, but for those
+that may have found a link taken, or went over several; the arrivals of these are noted one by one.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ from collections.abc import Generator
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from clustersim.engine.clock import Hold
 from clustersim.engine.cohort import Timing
 from clustersim.engine.plain_rows import ROWS_AT_ONCE, PlainRows, Unusual
@@ -14,9 +16,7 @@ from clustersim.engine.waking import STRETCH, Meeting, Waking
 from clustersim.trace import Ints
 
 _PIECES_AT_ONCE = STRETCH // ROWS_AT_ONCE
-
-
-_LARGEST_EXACT_PS = 2**53  # the doubles below it hold all whole numbers
+_LARGEST_IN_FLOATS_PS = 2**52  # half of that up to which doubles hold all whole numbers
 
 
 class Single:
@@ -28,10 +28,10 @@ class Single:
 
     def __init__(self, env: Waking, timing: Timing) -> None:
         self.env, self.timing, self.cohort = env, timing, timing.cohort
+        computed_ps = timing.columns.duration_ps.sum(dtype=np.float64)  # which cannot overflow, and is off by little
+        self._number = float if timing.most_ps(int(computed_ps)) < _LARGEST_IN_FLOATS_PS else int
         # Of each message its arrival; before that, who waits for it, if anyone does; and after it was looked at, 0, so
         # that the memory of its number is used again. Rows that need none, -1, find the last: it is always there.
-        most_ps = timing.most_ps(int(timing.columns.duration_ps.sum()))
-        self._number = float if most_ps < _LARGEST_EXACT_PS else int
         self.inbox: list[Any] = [None] * timing.columns.num_messages + [self._number(0)]
         self.free_at = [0] * len(self.cohort.links)
         self.queued = [0] * len(self.cohort.links)

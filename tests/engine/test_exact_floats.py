@@ -22,7 +22,7 @@ def test_times_are_the_same_on_either_side_of_the_largest_exact_float(
         return [column.tolist() for column in (trace.ops.start_ps, trace.transfers.start_ps, trace.transfers.end_ps)]
 
     in_floats = times_ps()
-    monkeypatch.setattr(run_single, "_LARGEST_EXACT_PS", 0)
+    monkeypatch.setattr(run_single, "_LARGEST_IN_FLOATS_PS", 0)
     assert times_ps() == in_floats
 
 
