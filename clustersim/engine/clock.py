@@ -27,8 +27,8 @@ class Timeline(simpy.Environment):
 
     def __init__(self) -> None:
         super().__init__()
-        self.events_at: dict[int, list[Callable[[Any], Any]]] = {}  # what each event of a time calls
-        self.times: list[int] = []  # the heap of these
+        self._calls_at: dict[int, list[Callable[[Any], Any]]] = {}  # what the events of each time call
+        self._times: list[int] = []  # the heap of these
 
     @property
     def now(self) -> int:
@@ -40,12 +40,15 @@ class Timeline(simpy.Environment):
         if priority != NORMAL:
             heappush(self._queue, (time_ps, priority, next(self._eid), event))
             return
-        come = event.resume if isinstance(event, Hold) else partial(_call_back, event)
-        if time_ps in self.events_at:
-            self.events_at[time_ps].append(come)
+        self.call_at(time_ps, event.resume if isinstance(event, Hold) else partial(call_back, event))
+
+    def call_at(self, time_ps: int, come: Callable[[Any], Any]) -> None:
+        """Schedule a call, such as what resumes a process, for `time_ps`: it is an event of normal priority."""
+        if time_ps in self._calls_at:
+            self._calls_at[time_ps].append(come)
         else:
-            self.events_at[time_ps] = [come]
-            heappush(self.times, time_ps)
+            self._calls_at[time_ps] = [come]
+            heappush(self._times, time_ps)
 
     def schedule(self, event: Event, priority: int = NORMAL, delay: float = 0) -> None:
         """Schedule `event` as SimPy's own events are, in a whole number of picoseconds from now."""
@@ -57,7 +60,7 @@ class Timeline(simpy.Environment):
         It does what ``simpy.Environment.run`` does, but leaves an event its callbacks, so that a :class:`Hold` can be
         used again; no process here waits for an event that may fail, so an exception ends the run at once.
         """
-        queue, times, events_at = self._queue, self.times, self.events_at
+        queue, times, calls_at = self._queue, self._times, self._calls_at
         num_events = next_check = 0
         while times or queue:
             if num_events >= next_check:
@@ -65,27 +68,27 @@ class Timeline(simpy.Environment):
                 next_check = num_events + most_events_between_checks
             if queue and (not times or queue[0] < (times[0], NORMAL)):
                 self._now, _, _, event = heappop(queue)
-                _call_back(event)
+                call_back(event)
                 num_events += 1
                 continue
             self._now = now = heappop(times)
-            events = events_at.pop(now)
-            if num_events + len(events) > next_check:
-                self._put_back(events, next_check - num_events)
-            for come in events:
+            calls = calls_at.pop(now)
+            if num_events + len(calls) > next_check:
+                self._put_back(calls, next_check - num_events)
+            for come in calls:
                 come(None)
-            num_events += len(events)
+            num_events += len(calls)
         check(num_events)
         return num_events
 
-    def _put_back(self, events: list[Callable[[Any], Any]], num_taken: int) -> None:
-        """Leave only so many of the events of now, as a check comes before the others."""
-        self.events_at[self._now] = events[num_taken:]
-        heappush(self.times, self._now)
-        del events[num_taken:]
+    def _put_back(self, calls: list[Callable[[Any], Any]], num_taken: int) -> None:
+        """Leave only so many of the calls of now, as a check comes before the others."""
+        self._calls_at[self._now] = calls[num_taken:]
+        heappush(self._times, self._now)
+        del calls[num_taken:]
 
 
-def _call_back(event: Event, _none: None = None) -> None:
+def call_back(event: Event, _none: None = None) -> None:
     """Do what SimPy does when an event comes."""
     for callback in event.callbacks:
         callback(event)

@@ -142,15 +142,11 @@ class Timing:
         return counts
 
     def _hop(self, link: int, size_bytes: int) -> tuple[int, Time, Time]:
-        numbers = self.cohort.links[link]
-        if len(numbers) == 1:
-            own = self._network.link(numbers[0])
-            return link, own.hold_ps(size_bytes), own.latency_ps
         makes: dict[tuple[int, int, int], int] = {}
         holds_ps: list[int] = []
         latencies_ps: list[int] = []
         of_member = []
-        for number in numbers:
+        for number in self.cohort.links[link]:
             own = self._network.link(number)
             make = own.make
             if make not in makes:

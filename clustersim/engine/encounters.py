@@ -86,9 +86,8 @@ def meeting_flows(crossings: Crossings, capacities: Capacities) -> Ints:
     use = crossings.use
     begin, end = _keys(link[use], crossings)
     num = len(begin)
-    order = np.argsort(
-        np.concatenate([2 * begin + 1, 2 * end]), kind="stable"
-    )  # ends come before what begins at the same time
+    # Ends come before what begins at the same time.
+    order = np.argsort(np.concatenate([2 * begin + 1, 2 * end]), kind="stable")
     sign, use = np.where(order < num, 1, -1), use[order % num]
     # All of them are 0 at the end of each link.
     rates, num_late, num_flows = (np.cumsum(column) for column in (sign * rate[use], sign * is_late[use], sign))

@@ -6,7 +6,6 @@ It does what :func:`clustersim.engine.gpu.asynchronous_gpu` does, from rows of n
 from __future__ import annotations
 
 from collections.abc import Generator
-from heapq import heappush
 from itertools import repeat
 from typing import Any
 
@@ -44,7 +43,7 @@ class PlainReplica:
 
     def _run(self, gpu: Gpu) -> Generator[Hold, Any, None]:
         """Run the program of a GPU; a hot path."""
-        env, hold, events_at, times = self.env, gpu.hold, self.env.events_at, self.env.times
+        env, hold, call_at = self.env, gpu.hold, self.env.call_at
         resume = hold.resume
         arrived, waiters = self.mailbox.arrived, self.mailbox.waiter
         ends = list[int]()
@@ -55,12 +54,7 @@ class PlainReplica:
             for duration, need, message, delay in self.rows.usual(rows, delays):
                 arrival = arrived[need]
                 if arrival >= 0:
-                    end = (arrival if arrival > now else now) + duration
-                    if end in events_at:  # what Timeline.wake does, without a call
-                        events_at[end].append(resume)
-                    else:
-                        events_at[end] = [resume]
-                        heappush(times, end)
+                    call_at((arrival if arrival > now else now) + duration, resume)
                 else:
                     waiters[need] = hold
                     hold.missing = 1
@@ -82,12 +76,7 @@ class PlainReplica:
                             waiter.note_arrival(arrival)
                             continue
                         ready = waiter.ready
-                        end = (arrival if arrival > ready else ready) + waiter.duration
-                        if end in events_at:
-                            events_at[end].append(waiter.resume)
-                        else:
-                            events_at[end] = [waiter.resume]
-                            heappush(times, end)
+                        call_at((arrival if arrival > ready else ready) + waiter.duration, waiter.resume)
             if ends:
                 self._times.note_ends(rows, ends)
             if unusual is not None:

@@ -44,7 +44,7 @@ class PlainTimes:
         """Return when the first link took each message, and when it arrived. [ps]"""
         timing = self._rows.timing
         columns, way_of_message = timing.columns, timing.way_of_message
-        ended = self.starts_ps.take(columns.producer) + columns.duration_ps.take(columns.producer)
+        ended = (self.starts_ps + columns.duration_ps).take(columns.producer)
         took_ps = _took_ps(timing).take(way_of_message)
         arrived = ended + took_ps
         arrived[list(self.arrived_ps)] = list(self.arrived_ps.values())

@@ -55,8 +55,10 @@ class RunAhead:
             if num_members >= MEMBERS_OF_A_VECTOR and timing.fits_64_bits():
                 groups.append(Vector(self._env, timing))
             else:
-                own = [Timing(cohort.of_one(member), network) for member in range(num_members) if num_members > 1]
-                groups += [Single(self._env, of_one) for of_one in own or [timing]]
+                timings = [timing]
+                if num_members > 1:
+                    timings = [Timing(cohort.of_one(member), network) for member in range(num_members)]
+                groups += [Single(self._env, own) for own in timings]
         self._groups = sorted(groups, key=lambda group: group.cohort.replicas)
         meeting = Meeting(self._env, sum(group.num_ranks for group in groups))
         for group in self._groups:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clustersim.engine.clock import EVENTS_BETWEEN_CHECKS, Hold, Timeline
+from clustersim.engine.clock import EVENTS_BETWEEN_CHECKS, Hold, Timeline, call_back
 from clustersim.trace import Ints
 
 STRETCH = 10_000  # rows that a process runs in one go: budgets are looked at in between
@@ -35,8 +35,7 @@ class Waking(Timeline):
                 next_check = num_events + most_events_between_checks
             if not woken:
                 _, _, _, event = heappop(queue)
-                for callback in event.callbacks:
-                    callback(event)
+                call_back(event)
                 num_events += 1
                 continue
             for number in range(num_events + 1, next_check + 1):
