@@ -21,7 +21,7 @@ Flags = NDArray[np.bool_]
 class Lists(Lazy):
     """Short lists of numbers, one a row, joined."""
 
-    count: Numbers  # of each row
+    count: NDArray[np.signedinteger]  # of each row
     joined: Numbers
     known_only: Numbers | None = None  # what `only` returns, where no row has several
 
@@ -34,7 +34,7 @@ class Lists(Lazy):
         >>> Lists.of_only(np.array([7, -1])).joined.tolist()
         [7]
         """
-        return cls(later(lambda: (only >= 0).astype(np.int64)), later(lambda: np.compress(only >= 0, only)), only)
+        return cls(later(lambda: (only >= 0).view(np.int8)), later(lambda: np.compress(only >= 0, only)), only)
 
     def only(self) -> Numbers:
         """Return the number of each row that has one, the first of several, and -1 where there is none.
@@ -241,6 +241,19 @@ def starts(count: Numbers) -> Numbers:
     first = np.zeros(len(count) + 1, dtype=np.int64)
     np.cumsum(count, out=first[1:])
     return first
+
+
+def taken(values: Numbers, places: Numbers) -> Numbers:
+    """Return the values at places; if all values are the same, as one number throughout, which takes no memory.
+
+    Examples
+    --------
+    >>> taken(np.array([5, 5]), np.array([0, 1, 1])).strides
+    (0,)
+    """
+    if len(values) and (values == values[0]).all():
+        return np.broadcast_to(values[0], len(places))
+    return values.take(places)
 
 
 def distinct(column: Numbers) -> Numbers:

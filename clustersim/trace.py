@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from clustersim.words import Words
 if TYPE_CHECKING:
     from clustersim.folded import Copies, Folded
 
+T = TypeVar("T")
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -297,7 +298,7 @@ class Trace(Lazy):
     logits_shares: tuple[Fraction, ...] = ()  # of each stage's activations; none where nothing is known of logits
     engine: str = "time-ordered"  # form in which it ran
     split: Split | None = field(default=None, repr=False)
-    shared: dict[str, Ints] | None = field(default=None, repr=False)  # what all parts with the same programs share
+    shared: dict[str, Any] | None = field(default=None, repr=False)  # what all parts with the same programs share
     folded: Folded | None = field(default=None, repr=False)  # where one replica was simulated for several
     copies: Copies | None = field(default=None, repr=False)  # of the sample of a folded trace
     unfolded_because: str = ""  # why every replica was simulated
@@ -343,13 +344,14 @@ class Trace(Lazy):
         split = self.split
         return split is not None and split.ops is self.ops and split.transfers is self.transfers
 
-    def once(self, name: str, make: Callable[[Trace], Ints]) -> Ints:
+    def once(self, name: str, make: Callable[[Trace], T]) -> T:
         """Return ``make(self)``, which has to follow from programs alone: parts that share them share it, too."""
         if self.shared is None:
             return make(self)
         if name not in self.shared:
             self.shared[name] = make(self)
-        return self.shared[name]
+        found: T = self.shared[name]
+        return found
 
     @cached_property
     def ways(self) -> tuple[Way, ...]:

@@ -18,11 +18,14 @@ from clustersim.later import Lazy, later
 from clustersim.ops import BACKWARDS, COMPUTE, FORWARDS, Kind
 from clustersim.trace import Ints, Trace
 
+Marks = NDArray[np.int8]
+
 PHASES = ("warmup", "steady", "cooldown")
 CAUSES = ("dependency", "group", "barrier", "end_of_run")
 _DEPENDENCY, _GROUP, _BARRIER, _END = range(len(CAUSES))
 _WARMUP, _STEADY, _COOLDOWN = range(3)
 _NEVER = np.iinfo(np.int64).max
+_NOT_WAITED_FOR = np.int64(-1)
 _OWN = COMPUTE - {Kind.RECOMPUTE, Kind.PART, Kind.OPTIMIZER}  # forwards, backwards and weight gradients
 
 
@@ -41,11 +44,11 @@ class Waits(Lazy):
     bubble_ps: Ints
     transfer: Ints  # the transfer that the wait was for, the last to arrive, or -1
     collective: Ints  # the collective that the wait was for, if it ended after every transfer, or -1
-    cause: Ints  # index into CAUSES
-    phase: Ints  # index into PHASES
+    cause: Marks  # index into CAUSES
+    phase: Marks  # index into PHASES
     step: Ints
 
-    def bubble_by(self, column: Ints, num_values: int, gpus_by_rank: Ints | None = None) -> list[int]:
+    def bubble_by(self, column: Ints | Marks, num_values: int, gpus_by_rank: Ints | None = None) -> list[int]:
         """Return the bubble, summed over all GPUs, by the values of a column; None: each rank is one. [ps]"""
         rows = np.flatnonzero(self.bubble_ps)
         bubble_ps = self.bubble_ps.take(rows)
@@ -60,7 +63,7 @@ def find_waits(trace: Trace) -> Waits:
     """Return every wait of a run; of a large one, what is not looked at is not made."""
     ops, ranks, num_rows = trace.ops, trace.ranks, len(trace.ops)
     last = ranks.first_op[1:] - 1
-    transfer, collective, queued_ps = _last_arrivals(trace)
+    transfer, collective = _last_arrivals(trace)
 
     @cache
     def start_ps() -> Ints:
@@ -74,7 +77,7 @@ def find_waits(trace: Trace) -> Waits:
     def exposed_ps() -> Ints:
         exposed = np.zeros(num_rows + len(ranks), dtype=np.int64)
         of_ops = exposed[:num_rows]
-        np.maximum(start_ps()[:num_rows], queued_ps[:num_rows], out=of_ops)
+        np.maximum(start_ps()[:num_rows], _queued_ps(trace, transfer, collective)[:num_rows], out=of_ops)
         np.subtract(ops.start_ps, of_ops, out=of_ops)
         np.maximum(of_ops, 0, out=of_ops)
         return exposed
@@ -87,9 +90,9 @@ def find_waits(trace: Trace) -> Waits:
         bubble[num_rows:] = trace.makespan_ps - ops.end_ps[last]
         return bubble
 
-    def cause() -> Ints:
-        cause = np.full(num_rows + len(ranks), _DEPENDENCY, dtype=np.int64)
-        cause[np.flatnonzero(collective >= 0)] = _GROUP
+    def cause() -> Marks:
+        cause = np.full(num_rows + len(ranks), _DEPENDENCY, dtype=np.int8)
+        cause[_rows_that_wait(collective)] = _GROUP
         cause[trace.once("barriers", barriers)] = _BARRIER
         cause[num_rows:] = _END
         return cause
@@ -112,25 +115,34 @@ def barriers(trace: Trace) -> Ints:
     return np.flatnonzero(trace.ops.kind == Kind.BARRIER)
 
 
-def _last_arrivals(trace: Trace) -> tuple[Ints, Ints, Ints]:
-    """Return, for each wait, the transfer or the collective that was there last (-1: none), and when that was queued.
-
-    What no op waited for was never queued: later than anything.
-    """
+def _last_arrivals(trace: Trace) -> tuple[Ints, Ints]:
+    """Return, for each wait, the transfer or the collective that was there last; -1: none."""
     transfers, collectives = trace.transfers, trace.collectives
     transfer = _last_of(trace, "needs", transfers.end_ps)
     collective = _last_of(trace, "awaits", collectives.end_ps)
-    rows = np.flatnonzero(collective >= 0) if len(collectives) else np.empty(0, dtype=np.int64)
+    rows = _rows_that_wait(collective)
     both = rows[transfer.take(rows) >= 0]
     if len(both):
         is_earlier = transfers.end_ps[transfer[both]] < collectives.end_ps[collective[both]]
         transfer, collective = transfer.copy(), collective.copy()
         transfer[both[is_earlier]] = -1
         collective[both[~is_earlier]] = -1
-        rows = np.flatnonzero(collective >= 0)
-    queued_ps = np.append(transfers.queued_ps, _NEVER).take(transfer)
-    queued_ps[rows] = collectives.queued_ps.take(collective.take(rows))
-    return transfer, collective, queued_ps
+    return transfer, collective
+
+
+def _rows_that_wait(collective: Ints) -> Ints:
+    """Return the waits that are for a collective; as a rule there are none at all."""
+    if collective.strides == (0,):
+        return np.empty(0, dtype=np.int64)
+    return np.flatnonzero(collective >= 0)
+
+
+def _queued_ps(trace: Trace, transfer: Ints, collective: Ints) -> Ints:
+    """Return when that for which each wait was had been queued; where there is none, later than anything."""
+    queued_ps = np.append(trace.transfers.queued_ps, _NEVER).take(transfer)
+    rows = _rows_that_wait(collective)
+    queued_ps[rows] = trace.collectives.queued_ps.take(collective.take(rows))
+    return queued_ps
 
 
 def _last_of(trace: Trace, column: str, end_ps: Ints) -> Ints:
@@ -161,15 +173,17 @@ def _waited_for(trace: Trace, column: str) -> tuple[Ints, Ints]:
 
 def _first_of(first: Ints, needs: Ints, num_more: int) -> Ints:
     """Return the first of ``needs[first[row]:first[row + 1]]`` for each row, and of `num_more`; -1: there is none."""
-    found = np.full(len(first) - 1 + num_more, -1, dtype=np.int64)
-    if len(needs):
-        rows = np.flatnonzero(np.diff(first))
-        found[rows] = needs if len(needs) == len(rows) else needs.take(first.take(rows))
+    num_waits = len(first) - 1 + num_more
+    if not len(needs):
+        return np.broadcast_to(_NOT_WAITED_FOR, num_waits)
+    found = np.full(num_waits, _NOT_WAITED_FOR)
+    rows = np.flatnonzero(first[1:] != first[:-1])
+    found[rows] = needs if len(needs) == len(rows) else needs.take(first.take(rows))
     return found
 
 
 def _rows_of_several(first: Ints, needs: Ints) -> Ints:
-    return np.flatnonzero(np.diff(first) > 1) if len(needs) else np.empty(0, dtype=np.int64)
+    return np.flatnonzero(first[1:] > first[:-1] + 1) if len(needs) else np.empty(0, dtype=np.int64)
 
 
 def is_one_of(kind: Ints, kinds: frozenset[Kind]) -> NDArray[np.bool_]:
@@ -179,7 +193,7 @@ def is_one_of(kind: Ints, kinds: frozenset[Kind]) -> NDArray[np.bool_]:
     return np.take(is_meant, kind)
 
 
-def _phases(trace: Trace) -> Ints:
+def _phases(trace: Trace) -> Marks:
     """Return the phase of each wait: warm-up before the first backward of a step, cool-down after its last forward.
 
     An exchange, a collective, a recomputation or a part of a backward belongs to the op that follows it.
@@ -197,7 +211,7 @@ def _phases(trace: Trace) -> Ints:
     following = np.append(own, -1).take(np.cumsum(is_own).take(others))
     belongs = np.flatnonzero((following >= 0) & (group.take(following) == group.take(others)))
     op_after[others.take(belongs)] = following.take(belongs)
-    phase = np.full(num_rows + len(trace.ranks), _STEADY, dtype=np.int64)
+    phase = np.full(num_rows + len(trace.ranks), _STEADY, dtype=np.int8)
     phase[np.flatnonzero(op_after > last_forward.take(group))] = _COOLDOWN
     phase[np.flatnonzero(op_after < first_backward.take(group))] = _WARMUP
     phase[num_rows:] = _COOLDOWN

@@ -138,3 +138,7 @@ class Actor(Process):
         super().__init__(env, generator)
         hold.resume = generator.send
         hold.callbacks = _Fixed([hold.resume])
+
+    def leave(self) -> None:
+        """Give up what the process holds, once nobody resumes it: it and its hold know each other, and so stay."""
+        self._generator.close()

@@ -8,6 +8,7 @@ from itertools import chain
 
 import numpy as np
 
+from clustersim.columns import taken
 from clustersim.engine.network import Network
 from clustersim.engine.noted import Noted
 from clustersim.engine.record_groups import GroupRecord
@@ -20,7 +21,7 @@ from clustersim.engine.record_links import (
     slowed_by_link_ps,
 )
 from clustersim.engine.record_parts import Parts, can_be_parted, ops_table, transfers_table
-from clustersim.engine.record_programs import Stack, columns_by_replica, ints
+from clustersim.engine.record_programs import Stack, columns_by_replica, ints, joined
 from clustersim.later import later
 from clustersim.ops import Job
 from clustersim.topology.discipline import Links as LinkNumbers
@@ -36,10 +37,13 @@ def record(network: Network, noted: Noted) -> Trace:
     ops = ops_table(stack, noted.starts_ps, groups if job.groups else None)
     routes = Routes(network, job, network.link_ids)
     loads = Loads(routes.links, routes.loads(stack), *groups.kinds_of_phases)
+    queued_ps = noted.queued_ps
+    if queued_ps is None and all(routes.links) and not (network.fair_links or any(noted.link_queued_ps.values())):
+        queued_ps = noted.started_ps  # nothing ever waited for a link
     transfers = transfers_table(
         stack,
         ops,
-        noted.queued_ps,
+        queued_ps,
         noted.started_ps,
         noted.arrived_ps,
         later(lambda: routes.numbers(stack)),
@@ -67,7 +71,7 @@ def record(network: Network, noted: Noted) -> Trace:
     )
     if len(job.pipelines) == 1 or not can_be_parted(trace.collectives, phases, rates):
         return trace
-    apart = Parts(stack, trace, noted.queued_ps)
+    apart = Parts(stack, trace, queued_ps)
     return replace(trace, split=Split(ops, transfers, apart.parts, apart.of_replicas))
 
 
@@ -127,8 +131,8 @@ class Routes:
             kinds, of_message = columns.kinds_of_messages
             by_ranks = self._by_ranks(replica)
             of_kinds = ints(of_kind(by_ranks[source, destination], size) for source, destination, size in kinds)
-            of_messages.append(of_kinds.take(of_message))
-        return np.concatenate(of_messages)
+            of_messages.append(taken(of_kinds, of_message))
+        return joined(of_messages)
 
     def _first_hold_ps(self, route: int, size_bytes: int) -> int:
         first = self.links[route][:1]

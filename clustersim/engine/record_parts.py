@@ -9,7 +9,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from clustersim.columns import PipelineColumns
+from clustersim.columns import PipelineColumns, starts
 from clustersim.engine.record_groups import GroupRecord
 from clustersim.engine.record_programs import Stack
 from clustersim.later import later
@@ -49,10 +49,10 @@ def ops_table(stack: Stack, starts_ps: Ints, groups: GroupRecord | None) -> Ops:
         return later(lambda: stack.kept(name, lambda: stack.shifted(attrgetter(name), first)))
 
     def first_needs() -> Ints:
-        return np.append(0, np.cumsum(stack.joined(attrgetter("needs.count"))))
+        return starts(stack.joined(attrgetter("needs.count")))
 
     nothing = np.empty(0, dtype=np.int64)
-    none_of = later(lambda: stack.kept("none_of", lambda: np.zeros(stack.num_rows + 1, dtype=np.int64)))
+    none_of = np.broadcast_to(np.int64(0), stack.num_rows + 1)
     (first_await, awaits), (first_join, joins) = (
         (groups.awaits(), groups.joins()) if groups else ((none_of, nothing), (none_of, nothing))
     )
@@ -93,7 +93,7 @@ def transfers_table(
 
     num_messages = int(stack.first_message[-1])
     return Transfers(
-        axis=later(lambda: stack.kept("axis", lambda: np.full(num_messages, AXES.index("pp"), dtype=np.int64))),
+        axis=np.broadcast_to(np.int64(AXES.index("pp")), num_messages),
         kind=plain("sent_kind"),
         microbatch=plain("sent_microbatch"),
         step=plain("sent_step"),

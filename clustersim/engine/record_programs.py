@@ -92,12 +92,7 @@ class Stack:
     def joined(self, of: Callable[[PipelineColumns], Ints]) -> Ints:
         """Return a column whose values stand as they are."""
         known = {id(column): of(column) for column in self.columns}
-        if len(self.columns) == 1:
-            return known[id(self.columns[0])]  # one is its own join
-        values = {int(column[0]) for column in known.values() if column.strides == (0,) and len(column)}
-        if len(values) == 1 and all(column.strides == (0,) for column in known.values()):  # one number throughout
-            return np.broadcast_to(np.int64(*values), sum(len(known[id(column)]) for column in self.columns))
-        return np.concatenate([known[id(column)] for column in self.columns])
+        return joined([known[id(column)] for column in self.columns])
 
     def shifted(self, of: Callable[[PipelineColumns], Ints], first: Ints) -> Ints:
         """Return a column that counts ranks, rows or messages, of which those of each replica begin at `first`."""
@@ -121,6 +116,23 @@ class Stack:
     def _first_op(self) -> Ints:
         starts = zip(self.columns, self.first_row.tolist(), strict=False)
         return np.concatenate([*(column.first_op[:-1] + first for column, first in starts), self.first_row[-1:]])
+
+
+def joined(columns: Sequence[Ints]) -> Ints:
+    """Return columns one after the other; those that are one number throughout stay so, and one is its own join.
+
+    Examples
+    --------
+    >>> joined([np.broadcast_to(np.int64(7), 2), np.broadcast_to(np.int64(7), 1)]).strides
+    (0,)
+    """
+    if len(columns) == 1:
+        return columns[0]
+    different = {id(column): column for column in columns}.values()
+    values = {int(column[0]) for column in different if column.strides == (0,) and len(column)}
+    if len(values) == 1 and all(column.strides == (0,) for column in different):
+        return np.broadcast_to(np.int64(*values), sum(map(len, columns)))
+    return np.concatenate(columns)
 
 
 def ints(values: Iterable[int]) -> Ints:

@@ -12,8 +12,11 @@ Kahn, "The semantics of a simple language for parallel programming", IFIP 1974.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 
+from clustersim.columns import starts as starts_of
 from clustersim.engine.budget import run_within
 from clustersim.engine.clock import Actor, Hold
 from clustersim.engine.cohort import Timing, cohorts_of
@@ -24,6 +27,7 @@ from clustersim.engine.run_vector import Vector
 from clustersim.engine.waking import Meeting, Waking
 from clustersim.limits import Limits
 from clustersim.ops import Job
+from clustersim.trace import Ints
 
 RUN_AHEAD = "run-ahead"
 MEMBERS_OF_A_VECTOR = 12  # from so many replicas on, one numpy call costs less than as many steps in Python
@@ -61,10 +65,11 @@ class RunAhead:
                 groups += [Single(self._env, own) for own in timings]
         self._groups = sorted(groups, key=lambda group: group.cohort.replicas)
         meeting = Meeting(self._env, sum(group.num_ranks for group in groups))
+        self._actors: list[Actor] = []
         for group in self._groups:
             for pp_rank in range(group.num_ranks):
                 hold = Hold(self._env)
-                Actor(self._env, group.gpu(pp_rank, hold, meeting), hold)
+                self._actors.append(Actor(self._env, group.gpu(pp_rank, hold, meeting), hold))
 
     def run_to_end(self, limits: Limits) -> Noted | None:
         """Run until nothing more happens; return what was noted, or None if some rank is stuck.
@@ -75,6 +80,8 @@ class RunAhead:
             A budget was used up before the end.
         """
         num_events = run_within(limits, self._env)
+        for actor in self._actors:
+            actor.leave()
         if not all(group.is_done() for group in self._groups):
             return None
         return self._noted(num_events)
@@ -85,19 +92,24 @@ class RunAhead:
         for group in self._groups:
             replicas, columns = list(group.cohort.replicas), group.timing.columns
             num_rows[replicas], num_messages[replicas] = columns.num_rows, columns.num_messages
-        first_row, first_message = (np.append(0, np.cumsum(sizes)) for sizes in (num_rows, num_messages))
-        starts = np.empty(first_row[-1], dtype=np.int64)
-        started, arrived = (np.empty(first_message[-1], dtype=np.int64) for _ in range(2))
+        starts = self._of_all(num_rows, lambda group: group.starts_by_member())
+        started = self._of_all(num_messages, lambda group: group.started_by_member())
+        arrived = self._of_all(num_messages, lambda group: group.arrived_by_member())
         queued: dict[int, int] = {}
         for group in self._groups:
-            for column, first, rows in (
-                (starts, first_row, group.starts_by_member()),
-                (started, first_message, group.started_by_member()),
-                (arrived, first_message, group.arrived_by_member()),
-            ):
-                for replica, row in zip(group.cohort.replicas, rows, strict=True):
-                    column[first[replica] : first[replica + 1]] = row
             queued |= group.queued_by_link()
         num_in_vectors = sum(len(group.cohort.replicas) for group in self._groups if isinstance(group, Vector))
         vectors = f", {num_in_vectors} of {len(pipelines)} replicas as vectors" if num_in_vectors else ""
         return Noted(self._job, starts, None, started, arrived, queued, num_events, RUN_AHEAD + vectors)
+
+    def _of_all(self, sizes: Ints, of_members: Callable[[Single | Vector], Iterable[Ints]]) -> Ints:
+        """Return a column of all replicas, given how long that of each is, and what returns those of a group."""
+        if len(sizes) == 1:
+            (column,) = of_members(self._groups[0])
+            return column
+        first = starts_of(sizes)
+        column = np.empty(first[-1], dtype=np.int64)
+        for group in self._groups:
+            for replica, own in zip(group.cohort.replicas, of_members(group), strict=True):
+                column[first[replica] : first[replica + 1]] = own
+        return column

@@ -74,7 +74,7 @@ class Vector:
     def _send(self, message: int, clock: Ints) -> None:
         arrived = self.arrived[message]
         arrived[:] = clock
-        self.started[message] = -1
+        self.started[message] = clock
         for hop, (link, hold_ps, latency_ps) in enumerate(self.timing.ways[self.way_of_message[message]]):
             free_at = self.free_at[link]
             np.maximum(arrived, free_at, out=free_at)

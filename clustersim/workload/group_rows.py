@@ -30,7 +30,7 @@ class GroupOptions:
 
     def part_bytes(self, message_bytes: N) -> N:
         """Return the size of a part of a message, or of each part of several. [bytes]"""
-        return -(-message_bytes // self.message_parts)
+        return message_bytes if self.message_parts == 1 else -(-message_bytes // self.message_parts)
 
 
 # What the ops of a row exchange: by the kinds under which stages list it.

@@ -37,12 +37,10 @@ def lower(
     rounded up.
     """
     actions = action_columns(schedule)
-    places = Places(schedule, actions)
-    check_schedule(schedule, places)
+    sent = _checked(schedule, actions)
     options = options or StepOptions()
     per_step = microbatches_per_step(schedule, options.num_steps)
     op_costs = OpCosts(costs, last_fraction, _last_microbatches(schedule, per_step), per_step)
-    sent = SentMessages(places)
     is_countable = are_countable(costs, len(actions.kind) * options.num_steps)
     if not actions.has_overlaps and is_countable and is_alike(schedule, options):
         return lower_stamped(schedule, actions, sent, costs, op_costs, options)
@@ -66,6 +64,13 @@ def lower(
     if not schedule.flush:
         return numbered_by_step(_pipeline(schedule, sent, sizes_bytes, step_rows, calls, num_steps=1), per_step)
     return _pipeline(schedule, sent, sizes_bytes, step_rows, calls, options.num_steps)
+
+
+def _checked(schedule: Schedule, actions: ActionColumns) -> SentMessages:
+    """Return the messages of a schedule that has no faults; its places are large, and needed no longer."""
+    places = Places(schedule, actions)
+    check_schedule(schedule, places)
+    return SentMessages(places)
 
 
 def is_alike(schedule: Schedule, options: StepOptions) -> bool:

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from clustersim.columns import Flags, Numbers
+from clustersim.columns import Flags, Numbers, taken
 from clustersim.ops import Action, Exchange, Kind, Overlap, StageCosts
 from clustersim.workload.rows import OpCost
 
@@ -84,7 +84,7 @@ class OpCosts:
         full = [self.message_bytes(stage, microbatch + 1) for stage, microbatch in last]
         short = [self.message_bytes(stage, microbatch) for stage, microbatch in last]
         sizes = np.array([*full, *short], dtype=np.int64)
-        return np.take(sizes, stages + len(last) * self.are_short(stages, microbatches))
+        return taken(sizes, stages + len(last) * self.are_short(stages, microbatches))
 
     def are_short(self, stages: Numbers, microbatches: Numbers) -> Flags:
         """Return which of these are last micro-batches that are smaller than the others."""

@@ -17,11 +17,14 @@ class Pieces(NamedTuple):
     first: Numbers  # piece of each rank, with one more entry
     template: Numbers  # of each piece
     microbatch: Numbers  # -1 at the end of a step
-    rank: Numbers
     of_action: Numbers  # the piece that each action is
     of_end: Numbers  # the piece that each end is
-    num_rows: Numbers  # of each piece
     first_row: Numbers  # of each piece, with one more entry
+
+    @property
+    def rank(self) -> Numbers:
+        """Rank of each piece."""
+        return np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
 
 
 def pieces_of(actions: ActionColumns, templates: Templates) -> Pieces:
@@ -32,6 +35,4 @@ def pieces_of(actions: ActionColumns, templates: Templates) -> Pieces:
     template, microbatch = (np.empty(num_actions + num_ranks, dtype=np.int64) for _ in range(2))
     template[of_action], microbatch[of_action] = templates.of_action, actions.microbatch
     template[of_end], microbatch[of_end] = templates.of_end, -1
-    rank = np.repeat(np.arange(num_ranks), np.diff(first))
-    num_rows = templates.num_rows.take(template)
-    return Pieces(first, template, microbatch, rank, of_action, of_end, num_rows, starts(num_rows))
+    return Pieces(first, template, microbatch, of_action, of_end, starts(templates.num_rows.take(template)))

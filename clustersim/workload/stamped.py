@@ -61,26 +61,22 @@ def _step(
     """Return the columns of one step."""
     first_row, num_rows = pieces.first_row, int(pieces.first_row[-1])
     first_of_rank = first_row.take(pieces.first)
-    piece = np.repeat(np.arange(len(pieces.template)), pieces.num_rows)
+    piece = np.repeat(np.arange(len(pieces.template)), np.diff(first_row))
     # Row of the templates after which each is made.
     row = (starts(templates.num_rows).take(pieces.template) - first_row[:-1]).take(piece)
     row += np.arange(num_rows)
-    first_stage = np.repeat(templates.first_stage, np.diff(first_of_rank))
-    start = first_row.take(pieces.of_action)
-    waiting, sending = (
-        start + rows.take(templates.of_action) if rows.any() else start
-        for rows in (templates.waiting_row, templates.sending_row)
-    )
-    needs, sends = (np.full(num_rows, -1, dtype=np.int64) for _ in range(2))
-    needs[waiting], sends[sending] = sent.awaited, sent.by_action
-    consumer = np.empty(len(sent) + 1, dtype=np.int64)  # the last one is of what waits for nothing
-    consumer[sent.awaited] = waiting
+    microbatch = _microbatches(pieces, templates, piece, row)
+    del piece
+    place = np.repeat(templates.first_stage, np.diff(first_of_rank))
+    place += templates.place.take(row)
+    needs, consumer = _messages(pieces, templates, templates.waiting_row, sent.awaited, len(sent))
+    sends, producer = _messages(pieces, templates, templates.sending_row, sent.by_action, len(sent))
     nothing = np.broadcast_to(np.int64(-1), num_rows)
     return PipelineColumns(
         first_of_rank,
         kind=templates.kind.take(row),
-        stage=templates.stage_at.take(first_stage + templates.place.take(row)),
-        microbatch=_microbatches(pieces, templates, piece, row),
+        stage=templates.stage_at.take(place),
+        microbatch=microbatch,
         step=np.broadcast_to(np.int64(0), num_rows),
         duration_ps=templates.duration_ps.take(row),
         start_bytes=templates.start_bytes.take(row),
@@ -97,9 +93,33 @@ def _step(
         source=sent.source,
         destination=sent.destination,
         size_bytes=sizes_bytes,
-        producer=sending.take(sent.action),
-        consumer=consumer[:-1],
+        producer=producer,
+        consumer=consumer,
     )
+
+
+def _messages(
+    pieces: Pieces, templates: Templates, row_of_template: Numbers, of_action: Numbers, num_messages: int
+) -> tuple[Numbers, Numbers]:
+    """Return the message of each row, -1 for none, and the row of each message.
+
+    Parameters
+    ----------
+    pieces, templates
+        What rows there are.
+    row_of_template
+        Which row of each template has the message of its op.
+    of_action, num_messages
+        Message of each action, -1 for none; how many there are.
+    """
+    row = pieces.first_row.take(pieces.of_action)
+    if row_of_template.any():
+        row += row_of_template.take(templates.of_action)
+    of_row = np.full(int(pieces.first_row[-1]), -1, dtype=np.int64)
+    of_row[row] = of_action
+    of_message = np.empty(num_messages + 1, dtype=np.int64)  # the last one is of what has none
+    of_message[of_action] = row
+    return of_row, of_message[:-1]
 
 
 def _microbatches(pieces: Pieces, templates: Templates, piece: Numbers, row: Numbers) -> Numbers:

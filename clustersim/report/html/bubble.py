@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from clustersim.analysis.waits import CAUSES, PHASES, Waits
+from clustersim.analysis.waits import CAUSES, PHASES, Marks, Waits
 from clustersim.report.html.markup import Child, Markup, Numbers, element, joined
 from clustersim.report.html.parts import Part, Section, bar, key, scrolling, section, table
 from clustersim.report.quantities import percent, picoseconds, seconds
 from clustersim.result import Result
-from clustersim.trace import Ints
 
 _RATIOS = (
     ("bubble fraction", "bubble.fraction", "bubble / (bubble + compute)"),
@@ -40,7 +39,7 @@ def bubble_section(result: Result, waits: Waits, numbers: Numbers) -> Section:
     return section("bubble", "Bubble", side_by_side, _ranks(result, waits, numbers))
 
 
-def bubble_by_rank_ps(result: Result, waits: Waits, column: Ints, num_values: int) -> list[list[int]]:
+def bubble_by_rank_ps(result: Result, waits: Waits, column: Marks, num_values: int) -> list[list[int]]:
     """Return ``[rank][value]``, the bubble of each rank of `result.ranks` by the values of a column. [ps]"""
     ranks = result.trace.ranks
     sums = np.zeros((len(ranks), num_values), dtype=np.int64)
