@@ -100,7 +100,7 @@ def _largest_span(trace: Trace) -> tuple[int, int]:
         group = group * trace.num_steps + ops.step[rows]
     first, last = np.full(num_groups, len(ops)), np.full(num_groups, -1)
     # Where the group changes; steps that are one stream overlap, so that a group may come again.
-    changes = np.flatnonzero(np.diff(group))
+    changes = np.flatnonzero(group[1:] != group[:-1])
     begins, ends = np.append(0, changes + 1)[: len(rows)], np.append(changes, len(rows) - 1)[: len(rows)]
     np.minimum.at(first, group[begins], rows[begins])
     np.maximum.at(last, group[ends], rows[ends])

@@ -90,7 +90,7 @@ def _shared_by_axis(trace: Trace) -> list[tuple[int, int]]:
 
 def _exposed_by_axis_ps(trace: Trace, waits: Waits) -> list[int]:
     """Return how long GPUs waited for what was sent on each axis, summed. [ps]"""
-    rows = np.flatnonzero(waits.exposed_ps)
+    rows = np.flatnonzero(waits.exposed_ps != 0)
     exposed_ps, collective, transfer = (
         column.take(rows) for column in (waits.exposed_ps, waits.collective, waits.transfer)
     )

@@ -224,7 +224,7 @@ def _peaks(trace: Trace, what: str, changes: Callable[[Ops], tuple[Numbers, Numb
 def _peaks_in_order(trace: Trace, changes: Callable[[Ops], tuple[Numbers, Numbers]]) -> Ints:
     """Return each rank's peak and the op with which it is first reached, -1 for none; no columns if times matter."""
     at_start, at_end = changes(trace.ops)
-    takes = np.flatnonzero(at_start)
+    takes = np.flatnonzero(at_start != 0)
     is_instant = trace.ops.end_ps.take(takes) == trace.ops.start_ps.take(takes)
     if at_start.min(initial=0) < 0 or at_end.max(initial=0) > 0 or is_instant.any():
         return np.empty((2, 0), dtype=np.int64)
@@ -248,7 +248,7 @@ def _curve(
     ops: Ops, num_ranks: int, at_start: Numbers, at_end: Numbers, counted: tuple[Ints, Ints] | None = None
 ) -> MemoryCurve:
     """Return the curve of what ops take `at_start` and change `at_end`; or, at its rows, of what is `counted`."""
-    starts, ends = np.flatnonzero(at_start), np.flatnonzero(at_end)
+    starts, ends = np.flatnonzero(at_start != 0), np.flatnonzero(at_end != 0)
     counted_start, counted_end = counted or (at_start, at_end)
     rank_index = np.concatenate([ops.rank_index[starts], ops.rank_index[ends]])
     time_ps = np.concatenate([ops.start_ps[starts], ops.end_ps[ends]])

@@ -50,7 +50,7 @@ class Waits(Lazy):
 
     def bubble_by(self, column: Ints | Marks, num_values: int, gpus_by_rank: Ints | None = None) -> list[int]:
         """Return the bubble, summed over all GPUs, by the values of a column; None: each rank is one. [ps]"""
-        rows = np.flatnonzero(self.bubble_ps)
+        rows = np.flatnonzero(self.bubble_ps != 0)  # flags are searched five times as fast as numbers
         bubble_ps = self.bubble_ps.take(rows)
         if gpus_by_rank is not None:
             bubble_ps *= gpus_by_rank.take(self.rank_index.take(rows))

@@ -86,7 +86,8 @@ def link_columns(
             parts[denominator] = parts.get(denominator, 0) + volume * streams * count
             num_messages[row[number]] += streams * count
     for place, parts in enumerate(in_parts):
-        carried_bytes[place] += sum(Fraction(volume, denominator) for denominator, volume in parts.items())
+        if parts:
+            carried_bytes[place] += sum(Fraction(volume, denominator) for denominator, volume in parts.items())
     for number in fair:  # a FIFO link is held for whole messages, a fair one for the sum of all parts
         busy_ps[row[number]] = cluster.link(number).transfer_ps(carried_bytes[row[number]])
     return Links(
