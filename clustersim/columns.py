@@ -256,6 +256,23 @@ def taken(values: Numbers, places: Numbers) -> Numbers:
     return values.take(places)
 
 
+def joined(columns: Sequence[Numbers]) -> Numbers:
+    """Return columns one after the other; those that are one number throughout stay so, and one is its own join.
+
+    Examples
+    --------
+    >>> joined([np.broadcast_to(np.int64(7), 2), np.broadcast_to(np.int64(7), 1)]).strides
+    (0,)
+    """
+    if len(columns) == 1:
+        return columns[0]
+    different = {id(column): column for column in columns}.values()
+    values = {int(column[0]) for column in different if column.strides == (0,) and len(column)}
+    if len(values) == 1 and all(column.strides == (0,) for column in different):
+        return np.broadcast_to(np.int64(*values), sum(map(len, columns)))
+    return np.concatenate(columns)
+
+
 def distinct(column: Numbers) -> Numbers:
     """Return the values of a column, each once and in order; as a rule it has one, which is soon seen.
 

@@ -226,13 +226,13 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
     waits = account.waits if followed is trace.sample else None
     if waits is None:
         waits = find_waits(followed)
-    times = account.times if followed is trace else rank_times(followed, waits)
-    memory = _memory_summary(trace, cluster, account.memory)
+    times = account.ranks.times if followed is trace else rank_times(followed, waits)
+    memory = _memory_summary(trace, cluster, account.ranks.memory)
     communication = _communication_summary(trace, account)
     step_time_s = trace.makespan_ps / (PS_PER_S * trace.num_steps)
-    steady_step_time_s = _steady_step_time_s(trace, account.step_end_ps)
+    steady_step_time_s = _steady_step_time_s(trace, account.ranks.step_end_ps)
     num_stages = len(job.pipelines[0].schedule.chains[0])
-    busiest = busiest_rank(followed, waits, times)
+    busiest = busiest_rank(followed, times)
     rates = rates_on(scenario, cluster, trace)
     origins = cost_origins_of(scenario, cluster, num_stages, trace, busiest)
     return Result(
@@ -242,10 +242,10 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
         step_time_s=step_time_s,
         steady_step_time_s=steady_step_time_s,
         makespan_s=trace.makespan_ps / PS_PER_S,
-        span_s=account.bubble.span_ps / PS_PER_S,
+        span_s=account.ranks.bubble.span_ps / PS_PER_S,
         bound=_bound_summary(scenario, cluster, job, trace),
-        bubble=_bubble_summary(trace, account.bubble),
-        time_s=TimeSummary(*(mean_s(trace, int(column.sum())) for column in _columns(account.times))),
+        bubble=_bubble_summary(trace, account.ranks.bubble),
+        time_s=TimeSummary(*(mean_s(trace, int(column.sum())) for column in _columns(account.ranks.times))),
         ranks=_rank_rows(trace, account),
         throughput=throughput_of(scenario, step_time_s, num_stages, _devices(scenario, cluster, trace)),
         memory=memory,
@@ -256,7 +256,7 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
         cost_origins=origins,
         batch_change=batch_change_of(scenario),
         warnings=(
-            *warnings_of(scenario, cluster, trace, memory, communication, account.times.compute_ps),
+            *warnings_of(scenario, cluster, trace, memory, communication, account.ranks.times.compute_ps),
             *shape_warnings(origins),
         ),
         scenario=scenario,
@@ -301,9 +301,9 @@ def _bubble_summary(trace: Trace, bubble: Bubble) -> BubbleSummary:
 
 def _rank_rows(trace: Trace, account: Account) -> tuple[RankTime, ...]:
     """Return the account of each rank of the replica whose compute ends last, the first of several."""
-    replica = int(trace.ranks.replica[np.argmax(account.compute_end_ps)])
+    replica = int(trace.ranks.replica[np.argmax(account.ranks.compute_end_ps)])
     mine = np.flatnonzero(trace.ranks.replica == replica)
-    columns = (column[mine].tolist() for column in (trace.ranks.pp_rank, *_columns(account.times)))
+    columns = (column[mine].tolist() for column in (trace.ranks.pp_rank, *_columns(account.ranks.times)))
     return tuple(
         RankTime(pp_rank, replica, compute_ps, exposed_ps, bubble_ps, trace.makespan_ps)
         for pp_rank, compute_ps, exposed_ps, bubble_ps in zip(*columns, strict=True)

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from clustersim.analysis.bubble import Bubble, RankTimes, measure_bubble, rank_times, ratio
+from clustersim.analysis.bubble import Bubble, RankTimes, measure_bubble, rank_times, sum_of_bubbles
 from clustersim.analysis.collisions import Losses, losses_of
-from clustersim.analysis.communication import AxisTraffic, traffic_by_axis
+from clustersim.analysis.communication import AxisTraffic, exposed_by_axis_ps, traffic_by_axis
 from clustersim.analysis.memory import Memory, measure_memory
-from clustersim.analysis.waits import Waits, barriers, find_waits, is_one_of
+from clustersim.analysis.rank_blocks import rank_blocks
+from clustersim.analysis.waits import Waits, barriers, find_waits, is_one_of, values_at
+from clustersim.columns import joined
 from clustersim.ops import COMPUTE
 from clustersim.trace import Ints, Trace
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """Where time and memory went."""
+class RankAccount:
+    """Where the time and the memory of ranks went."""
 
     times: RankTimes
     bubble: Bubble
     memory: Memory
-    traffic: dict[str, AxisTraffic]
+    exposed_ps: Ints  # by axis: for how long its transfers and collectives were waited for, summed
     compute_end_ps: Ints  # of each rank: end of its last op that computes
     step_end_ps: Ints  # of each step: its last end
     end_ps: Ints  # of each rank: end of its last row
     barrier_ps: Ints  # ``barrier_ps[rank, step]``: when the rank came to the barrier; -1 where there is none
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where time, memory and traffic of a run went."""
+
+    ranks: RankAccount
+    traffic: dict[str, AxisTraffic]
     losses: Losses  # of flows that shared links, in a run that does not come apart
     waits: Waits | None  # of such a run
 
@@ -36,8 +46,9 @@ class Account:
 
         It begins at the last end, stays within a replica, and leads from a barrier to whoever came there last.
         """
-        busy_ps = self.times.compute_ps + self.times.exposed_ps
-        ranks = [int(np.argmax(self.end_ps)), int(np.argmax(busy_ps)), *np.argmax(self.barrier_ps, axis=0).tolist()]
+        own = self.ranks
+        busy_ps = own.times.compute_ps + own.times.exposed_ps
+        ranks = [int(np.argmax(own.end_ps)), int(np.argmax(busy_ps)), *np.argmax(own.barrier_ps, axis=0).tolist()]
         return sorted(set(trace.ranks.replica[ranks].tolist()))
 
 
@@ -47,51 +58,54 @@ def account_of(trace: Trace) -> Account:
     So nothing of the size of the whole trace is made, and what is looked at stays in the processor's cache.
     """
     if trace.folded is not None:
-        return _of_all_ranks(_account_of_part(trace.folded.sample), trace.folded.rank)
+        account = _account_of_part(trace.folded.sample)
+        return replace(account, ranks=_of_all_ranks(account.ranks, trace.folded.rank))
     if trace.split is None:
         return _account_of_part(trace)
     # The waits of parts are not kept: together they are larger than the trace.
     parts = [replace(_account_of_part(part), waits=None) for part in trace.parts()]
     if len(parts) == 1:
         return parts[0]
-    times = RankTimes(*_joined([part.times for part in parts], ("compute_ps", "exposed_ps", "bubble_ps")))
-    memory = Memory(*_joined([part.memory for part in parts], [column.name for column in fields(Memory)]))
-    compute_end_ps, end_ps, barrier_ps = _joined(parts, ("compute_end_ps", "end_ps", "barrier_ps"))
     return Account(
-        times,
-        _sum_of_bubbles(trace, times, [part.bubble for part in parts]),
-        memory,
+        _together(trace, [part.ranks for part in parts]),
         {axis: _sum_of_traffic([part.traffic[axis] for part in parts]) for axis in parts[0].traffic},
-        compute_end_ps,
-        np.maximum.reduce([part.step_end_ps for part in parts]),
-        end_ps,
-        barrier_ps,
         losses_of(trace),
         None,
     )
 
 
 def _account_of_part(trace: Trace) -> Account:
-    waits = find_waits(trace)
-    times, losses = rank_times(trace, waits), losses_of(trace)
-    ops = trace.ops
-    step_end_ps = np.zeros(trace.num_steps, dtype=np.int64)
-    last_of_steps = trace.once("last of steps", _last_of_steps)
+    """Return the account of replicas that may meet in groups and on links, a few ranks at a time."""
+    accounts, last_arrivals = [], []
+    for block in rank_blocks(trace):
+        waits = find_waits(block)
+        accounts.append(_account_of_block(block, waits))
+        last_arrivals.append([column[: len(block.ops)] for column in (waits.transfer, waits.collective)])
+    if len(accounts) > 1:
+        nothing = np.broadcast_to(np.int64(-1), len(trace.ranks))  # after its last row a rank waits for nothing
+        transfer, collective = (joined([*columns, nothing]) for columns in zip(*last_arrivals, strict=True))
+        waits = find_waits(trace, (transfer, collective))
+    losses, ranks = losses_of(trace), _together(trace, accounts)
+    return Account(ranks, traffic_by_axis(trace, ranks.exposed_ps, losses), losses, waits)
+
+
+def _account_of_block(block: Trace, waits: Waits) -> RankAccount:
+    ops, times = block.ops, rank_times(block, waits)
+    step_end_ps = np.zeros(block.num_steps, dtype=np.int64)
+    last_of_steps = block.once("last of steps", _last_of_steps)
     np.maximum.at(step_end_ps, ops.step[last_of_steps], ops.end_ps[last_of_steps])
-    compute_end_ps = np.zeros(len(trace.ranks), dtype=np.int64)
-    last = trace.once("last compute", _last_compute)
+    compute_end_ps = np.zeros(len(block.ranks), dtype=np.int64)
+    last = block.once("last compute", _last_compute)
     compute_end_ps[ops.rank_index[last]] = ops.end_ps[last]
-    return Account(
+    return RankAccount(
         times,
-        measure_bubble(trace, waits, times),
-        measure_memory(trace),
-        traffic_by_axis(trace, waits, losses),
+        measure_bubble(block, waits, times),
+        measure_memory(block),
+        exposed_by_axis_ps(block, waits),
         compute_end_ps,
         step_end_ps,
-        ops.end_ps[trace.ranks.first_op[1:] - 1],
-        _barriers_ps(trace, waits),
-        losses,
-        waits,
+        ops.end_ps[block.ranks.first_op[1:] - 1],
+        _barriers_ps(block, waits),
     )
 
 
@@ -100,8 +114,7 @@ def _barriers_ps(trace: Trace, waits: Waits) -> Ints:
     ops, transfers = trace.ops, trace.transfers
     came_ps = np.full((len(trace.ranks), trace.num_steps), -1, dtype=np.int64)
     rows = trace.once("barriers", barriers)
-    transfer = waits.transfer[rows]
-    arrived_ps = np.append(transfers.end_ps, 0)[transfer]  # -1: none
+    arrived_ps = values_at(transfers.end_ps, waits.transfer[rows], 0)
     came_ps[ops.rank_index[rows], ops.step[rows]] = np.maximum(waits.start_ps[rows], arrived_ps)
     return came_ps
 
@@ -120,7 +133,7 @@ def _last_compute(trace: Trace) -> Ints:
     return np.compress(is_last, rows)
 
 
-def _of_all_ranks(account: Account, rank: Ints) -> Account:
+def _of_all_ranks(account: RankAccount, rank: Ints) -> RankAccount:
     """Return the account of a folded run with a row for each rank; `rank` says whose row of the sample is its own."""
     memory = [getattr(account.memory, column.name)[rank] for column in fields(Memory)]
     times = account.times
@@ -134,27 +147,27 @@ def _of_all_ranks(account: Account, rank: Ints) -> Account:
     )
 
 
+def _together(trace: Trace, parts: Sequence[RankAccount]) -> RankAccount:
+    """Return the account of all ranks, given those of some after the other."""
+    if len(parts) == 1:
+        return parts[0]
+    times = RankTimes(*_joined([part.times for part in parts], [column.name for column in fields(RankTimes)]))
+    memory = Memory(*_joined([part.memory for part in parts], [column.name for column in fields(Memory)]))
+    compute_end_ps, end_ps, barrier_ps = _joined(parts, ("compute_end_ps", "end_ps", "barrier_ps"))
+    return RankAccount(
+        times,
+        sum_of_bubbles(trace, times, [part.bubble for part in parts]),
+        memory,
+        np.sum([part.exposed_ps for part in parts], axis=0),
+        compute_end_ps,
+        np.maximum.reduce([part.step_end_ps for part in parts]),
+        end_ps,
+        barrier_ps,
+    )
+
+
 def _joined(parts: Sequence[object], names: Sequence[str]) -> list[Ints]:
     return [np.concatenate([getattr(part, name) for part in parts]) for name in names]
-
-
-def _sum_of_bubbles(trace: Trace, times: RankTimes, parts: Sequence[Bubble]) -> Bubble:
-    compute, bubble = int(times.compute_ps.sum()), int(times.bubble_ps.sum())
-    total = trace.makespan_ps * len(trace.ranks)
-    largest = max(parts, key=lambda part: part.span_ps)  # the first of several, as within a part
-
-    def added(of: Callable[[Bubble], dict[str, int]]) -> dict[str, int]:
-        return {name: sum(of(part)[name] for part in parts) for name in of(parts[0])}
-
-    return Bubble(
-        fraction=ratio(bubble, bubble + compute),
-        overhead=ratio(bubble, compute),
-        span_fraction=largest.span_fraction,
-        idle_fraction=ratio(total - compute, total),
-        span_ps=largest.span_ps,
-        by_phase_ps=added(lambda part: part.by_phase_ps),
-        by_cause_ps=added(lambda part: part.by_cause_ps),
-    )
 
 
 def _sum_of_traffic(parts: Sequence[AxisTraffic]) -> AxisTraffic:

@@ -9,6 +9,7 @@ papers (Qi et al., ICLR 2024) measure the idle share of the largest span of a st
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,8 +34,8 @@ class Bubble:
 
     fraction: float | None  # bubble / (bubble + compute)
     overhead: float | None  # bubble / compute
-    span_fraction: float | None  # (span - compute) / span of the rank and step with the largest span
     idle_fraction: float | None  # (makespan - compute) / makespan
+    span_fraction: float | None  # (span - compute) / span of the rank and step with the largest span
     span_ps: int
     by_phase_ps: dict[str, int]
     by_cause_ps: dict[str, int]
@@ -66,20 +67,39 @@ def by_rank(operation: np.ufunc, column: Ints, first: Ints) -> Ints:
 
 def measure_bubble(trace: Trace, waits: Waits, times: RankTimes) -> Bubble:
     """Return the bubble ratios of a run."""
-    copies = trace.gpus_by_rank
-    stand_for_more = copies if trace.copies is not None else None
-    compute, bubble = int((times.compute_ps * copies).sum()), int((times.bubble_ps * copies).sum())
-    total = trace.makespan_ps * int(copies.sum())
+    stand_for_more = trace.gpus_by_rank if trace.copies is not None else None
     span_ps, span_compute_ps = _largest_span(trace)
     return Bubble(
-        fraction=ratio(bubble, bubble + compute),
-        overhead=ratio(bubble, compute),
+        *_ratios(trace, times),
         span_fraction=ratio(span_ps - span_compute_ps, span_ps),
-        idle_fraction=ratio(total - compute, total),
         span_ps=span_ps,
         by_phase_ps=dict(zip(PHASES, waits.bubble_by(waits.phase, len(PHASES), stand_for_more), strict=True)),
         by_cause_ps=dict(zip(CAUSES, waits.bubble_by(waits.cause, len(CAUSES), stand_for_more), strict=True)),
     )
+
+
+def sum_of_bubbles(trace: Trace, times: RankTimes, parts: Sequence[Bubble]) -> Bubble:
+    """Return the bubble ratios of a run from those of its parts, and from the times of all its ranks."""
+    largest = max(parts, key=lambda part: part.span_ps)  # the first of several, as within a part
+
+    def added(of: Callable[[Bubble], dict[str, int]]) -> dict[str, int]:
+        return {name: sum(of(part)[name] for part in parts) for name in of(parts[0])}
+
+    return Bubble(
+        *_ratios(trace, times),
+        span_fraction=largest.span_fraction,
+        span_ps=largest.span_ps,
+        by_phase_ps=added(lambda part: part.by_phase_ps),
+        by_cause_ps=added(lambda part: part.by_cause_ps),
+    )
+
+
+def _ratios(trace: Trace, times: RankTimes) -> tuple[float | None, float | None, float | None]:
+    """Return bubble over bubble and compute, bubble over compute, and idle time over all time."""
+    copies = trace.gpus_by_rank
+    compute, bubble = int((times.compute_ps * copies).sum()), int((times.bubble_ps * copies).sum())
+    total = trace.makespan_ps * int(copies.sum())
+    return ratio(bubble, bubble + compute), ratio(bubble, compute), ratio(total - compute, total)
 
 
 def ratio(part: int, whole: int) -> float | None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from clustersim.analysis.bubble import RankTimes
-from clustersim.analysis.waits import Waits
+from clustersim.analysis.rank_blocks import of_ranks
+from clustersim.analysis.waits import Waits, find_waits, values_at
 from clustersim.ops import Kind
 from clustersim.trace import AXES, Ints, Trace
 
@@ -25,28 +26,26 @@ class BusyRank:
     exposed_ps: Mapping[tuple[str, tuple[int, ...]], int]  # by axis and the GPUs of the group; no GPUs: messages
 
 
-def busiest_rank(trace: Trace, waits: Waits, times: RankTimes) -> BusyRank:
-    """Return the rank with the most compute and exposed communication, the first of several."""
+def busiest_rank(trace: Trace, times: RankTimes) -> BusyRank:
+    """Return the rank with the most compute and exposed communication, the first of several, given all their times."""
     row = int(np.argmax(times.compute_ps + times.exposed_ps))
-    return BusyRank(int(trace.ranks.rank[row]), _compute_ps(trace, row), _exposed_ps(trace, waits, row))
+    alone = of_ranks(trace, row, row + 1)
+    return BusyRank(int(trace.ranks.rank[row]), _compute_ps(alone), _exposed_ps(trace, find_waits(alone)))
 
 
-def _compute_ps(trace: Trace, row: int) -> dict[OpPlace, int]:
-    ops = trace.ops
-    mine = slice(int(trace.ranks.first_op[row]), int(trace.ranks.first_op[row + 1]))
-    places = np.stack([ops.kind[mine], ops.stage[mine], ops.backward_stage[mine]])
-    found = _summed(places, ops.end_ps[mine] - ops.start_ps[mine])
+def _compute_ps(alone: Trace) -> dict[OpPlace, int]:
+    ops = alone.ops
+    found = _summed(np.stack([ops.kind, ops.stage, ops.backward_stage]), ops.end_ps - ops.start_ps)
     return {(Kind(kind), stage, backward_stage): time_ps for (kind, stage, backward_stage), time_ps in found}
 
 
-def _exposed_ps(trace: Trace, waits: Waits, row: int) -> dict[tuple[str, tuple[int, ...]], int]:
-    mine = slice(*trace.ranks.first_op[row : row + 2].tolist())  # after its last row nothing is exposed
-    collective, collectives = waits.collective[mine], trace.collectives
+def _exposed_ps(trace: Trace, waits: Waits) -> dict[tuple[str, tuple[int, ...]], int]:
+    collective, collectives = waits.collective, trace.collectives
     shared = np.flatnonzero(collective >= 0)
-    axis, group = np.append(trace.transfers.axis, -1)[waits.transfer[mine]], np.full(len(collective), -1)
+    axis, group = values_at(trace.transfers.axis, waits.transfer, -1), np.full(len(collective), -1)
     axis[shared], group[shared] = collectives.axis[collective[shared]], collectives.group[collective[shared]]
     gpu, copies, found = trace.ranks.gpu, trace.copies, dict[tuple[str, tuple[int, ...]], int]()
-    for (on_axis, number), time_ps in _summed(np.stack([axis, group]), waits.exposed_ps[mine]):
+    for (on_axis, number), time_ps in _summed(np.stack([axis, group]), waits.exposed_ps):
         members: tuple[int, ...] = ()
         if number >= 0:
             own = tuple(int(gpu[member]) for member in trace.groups[number])

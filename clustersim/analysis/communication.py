@@ -33,15 +33,15 @@ class LinkLoad:
     slowed_ps: int  # time that flows lost by sharing while it was their bottleneck, summed
 
 
-def traffic_by_axis(trace: Trace, waits: Waits, losses: Losses) -> dict[str, AxisTraffic]:
-    """Return the traffic of every axis, zeros where there was none."""
-    exposed_ps, slowed_ps = _exposed_by_axis_ps(trace, waits), slowed_by_axis_ps(trace, losses)
+def traffic_by_axis(trace: Trace, exposed_ps: Ints, losses: Losses) -> dict[str, AxisTraffic]:
+    """Return the traffic of every axis, zeros where there was none, given for how long each was waited for."""
+    slowed_ps = slowed_by_axis_ps(trace, losses)
     sent, shared = _sent_by_axis(trace), _shared_by_axis(trace)
     return {
         axis: AxisTraffic(
             sent[number][0] + shared[number][0],
             sent[number][1] + shared[number][1],
-            exposed_ps[number],
+            int(exposed_ps[number]),
             int(slowed_ps[number]),
         )
         for number, axis in enumerate(AXES)
@@ -88,7 +88,7 @@ def _shared_by_axis(trace: Trace) -> list[tuple[int, int]]:
     return found
 
 
-def _exposed_by_axis_ps(trace: Trace, waits: Waits) -> list[int]:
+def exposed_by_axis_ps(trace: Trace, waits: Waits) -> Ints:
     """Return how long GPUs waited for what was sent on each axis, summed. [ps]"""
     rows = np.flatnonzero(waits.exposed_ps != 0)
     exposed_ps, collective, transfer = (
@@ -102,7 +102,7 @@ def _exposed_by_axis_ps(trace: Trace, waits: Waits) -> list[int]:
     axis[shared] = trace.collectives.axis.take(collective.take(shared))
     sums_ps = np.zeros(len(AXES), dtype=np.int64)
     np.add.at(sums_ps, axis, exposed_ps)
-    return sums_ps.tolist()
+    return sums_ps
 
 
 def bus_bytes(trace: Trace) -> Floats:

@@ -21,7 +21,7 @@ class MeanTimes(NamedTuple):
 def mean_times(trace: Trace) -> MeanTimes:
     """Return where the time of a run goes: compute, exposed communication, on each axis, and bubble."""
     account = account_of(trace)
-    times = account.times
+    times = account.ranks.times
     return MeanTimes(
         trace.makespan_ps / (PS_PER_S * trace.num_steps),
         mean_s(trace, int(times.compute_ps.sum())),

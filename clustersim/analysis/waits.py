@@ -59,11 +59,14 @@ class Waits(Lazy):
         return sums_ps.tolist()
 
 
-def find_waits(trace: Trace) -> Waits:
-    """Return every wait of a run; of a large one, what is not looked at is not made."""
+def find_waits(trace: Trace, last_arrivals: tuple[Ints, Ints] | None = None) -> Waits:
+    """Return every wait of a run; of a large one, what is not looked at is not made.
+
+    `last_arrivals` are the transfers and the collectives that waits were for, as `Waits` has them, if they are known.
+    """
     ops, ranks, num_rows = trace.ops, trace.ranks, len(trace.ops)
     last = ranks.first_op[1:] - 1
-    transfer, collective = _last_arrivals(trace)
+    transfer, collective = last_arrivals or _last_arrivals(trace)
 
     @cache
     def start_ps() -> Ints:
@@ -139,10 +142,25 @@ def _rows_that_wait(collective: Ints) -> Ints:
 
 def _queued_ps(trace: Trace, transfer: Ints, collective: Ints) -> Ints:
     """Return when that for which each wait was had been queued; where there is none, later than anything."""
-    queued_ps = np.append(trace.transfers.queued_ps, _NEVER).take(transfer)
+    queued_ps = values_at(trace.transfers.queued_ps, transfer, _NEVER)
     rows = _rows_that_wait(collective)
     queued_ps[rows] = trace.collectives.queued_ps.take(collective.take(rows))
     return queued_ps
+
+
+def values_at(column: Ints, rows: Ints, otherwise: int) -> Ints:
+    """Return the values of a column at some rows, and another one where a row is -1.
+
+    Examples
+    --------
+    >>> values_at(np.array([5, 7]), np.array([1, -1]), 0).tolist()
+    [7, 0]
+    """
+    if not len(column):
+        return np.full(len(rows), otherwise, dtype=np.int64)
+    values = column.take(rows)  # of -1 the last, for now
+    values[rows < 0] = otherwise
+    return values
 
 
 def _last_of(trace: Trace, column: str, end_ps: Ints) -> Ints:

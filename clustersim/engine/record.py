@@ -8,7 +8,7 @@ from itertools import chain
 
 import numpy as np
 
-from clustersim.columns import taken
+from clustersim.columns import joined, taken
 from clustersim.engine.network import Network
 from clustersim.engine.noted import Noted
 from clustersim.engine.record_groups import GroupRecord
@@ -21,7 +21,7 @@ from clustersim.engine.record_links import (
     slowed_by_link_ps,
 )
 from clustersim.engine.record_parts import Parts, can_be_parted, ops_table, transfers_table
-from clustersim.engine.record_programs import Stack, columns_by_replica, ints, joined
+from clustersim.engine.record_programs import Stack, columns_by_replica, ints
 from clustersim.later import later
 from clustersim.ops import Job
 from clustersim.topology.discipline import Links as LinkNumbers

@@ -7,7 +7,7 @@ from itertools import chain
 
 import numpy as np
 
-from clustersim.columns import Lists, Numbers, PipelineColumns
+from clustersim.columns import Lists, Numbers, PipelineColumns, joined
 from clustersim.ops import Pipeline
 from clustersim.trace import Ints
 
@@ -19,7 +19,7 @@ def columns_of(pipeline: Pipeline) -> PipelineColumns:
         return made_from[2]
     first_op = np.cumsum([0, *map(len, programs)], dtype=np.int64)
 
-    def joined(name: str) -> Numbers:
+    def column(name: str) -> Numbers:
         return ints(chain.from_iterable(getattr(program, name) for program in programs))
 
     def lists(name: str) -> Lists:
@@ -33,13 +33,13 @@ def columns_of(pipeline: Pipeline) -> PipelineColumns:
     source, destination = ints(messages.sources), ints(messages.destinations)
     return PipelineColumns(
         first_op,
-        kind=joined("kinds"),
-        stage=joined("stages"),
-        microbatch=joined("microbatches"),
-        step=joined("steps"),
-        duration_ps=joined("durations_ps"),
-        start_bytes=joined("start_bytes"),
-        end_bytes=joined("end_bytes"),
+        kind=column("kinds"),
+        stage=column("stages"),
+        microbatch=column("microbatches"),
+        step=column("steps"),
+        duration_ps=column("durations_ps"),
+        start_bytes=column("start_bytes"),
+        end_bytes=column("end_bytes"),
         backward_stage=backward_stage,
         backward_microbatch=backward_microbatch,
         needs=lists("waits_for"),
@@ -116,23 +116,6 @@ class Stack:
     def _first_op(self) -> Ints:
         starts = zip(self.columns, self.first_row.tolist(), strict=False)
         return np.concatenate([*(column.first_op[:-1] + first for column, first in starts), self.first_row[-1:]])
-
-
-def joined(columns: Sequence[Ints]) -> Ints:
-    """Return columns one after the other; those that are one number throughout stay so, and one is its own join.
-
-    Examples
-    --------
-    >>> joined([np.broadcast_to(np.int64(7), 2), np.broadcast_to(np.int64(7), 1)]).strides
-    (0,)
-    """
-    if len(columns) == 1:
-        return columns[0]
-    different = {id(column): column for column in columns}.values()
-    values = {int(column[0]) for column in different if column.strides == (0,) and len(column)}
-    if len(values) == 1 and all(column.strides == (0,) for column in different):
-        return np.broadcast_to(np.int64(*values), sum(map(len, columns)))
-    return np.concatenate(columns)
 
 
 def ints(values: Iterable[int]) -> Ints:

@@ -115,13 +115,13 @@ def found_in(run: WholeRun) -> Found:
     scenario, _, trace = run
     account, rates = account_of(trace), run.rates()
     step_time_s = trace.makespan_ps / (PS_PER_S * trace.num_steps)
-    columns = (account.times.compute_ps, account.times.exposed_ps, account.times.bubble_ps)
+    columns = (account.ranks.times.compute_ps, account.ranks.times.exposed_ps, account.ranks.times.bubble_ps)
     total_ps = trace.makespan_ps * len(trace.ranks)
     compute, exposed, bubble = (int(column.sum()) / total_ps for column in columns)
     path = critical_path(trace.standing_for(account.replicas_to_follow(trace)))
     on_path = resource_times_ps(trace, path)
     error, spent = class_error_of(scenario), spending(rates, step_time_s)
-    peaks, capacities = account.memory.peak_bytes.tolist(), run.capacities_bytes()
+    peaks, capacities = account.ranks.memory.peak_bytes.tolist(), run.capacities_bytes()
     samples = num_samples(scenario)
     point = Point(
         scenario.parallelism.num_gpus,

@@ -56,7 +56,7 @@ ALLOWED = {
         "scenario.units",
         "words",
     },
-    "analysis": {"later", "trace", "ops", "errors", "sorting"},
+    "analysis": {"columns", "later", "trace", "ops", "errors", "sorting"},
     "draws": {"engine", "errors", "scenario", "topology", "workload"},
     "provenance": {"result", "scenario", "topology", "trace"},
     # What a job costs and draws: one formula for what a run reports and for every candidate of a plan.

@@ -110,12 +110,12 @@ def assert_same_traces(left: Trace, right: Trace) -> None:
 def assert_same_accounts(trace: Trace) -> None:
     """Compare what the parts of a trace add up to with the account of the whole."""
     parts, whole = account_of(trace), account_of(replace(trace, split=None, folded=None))
-    assert (parts.bubble, parts.traffic) == (whole.bubble, whole.traffic)
-    assert_same(parts.times, whole.times)
-    assert_same(parts.memory, whole.memory)
-    assert parts.compute_end_ps.tolist() == whole.compute_end_ps.tolist()
-    assert parts.step_end_ps.tolist() == whole.step_end_ps.tolist()
-    assert parts.barrier_ps.tolist() == whole.barrier_ps.tolist()
+    assert (parts.ranks.bubble, parts.traffic) == (whole.ranks.bubble, whole.traffic)
+    assert_same(parts.ranks.times, whole.ranks.times)
+    assert_same(parts.ranks.memory, whole.ranks.memory)
+    assert parts.ranks.compute_end_ps.tolist() == whole.ranks.compute_end_ps.tolist()
+    assert parts.ranks.step_end_ps.tolist() == whole.ranks.step_end_ps.tolist()
+    assert parts.ranks.barrier_ps.tolist() == whole.ranks.barrier_ps.tolist()
 
 
 def links_of(trace: Trace, path: CriticalPath) -> list[tuple[str, float, int]]:
@@ -133,8 +133,8 @@ def assert_same_path(trace: Trace) -> None:
     for column in ("start_ps", "end_ps", "cause"):
         assert getattr(some, column).tolist() == getattr(path, column).tolist()
     assert links_of(followed, some) == links_of(trace, path)
-    own = busiest_rank(followed, find_waits(followed), rank_times(followed, find_waits(followed)))
-    assert own == busiest_rank(trace, find_waits(trace), rank_times(trace, find_waits(trace)))
+    own = busiest_rank(followed, rank_times(followed, find_waits(followed)))
+    assert own == busiest_rank(trace, rank_times(trace, find_waits(trace)))
 
 
 @pytest.mark.parametrize("batch", range(NUM_BATCHES))
