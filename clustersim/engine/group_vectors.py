@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -160,21 +160,23 @@ class GroupVector:
             # Some groups may have done it before; theirs is to be next time as it was.
             self.drains_ps.setdefault(number, self.plans[self.kinds[number]].drain_ps)
 
-    def assume(self, number: int, found: Iterable[tuple[int, int, int]]) -> None:
-        """Let phases of a collective drain for so long from now on (phase, group, time), and so those of later ones.
+    def assume(self, found: Mapping[int, Iterable[tuple[int, int, int]]]) -> None:
+        """Let phases of collectives drain for so long from now on, and so those of later ones of their kind.
 
-        Ends that follow move.
+        `found` has phase, group and time of some, by the number of the collective. Ends that follow move.
         """
-        kind = self.kinds[number]
-        usual_ps = self._usual_ps[kind] = self._usual_ps.get(kind, self.plans[kind].drain_ps).copy()
-        later = [other for other in range(number, self._most_known) if self.kinds[other] == kind]
-        for other in later:
-            self.drains_ps[other] = self.drains_ps.get(other, self.plans[kind].drain_ps).copy()
-        for drains_ps in (usual_ps, *(self.drains_ps[other] for other in later)):
-            for phase, group, drain_ps in found:
-                drains_ps[phase, group] = drain_ps
-        for other in range(number, self.num_known):
-            self._set_times(other)
+        first, so_far = min(found), dict[Kind, dict[tuple[int, int], int]]()
+        for number in range(first, self._most_known):
+            kind = self.kinds[number]
+            if number in found:
+                so_far.setdefault(kind, {}).update({(phase, group): time_ps for phase, group, time_ps in found[number]})
+            if kind in so_far:
+                drains_ps = self.drains_ps.get(number, self.plans[kind].drain_ps)
+                self.drains_ps[number] = _changed(drains_ps, so_far[kind])
+        for kind, times_ps in so_far.items():
+            self._usual_ps[kind] = _changed(self._usual_ps.get(kind, self.plans[kind].drain_ps), times_ps)
+        for number in range(first, self.num_known):
+            self._set_times(number)
 
     def phases_ps(self, numbers: Ints) -> tuple[Ints, Ints]:
         """Return when each phase of collectives of one kind begins to drain, and how long it does. [ps]
@@ -189,6 +191,14 @@ class GroupVector:
                     drains_ps[place] = self.drains_ps[number]
         ends_ps = self.start_ps[numbers][:, None] + np.cumsum(plan.latency_ps + drains_ps, axis=1)
         return ends_ps - drains_ps, drains_ps
+
+
+def _changed(drains_ps: Ints, times_ps: Mapping[tuple[int, int], int]) -> Ints:
+    """Return how long phases drain, with the times of some changed; by phase and group. [ps]"""
+    changed_ps = drains_ps.copy()
+    phases, groups = zip(*times_ps, strict=True)
+    changed_ps[phases, groups] = list(times_ps.values())
+    return changed_ps
 
 
 def group_vectors(job: Job, network: Network, rates: AloneRates) -> dict[tuple[str, int], GroupVector] | None:

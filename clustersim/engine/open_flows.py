@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from clustersim.columns import starts
 from clustersim.engine.alone import Alone
 from clustersim.engine.encounters import Capacities, Crossings, LinkUses
 from clustersim.engine.group_vectors import GroupVector
 from clustersim.engine.lockstep import Lockstep
-from clustersim.engine.way_vectors import WayVector
+from clustersim.engine.way_vectors import WayVector, by_replica
 from clustersim.trace import Ints
 
 
@@ -121,7 +122,12 @@ class OpenFlows:
     def __init__(self, lockstep: Lockstep, keys: FlowKeys, watched: frozenset[int], capacities: Capacities) -> None:
         self._lockstep, self._keys, self._watched, self._capacities = lockstep, keys, watched, capacities
         self._uses: list[tuple[int, int, bool]] = []  # link, rate, and whether it is late
-        self._ways = [self._of_way(way) for way in lockstep.ways]
+        ways = [self._of_way(way) for way in lockstep.ways]
+        self._num_crossed = np.array([len(way.flow) for way in ways], dtype=np.int64)
+        self._first_of_way = starts(self._num_crossed)
+        self._of_ways = _Template(*map(np.concatenate, zip(_NOTHING, *ways, strict=True)))
+        drains_ps = [by_replica(way.drain_ps, keys.num_replicas) for way in lockstep.ways]
+        self._alone_ps = np.array(drains_ps, dtype=np.int64).reshape(-1, keys.num_replicas)
         self._way_of_message = np.array(lockstep.way_of_message, dtype=np.int64)
         self._plans: dict[int, _Template] = {}
         self._known_uses: LinkUses | None = None
@@ -170,14 +176,15 @@ class OpenFlows:
         lockstep = self._lockstep
         messages = lockstep.flows
         begin_ps, end_ps = lockstep.started_ps[messages], lockstep.arrived_ps[messages]
-        alone_end_ps, ways = begin_ps.copy(), self._way_of_message[messages]
-        parts = [_NOTHING]
-        for way in np.unique(ways).tolist():
-            rows = np.flatnonzero(ways == way)
-            alone_end_ps[rows] += lockstep.ways[way].drain_ps
-            parts.append(_repeated(self._ways[way], rows, self._keys.num_replicas))
-        key = self._keys.of_message(messages)
+        ways, key = self._way_of_message[messages], self._keys.of_message(messages)
+        alone_end_ps = begin_ps + self._alone_ps[ways]
         table = FlowTable(*(column.reshape(-1) for column in (key, begin_ps, begin_ps, end_ps, alone_end_ps)))
+        parts, num_crossed = [_NOTHING], self._num_crossed[ways]
+        for number in np.unique(num_crossed).tolist():  # most ways have as many of the links to watch
+            rows = np.flatnonzero(num_crossed == number)
+            place = self._first_of_way[ways[rows], None] + np.arange(number)
+            flow = rows[:, None] * self._keys.num_replicas + self._of_ways.flow[place]
+            parts.append(_Template(flow.reshape(-1), self._of_ways.use[place].reshape(-1)))
         return table, _Template(*map(np.concatenate, zip(*parts, strict=True)))
 
     def _calls(self) -> Iterator[tuple[GroupVector, Ints]]:
@@ -224,5 +231,4 @@ def _repeated(template: _Template, rows: Ints, size: int) -> _Template:
     return _Template(flow, np.tile(template.use, len(rows)))
 
 
-_NONE = np.empty(0, dtype=np.int64)
-_NOTHING = _Template(_NONE, _NONE)
+_NOTHING = _Template(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))

@@ -150,23 +150,21 @@ class Checked:
         """Let flows drain for so long from now on."""
         lockstep, num_replicas, first_phase = self._lockstep, self._keys.num_replicas, self._keys.first[0]
         of_messages: dict[int, list[tuple[int, int]]] = {}
-        of_phases: dict[tuple[int, int], list[tuple[int, int, int]]] = {}
-        vectors: dict[int, GroupVector] = {}
+        of_phases: dict[GroupVector, dict[int, list[tuple[int, int, int]]]] = {}
         for key, drain_ps in zip(keys.tolist(), drains_ps.tolist(), strict=True):
             if key < first_phase:
                 message, replica = divmod(key, num_replicas)
                 of_messages.setdefault(message, []).append((replica, drain_ps))
             else:
                 vector, number, phase, group = self._keys.phase(key)
-                vectors[id(vector)] = vector
-                of_phases.setdefault((id(vector), number), []).append((phase, group, drain_ps))
+                of_phases.setdefault(vector, {}).setdefault(number, []).append((phase, group, drain_ps))
         for message, own in of_messages.items():
             drains = lockstep.arrived_ps[message] - lockstep.started_ps[message]
             for replica, drain_ps in own:
                 drains[replica] = drain_ps
             lockstep.assume(message, drains)
-        for (position, number), entries in of_phases.items():
-            vectors[position].assume(number, entries)
+        for vector, found in of_phases.items():
+            vector.assume(found)
 
     def _is_too_dear(self) -> bool:
         """Return whether it would cost more to go on than to take all events in the order of their times."""
