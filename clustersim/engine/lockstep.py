@@ -139,6 +139,8 @@ class Lockstep:
 
     def _run_unusual(self, pp_rank: int, horizon_ps: int) -> bool:
         """Run the unusual stretches of a rank that come next, as far as it has what they wait for; return if any."""
+        if pp_rank in self._at_barrier:  # it goes on when the last one comes there
+            return False
         clock_ps, end, has_run = self._clocks_ps[pp_rank], int(self._end[pp_rank]), False
         while (number := int(self._reached[pp_rank])) < end and clock_ps.min() < horizon_ps:
             stretch = self._table.unusual.get(number)

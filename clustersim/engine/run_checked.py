@@ -70,19 +70,20 @@ class Checked:
         """Run until nothing more happens; return what was noted, or None if ranks are stuck or flows meet too often."""
         lockstep, num_events, rounds_here = self._lockstep, 0, 0
         longest_ps = lockstep.longest_ps()
-        window_ps = _FIRST_WINDOW * longest_ps
+        first_window_ps = window_ps = _FIRST_WINDOW * longest_ps
         while self._settled_ps < FAR_PS:
             num_events += lockstep.run_until(min(self._settled_ps + window_ps, FAR_PS), _run)
             if lockstep.is_stuck():
                 return None
             before_ps = self._settled_ps
-            is_right = self._look(lockstep.until_ps(), _FIRST_WINDOW * longest_ps)
+            is_right = self._look(lockstep.until_ps(), first_window_ps)
             rounds_here = 0 if self._settled_ps > before_ps else rounds_here + 1
             if rounds_here > (_MOST_AT_ANY_COST if at_any_cost else _MOST_AT_ONE_TIME):
                 return None
             if not at_any_cost and self._is_too_dear():
                 return None
-            gained_ps = self._settled_ps - before_ps
+            # How far one got before flows met tells nothing of how far one gets now that they do.
+            gained_ps = min(self._settled_ps - before_ps, first_window_ps)
             window_ps = min(2 * window_ps, FAR_PS) if is_right else max(longest_ps, 2 * gained_ps)
         return noted_in_lockstep(self._job, self._network, lockstep, self._groups, self._keys, self._rates, num_events)
 
