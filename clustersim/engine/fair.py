@@ -23,12 +23,12 @@ import numpy as np
 
 from clustersim.engine.clock import Actor, Hold, Timeline
 from clustersim.engine.link import Mailbox
+from clustersim.engine.noted_groups import NotedRates
 from clustersim.engine.rate import Rate, refined
 from clustersim.engine.shared_link import Flow
 from clustersim.engine.sharing import MaxMin
 from clustersim.scenario.units import PS_PER_S
 from clustersim.topology.cluster import Link
-from clustersim.trace import Floats, Ints
 
 _PRIORITY = 2  # after the ends of ops, which have SimPy's normal priority, 1
 
@@ -51,12 +51,12 @@ class RateLog:
         self.bytes_per_s.append(bytes_per_s)
         self.bottleneck.append(bottleneck)
 
-    def note_all(self, flow: Ints, time_ps: Ints, bytes_per_s: Floats, bottleneck: Ints) -> None:
-        """Add many rates at once."""
-        self.bytes_per_s.frombytes(np.ascontiguousarray(bytes_per_s).view(np.uint8).data)
-        columns = (self.flow, self.start_ps, self.bottleneck)
-        for column, values in zip(columns, (flow, time_ps, bottleneck), strict=True):
-            column.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    def noted(self) -> NotedRates:
+        """Return all that was noted."""
+        flow, start_ps, bottleneck = (
+            np.asarray(column, dtype=np.int64) for column in (self.flow, self.start_ps, self.bottleneck)
+        )
+        return NotedRates(flow, start_ps, np.asarray(self.bytes_per_s, dtype=np.float64), bottleneck)
 
 
 class Carrier(Protocol):

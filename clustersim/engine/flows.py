@@ -99,7 +99,7 @@ def _trace(
     )
     kinds = Counter(zip(transfers.route.tolist(), transfers.size_bytes.tolist(), strict=True))
     loads = Loads(routes, ((*kind, count) for kind, count in kinds.items()))
-    rates = rate_columns(log, loads)
+    rates = rate_columns(log.noted(), loads)
     slowed_ps = slowed_by_link_ps(cluster, loads, rates, transfers.route, transfers.end_ps)
     queued_by_link = {number: server.queued_ps for number, server in servers.items()}
     names = tuple(tuple(cluster.links[link].name for link in links) for links in routes)

@@ -19,7 +19,9 @@ import numpy as np
 from clustersim.engine.clock import Timeline
 from clustersim.engine.fair import Draining, FairNetwork, RateLog
 from clustersim.engine.link import Mailbox
+from clustersim.engine.noted_groups import NotedCollectives, NotedPhases
 from clustersim.ops import CollectivePlan, Group, Phase, Pipeline, Place
+from clustersim.sorting import order_by
 from clustersim.topology.cluster import Cluster
 from clustersim.trace import Ints
 
@@ -72,19 +74,31 @@ class CollectiveLog:
         self.end_ps.append(-1)
         return len(self.group) - 1
 
-    def note_collectives(
-        self, group: Ints, order: Ints, plan: Ints, queued_ps: Ints, start_ps: Ints, end_ps: Ints
-    ) -> None:
-        """Add many collectives at once."""
-        columns = (self.group, self.order, self.plan, self.queued_ps, self.start_ps, self.end_ps)
-        for column, values in zip(columns, (group, order, plan, queued_ps, start_ps, end_ps), strict=True):
-            column.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+    def noted(self) -> tuple[NotedCollectives, NotedPhases, Ints]:
+        """Return all that was noted, in the order of a trace, and where each phase stands there."""
+        order = order_by(_column(self.group), _column(self.order))
+        collective = _places(order)[_column(self.phase_collective)]
+        phase_order = order_by(collective)  # those of one are noted in order
+        of_collectives = (self.group, self.order, self.plan, self.queued_ps, self.start_ps, self.end_ps)
+        of_phases = (self.phase, self.phase_start_ps, self.phase_end_ps)
+        return (
+            NotedCollectives(self.plans.known, *(_column(column)[order] for column in of_collectives)),
+            NotedPhases(
+                self.phases.known, collective[phase_order], *(_column(column)[phase_order] for column in of_phases)
+            ),
+            _places(phase_order),
+        )
 
-    def note_phases(self, collective: Ints, phase: Ints, start_ps: Ints, end_ps: Ints) -> None:
-        """Add many phases at once; `collective` counts rows from the first one of the log."""
-        columns = (self.phase_collective, self.phase, self.phase_start_ps, self.phase_end_ps)
-        for column, values in zip(columns, (collective, phase, start_ps, end_ps), strict=True):
-            column.frombytes(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+
+def _places(order: Ints) -> Ints:
+    """Return where each row comes to stand in an order."""
+    places = np.empty(len(order), dtype=np.int64)
+    places[order] = np.arange(len(order))
+    return places
+
+
+def _column(values: array[int]) -> Ints:
+    return np.asarray(values, dtype=np.int64)
 
 
 @dataclass(slots=True)

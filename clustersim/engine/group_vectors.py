@@ -59,6 +59,11 @@ class GroupVector:
         self.numbers, self.pp_ranks, self._members = numbers, pp_ranks, members
         self.kinds: list[Kind] = []  # of each collective
         self.plans: dict[Kind, PlanVector] = {}
+        # Of all plans, ``x[kind, phase, group]``.
+        self.has_phase: Flags
+        self.latency_ps: Ints
+        self.drain_ps: Ints
+        self.shared_drain_ps: Ints  # 0 where no other flow can be met
         self.drains_ps: dict[int, Ints] = {}  # by collective; of its phases [phase, group], where not as alone
         self._usual_ps: dict[Kind, Ints] = {}  # what the next collective of a kind is taken to be like
         self.has_own_links: Flags = np.empty(0, dtype=np.bool_)  # of each group
@@ -73,8 +78,14 @@ class GroupVector:
         self.kinds = kinds
         self.has_own_links = np.array([network.has_own_links(number) for number in self.numbers])
         self.are_links_own = bool(self.has_own_links.all())
-        for kind in dict.fromkeys(kinds):
-            self.plans[kind] = _plan_vector([groups[number].plans[kind] for number in self.numbers], rates)
+        plans = {kind: [groups[number].plans[kind] for number in self.numbers] for kind in dict.fromkeys(kinds)}
+        most_phases = max(len(plan.phases) for own in plans.values() for plan in own)
+        self.plans = {kind: _plan_vector(own, most_phases, rates) for kind, own in plans.items()}
+        by_kind = self.plans.values()
+        self.has_phase = np.stack([plan.has_phase for plan in by_kind])
+        self.latency_ps = np.stack([plan.latency_ps for plan in by_kind])
+        self.drain_ps = np.stack([plan.drain_ps for plan in by_kind])
+        self.shared_drain_ps = np.where(self.has_own_links, 0, self.drain_ps)
         shape = (len(kinds), len(self.numbers))
         self.queued_ps, self.start_ps, self.end_ps = (np.empty(shape, dtype=np.int64) for _ in range(3))
         place_of_kind = {kind: place for place, kind in enumerate(self.plans)}
@@ -179,18 +190,21 @@ class GroupVector:
             self._set_times(number)
 
     def phases_ps(self, numbers: Ints) -> tuple[Ints, Ints]:
-        """Return when each phase of collectives of one kind begins to drain, and how long it does. [ps]
+        """Return when each phase of collectives begins to drain, and when that ends. [ps]
 
         Both are ``[collective, phase, group]``.
         """
-        plan = self.plans[self.kinds[int(numbers[0])]]
-        drains_ps = np.repeat(plan.drain_ps[None], len(numbers), axis=0)
+        kinds = self.kind_numbers[numbers]
+        drains_ps = self.drain_ps[kinds]
         if self.drains_ps:
             for place, number in enumerate(numbers.tolist()):
                 if number in self.drains_ps:
                     drains_ps[place] = self.drains_ps[number]
-        ends_ps = self.start_ps[numbers][:, None] + np.cumsum(plan.latency_ps + drains_ps, axis=1)
-        return ends_ps - drains_ps, drains_ps
+        if drains_ps.shape[1] == 1:
+            begins_ps = self.start_ps[numbers][:, None] + self.latency_ps[kinds]
+            return begins_ps, begins_ps + drains_ps
+        ends_ps = self.start_ps[numbers][:, None] + np.cumsum(self.latency_ps[kinds] + drains_ps, axis=1)
+        return ends_ps - drains_ps, ends_ps
 
 
 def _changed(drains_ps: Ints, times_ps: Mapping[tuple[int, int], int]) -> Ints:
@@ -237,8 +251,8 @@ def _members(job: Job, numbers: Sequence[int], pp_rank: int) -> Members | None:
     return Members(None if is_in_order else in_order, np.cumsum(sizes) - sizes, group_of_replica)
 
 
-def _plan_vector(plans: Sequence[CollectivePlan], rates: AloneRates) -> PlanVector:
-    shape = (max(len(plan.phases) for plan in plans), len(plans))
+def _plan_vector(plans: Sequence[CollectivePlan], most_phases: int, rates: AloneRates) -> PlanVector:
+    shape = (most_phases, len(plans))
     has_phase = np.zeros(shape, dtype=np.bool_)
     latency_ps, drain_ps = (np.zeros(shape, dtype=np.int64) for _ in range(2))
     alone = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from clustersim.engine.gpu import Gpu
 from clustersim.engine.link import Mailbox
 from clustersim.engine.network import Network
+from clustersim.engine.noted_groups import NotedCollectives, NotedPhases, NotedRates
 from clustersim.engine.record_programs import num_messages
 from clustersim.ops import Job
 from clustersim.trace import Ints
@@ -20,7 +21,7 @@ TIME_ORDERED = "time-ordered"
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """The start of every row, by replica and rank, and what became of every message, by replica. [ps]"""
+    """The start of every row, by replica and rank, and what became of every message, by replica, and of groups. [ps]"""
 
     job: Job  # as it was run
     starts_ps: Ints
@@ -30,6 +31,9 @@ class Noted:
     link_queued_ps: dict[int, int]  # time that messages waited for each link
     num_events: int
     engine: str
+    collectives: NotedCollectives = field(default_factory=NotedCollectives)
+    phases: NotedPhases = field(default_factory=NotedPhases)
+    rates: NotedRates = field(default_factory=NotedRates)
 
 
 def noted_by_processes(
@@ -37,6 +41,9 @@ def noted_by_processes(
 ) -> Noted:
     """Return what the processes of a time-ordered run noted; ``gpus`` stand by replica, then by pp_rank."""
     sizes = [num_messages(pipeline) for pipeline in job.pipelines]
+    collectives, phases, place_of_phase = network.collectives.noted()
+    rates = network.rates.noted()
+    row_of_flow = np.append(np.arange(sum(sizes)), sum(sizes) + place_of_phase)
 
     def of_messages(columns: Iterable[Sequence[int]]) -> Ints:
         """Return what stands in the mailboxes for messages; calls follow them there."""
@@ -52,4 +59,7 @@ def noted_by_processes(
         network.queued_ps(),
         num_events,
         TIME_ORDERED,
+        collectives,
+        phases,
+        rates._replace(flow=row_of_flow[rates.flow]),
     )

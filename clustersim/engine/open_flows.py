@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clustersim.columns import starts
+from clustersim.columns import distinct, starts
 from clustersim.engine.alone import Alone
 from clustersim.engine.encounters import Capacities, Crossings, LinkUses
-from clustersim.engine.group_vectors import GroupVector
+from clustersim.engine.group_vectors import GroupVector, PlanVector
 from clustersim.engine.lockstep import Lockstep
 from clustersim.engine.way_vectors import WayVector, by_replica
-from clustersim.trace import Ints
+from clustersim.trace import Flags, Ints
 
 
 class FlowTable(NamedTuple):
@@ -50,11 +50,7 @@ class FlowKeys:
     def __init__(self, lockstep: Lockstep, vectors: Sequence[GroupVector]) -> None:
         self._lockstep, self._vectors = lockstep, vectors
         self.num_replicas = lockstep.num_replicas
-        self.num_phases = [max(plan.latency_ps.shape[0] for plan in vector.plans.values()) for vector in vectors]
-        sizes = [
-            len(vector.kinds) * num_phases * len(vector.numbers)
-            for vector, num_phases in zip(vectors, self.num_phases, strict=True)
-        ]
+        sizes = [len(vector.kinds) * vector.drain_ps[0].size for vector in vectors]
         first = len(lockstep.way_of_message) * self.num_replicas
         self.first = np.cumsum([first, *sizes]).tolist()
         self._position = {id(vector): number for number, vector in enumerate(vectors)}
@@ -64,12 +60,15 @@ class FlowKeys:
         keys: Ints = messages[:, None] * self.num_replicas + np.arange(self.num_replicas)
         return keys
 
+    def of_vector(self, vector: GroupVector) -> range:
+        """Return the numbers of all phases of all collectives of a vector."""
+        position = self._position[id(vector)]
+        return range(self.first[position], self.first[position + 1])
+
     def of_collectives(self, vector: GroupVector, numbers: Ints) -> Ints:
-        """Return the numbers of the phases of collectives of one kind, ``[collective, phase, group]``."""
-        position, num_groups = self._position[id(vector)], len(vector.numbers)
-        first = self.first[position] + numbers * (self.num_phases[position] * num_groups)
-        own = vector.plans[vector.kinds[int(numbers[0])]].latency_ps.shape[0]
-        keys: Ints = first[:, None, None] + np.arange(own * num_groups).reshape(own, num_groups)
+        """Return the numbers of the phases of collectives, ``[collective, phase, group]``."""
+        phases = np.arange(vector.drain_ps[0].size).reshape(vector.drain_ps[0].shape)
+        keys: Ints = (self.of_vector(vector).start + numbers * phases.size)[:, None, None] + phases
         return keys
 
     def groups_of(self, keys: Ints) -> Ints:
@@ -85,7 +84,7 @@ class FlowKeys:
         position = bisect_right(self.first, key) - 1
         vector = self._vectors[position]
         rest, group = divmod(key - self.first[position], len(vector.numbers))
-        number, phase = divmod(rest, self.num_phases[position])
+        number, phase = divmod(rest, vector.drain_ps.shape[1])
         return vector, number, phase, group
 
     def spec(self, key: int) -> FlowSpec:
@@ -99,11 +98,32 @@ class FlowKeys:
         return FlowSpec(own.links, own.streams, own.volume_bytes)
 
 
-class _Template(NamedTuple):
-    """What flows of one kind cross of the links to watch; a row for each flow and link."""
+class _Crossed(NamedTuple):
+    """What flows cross of the links to watch; a row for each flow and link."""
 
-    flow: Ints  # replica, or phase and group
+    flow: Ints  # which of them
     use: Ints  # row of LinkUses
+
+
+class _Templates:
+    """What the flows of each kind of thing cross, all kinds one after the other."""
+
+    def __init__(self, of_kinds: Sequence[_Crossed], num_flows: int) -> None:
+        self._num_crossed = np.array([len(kind.flow) for kind in of_kinds], dtype=np.int64)
+        self._first = starts(self._num_crossed)
+        self._all = _Crossed(*map(np.concatenate, zip(_NOTHING, *of_kinds, strict=True)))
+        self._num_flows = num_flows  # of each thing
+
+    def of(self, kinds: Ints) -> _Crossed:
+        """Return what things of some kinds cross, whose flows are numbered one thing after the other."""
+        num_crossed = self._num_crossed[kinds]
+        parts = [_NOTHING]
+        for number in distinct(num_crossed).tolist():  # most kinds cross as many of the links to watch
+            rows = np.flatnonzero(num_crossed == number)
+            place = self._first[kinds[rows], None] + np.arange(number)
+            flow = rows[:, None] * self._num_flows + self._all.flow[place]
+            parts.append(_Crossed(flow.reshape(-1), self._all.use[place].reshape(-1)))
+        return _Crossed(*map(np.concatenate, zip(*parts, strict=True))) if len(parts) > 2 else parts[-1]
 
 
 class OpenFlows:
@@ -122,14 +142,11 @@ class OpenFlows:
     def __init__(self, lockstep: Lockstep, keys: FlowKeys, watched: frozenset[int], capacities: Capacities) -> None:
         self._lockstep, self._keys, self._watched, self._capacities = lockstep, keys, watched, capacities
         self._uses: list[tuple[int, int, bool]] = []  # link, rate, and whether it is late
-        ways = [self._of_way(way) for way in lockstep.ways]
-        self._num_crossed = np.array([len(way.flow) for way in ways], dtype=np.int64)
-        self._first_of_way = starts(self._num_crossed)
-        self._of_ways = _Template(*map(np.concatenate, zip(_NOTHING, *ways, strict=True)))
+        self._ways = _Templates([self._of_way(way) for way in lockstep.ways], keys.num_replicas)
         drains_ps = [by_replica(way.drain_ps, keys.num_replicas) for way in lockstep.ways]
         self._alone_ps = np.array(drains_ps, dtype=np.int64).reshape(-1, keys.num_replicas)
         self._way_of_message = np.array(lockstep.way_of_message, dtype=np.int64)
-        self._plans: dict[int, _Template] = {}
+        self._plans: dict[GroupVector, _Templates] = {}
         self._known_uses: LinkUses | None = None
         self._since_ps = 0
 
@@ -147,8 +164,8 @@ class OpenFlows:
         tables = [self._messages()]
         for vector, numbers in self._calls():
             begun = numbers[vector.start_ps[numbers].min(axis=1) < time_ps]
-            kinds = vector.kind_numbers[begun]
-            tables += [self._phases(vector, begun[kinds == kind]) for kind in np.unique(kinds).tolist()]
+            if len(begun):
+                tables.append(self._phases(vector, begun))
         sizes = np.cumsum([0, *(len(table.key) for table, _ in tables)]).tolist()
         table = FlowTable(*map(np.concatenate, zip(*(table for table, _ in tables), strict=True)))
         parts = [part for _, part in tables]
@@ -172,47 +189,44 @@ class OpenFlows:
             self._known_uses = LinkUses(link, rate, is_late.astype(np.bool_))
         return self._known_uses
 
-    def _messages(self) -> tuple[FlowTable, _Template]:
+    def _messages(self) -> tuple[FlowTable, _Crossed]:
         lockstep = self._lockstep
         messages = lockstep.flows
         begin_ps, end_ps = lockstep.started_ps[messages], lockstep.arrived_ps[messages]
         ways, key = self._way_of_message[messages], self._keys.of_message(messages)
         alone_end_ps = begin_ps + self._alone_ps[ways]
         table = FlowTable(*(column.reshape(-1) for column in (key, begin_ps, begin_ps, end_ps, alone_end_ps)))
-        parts, num_crossed = [_NOTHING], self._num_crossed[ways]
-        for number in np.unique(num_crossed).tolist():  # most ways have as many of the links to watch
-            rows = np.flatnonzero(num_crossed == number)
-            place = self._first_of_way[ways[rows], None] + np.arange(number)
-            flow = rows[:, None] * self._keys.num_replicas + self._of_ways.flow[place]
-            parts.append(_Template(flow.reshape(-1), self._of_ways.use[place].reshape(-1)))
-        return table, _Template(*map(np.concatenate, zip(*parts, strict=True)))
+        return table, self._ways.of(ways)
 
     def _calls(self) -> Iterator[tuple[GroupVector, Ints]]:
         for vector, numbers in self._lockstep.calls.items():
             if numbers:
                 yield vector, np.array(numbers, dtype=np.int64)
 
-    def _phases(self, vector: GroupVector, numbers: Ints) -> tuple[FlowTable, _Template]:
-        """Return the phases of some collectives of one kind."""
-        plan = vector.plans[vector.kinds[int(numbers[0])]]
-        begin_ps, drains_ps = vector.phases_ps(numbers)
-        alone_ps = np.where(plan.has_phase & ~vector.has_own_links, plan.drain_ps, 0)
+    def _phases(self, vector: GroupVector, numbers: Ints) -> tuple[FlowTable, _Crossed]:
+        """Return the phases of some collectives."""
+        kinds = vector.kind_numbers[numbers]
+        begin_ps, end_ps = vector.phases_ps(numbers)
+        alone_ps = vector.shared_drain_ps[kinds]
         key = self._keys.of_collectives(vector, numbers)
-        columns = (key, begin_ps - plan.latency_ps, begin_ps, begin_ps + drains_ps, begin_ps + alone_ps)
-        if id(plan) not in self._plans:
-            self._plans[id(plan)] = self._template(
-                (phase * len(plan.plans) + group, one.links, one.streams, alone)
-                for group, (own, rates) in enumerate(zip(plan.plans, plan.alone, strict=True))
-                for phase, (one, alone) in enumerate(zip(own.phases, rates, strict=True))
-                if not vector.has_own_links[group]
-            )
-        template = _repeated(self._plans[id(plan)], np.arange(len(numbers)), plan.drain_ps.size)
-        return FlowTable(*(column.reshape(-1) for column in columns)), template
+        columns = (key, begin_ps - vector.latency_ps[kinds], begin_ps, end_ps, begin_ps + alone_ps)
+        if vector not in self._plans:
+            of_plans = [self._of_plan(plan, vector.has_own_links) for plan in vector.plans.values()]
+            self._plans[vector] = _Templates(of_plans, alone_ps[0].size)
+        return FlowTable(*(column.reshape(-1) for column in columns)), self._plans[vector].of(kinds)
 
-    def _of_way(self, way: WayVector) -> _Template:
+    def _of_plan(self, plan: PlanVector, has_own_links: Flags) -> _Crossed:
+        return self._template(
+            (phase * len(plan.plans) + group, one.links, one.streams, alone)
+            for group, (own, rates) in enumerate(zip(plan.plans, plan.alone, strict=True))
+            for phase, (one, alone) in enumerate(zip(own.phases, rates, strict=True))
+            if not has_own_links[group]
+        )
+
+    def _of_way(self, way: WayVector) -> _Crossed:
         return self._template(zip(range(len(way.links)), way.links, way.streams, way.alone, strict=True))
 
-    def _template(self, flows: Iterable[tuple[int, Sequence[int], Sequence[int], Alone]]) -> _Template:
+    def _template(self, flows: Iterable[tuple[int, Sequence[int], Sequence[int], Alone]]) -> _Crossed:
         rows = []
         for flow, links, streams, alone in flows:
             is_late = True  # before the link that holds it, and there
@@ -222,13 +236,7 @@ class OpenFlows:
                     self._uses.append((link, count * self._capacities.rate(alone.rate), is_late))
                 is_late = is_late and link != alone.bottleneck
         flow_and_use = np.array(rows, dtype=np.int64).reshape(-1, 2).T.copy()
-        return _Template(flow_and_use[0], flow_and_use[1])
+        return _Crossed(flow_and_use[0], flow_and_use[1])
 
 
-def _repeated(template: _Template, rows: Ints, size: int) -> _Template:
-    """Return what several things of one kind cross, which are some `rows` of a table with so many flows a row."""
-    flow = (rows[:, None] * size + template.flow).reshape(-1)
-    return _Template(flow, np.tile(template.use, len(rows)))
-
-
-_NOTHING = _Template(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
+_NOTHING = _Crossed(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))

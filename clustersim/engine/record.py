@@ -11,6 +11,7 @@ import numpy as np
 from clustersim.columns import joined, taken
 from clustersim.engine.network import Network
 from clustersim.engine.noted import Noted
+from clustersim.engine.noted_groups import NotedRates
 from clustersim.engine.record_groups import GroupRecord
 from clustersim.engine.record_links import (
     Loads,
@@ -33,7 +34,7 @@ def record(network: Network, noted: Noted) -> Trace:
     """Return the trace of a finished run."""
     job = noted.job
     stack = Stack(columns_by_replica(job.pipelines))
-    groups = GroupRecord(job, stack.columns, network.collectives)
+    groups = GroupRecord(job, stack.columns, noted.collectives, noted.phases)
     ops = ops_table(stack, noted.starts_ps, groups if job.groups else None)
     routes = Routes(network, job, network.link_ids)
     loads = Loads(routes.links, routes.loads(stack), *groups.kinds_of_phases)
@@ -50,7 +51,7 @@ def record(network: Network, noted: Noted) -> Trace:
         later(lambda: routes.first_holds_ps(stack)),
     )
     phases = groups.phases(loads)
-    links, rates = _links(network, loads, transfers, phases, groups.rows_of_flows(len(transfers)), noted.link_queued_ps)
+    links, rates = _links(network, loads, transfers, phases, noted.rates, noted.link_queued_ps)
     trace = Trace(
         ranks_table(job, stack.first_op),
         ops,
@@ -150,10 +151,10 @@ def _links(
     loads: Loads,
     transfers: Transfers,
     phases: Phases,
-    rows_of_flows: Ints,
+    noted: NotedRates,
     queued_ps: dict[int, int],
 ) -> tuple[Links, Rates]:
-    rates = rate_columns(network.rates, loads, rows_of_flows)
+    rates = rate_columns(noted, loads)
     slowed_ps = np.zeros(len(loads.used), dtype=np.int64)
     if len(rates):
         end_ps = np.concatenate([transfers.end_ps, phases.end_ps])

@@ -2,111 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from operator import attrgetter
 
 import numpy as np
 
 from clustersim.columns import CallColumns, Lists, PipelineColumns, starts
-from clustersim.engine.group import CollectiveLog
+from clustersim.engine.noted_groups import NotedCollectives, NotedPhases
 from clustersim.engine.record_links import Loads
+from clustersim.later import later
 from clustersim.ops import Job, Phase
-from clustersim.sorting import order_by
 from clustersim.trace import AXES, Collectives, Ints, Phases
 from clustersim.words import Words
 
+_NOTHING = np.empty(0, dtype=np.int64)
+
 
 class GroupRecord:
-    """The collectives of a finished run; they stand by group, then by their order in it, and so do their phases."""
+    """The collectives of a finished run and their phases."""
 
-    def __init__(self, job: Job, columns: Sequence[PipelineColumns], log: CollectiveLog) -> None:
-        self.job, self.columns, self.log = job, columns, log  # columns of each replica
-        self.by_group_and_order = order_by(_column(log.group), _column(log.order))
-        place = np.empty(len(self.by_group_and_order), dtype=np.int64)
-        place[self.by_group_and_order] = np.arange(len(place))
-        self._collective_of_phase = place[_column(log.phase_collective)]
-        self.phase_order = order_by(self._collective_of_phase)  # those of one are noted in order
+    def __init__(
+        self, job: Job, columns: Sequence[PipelineColumns], noted: NotedCollectives, phases: NotedPhases
+    ) -> None:
+        self._job, self._columns, self._noted, self._phases = job, columns, noted, phases  # columns of each replica
+        self._first_row = np.searchsorted(noted.group, np.arange(len(job.groups) + 1))  # of each group
 
     def collectives(self) -> Collectives:
         """Return a row for each collective, told apart by the call of the group's first member."""
-        log, order = self.log, self.by_group_and_order
-        group = _column(log.group)[order]
-        calls = self._first_calls(group, _column(log.order)[order])
-        plans, plan = log.plans.known, _column(log.plan)[order]
+        noted, plans = self._noted, self._noted.plans
+
+        def of_calls(of: Callable[[CallColumns], Ints]) -> Ints:
+            return later(lambda: self._of_calls(of))
+
         return Collectives(
-            axis=calls[:, 0],
-            operation=Words([one.operation for one in plans], plan),
-            algorithm=Words([one.algorithm for one in plans], plan),
-            kind=calls[:, 1],
-            stage=calls[:, 2],
-            microbatch=calls[:, 3],
-            step=calls[:, 4],
-            group=group,
-            size_bytes=_ints(one.size_bytes for one in plans)[plan],
-            num_repeats=calls[:, 5],
-            queued_ps=_column(log.queued_ps)[order],
-            start_ps=_column(log.start_ps)[order],
-            end_ps=_column(log.end_ps)[order],
+            axis=of_calls(_axis),
+            operation=Words([one.operation for one in plans], noted.plan),
+            algorithm=Words([one.algorithm for one in plans], noted.plan),
+            kind=of_calls(attrgetter("kind")),
+            stage=of_calls(attrgetter("stage")),
+            microbatch=of_calls(attrgetter("microbatch")),
+            step=of_calls(attrgetter("step")),
+            group=noted.group,
+            size_bytes=later(lambda: _ints(one.size_bytes for one in plans).take(noted.plan)),
+            num_repeats=of_calls(_num_repeats),
+            queued_ps=noted.queued_ps,
+            start_ps=noted.start_ps,
+            end_ps=noted.end_ps,
         )
 
-    def _first_calls(self, group: Ints, order: Ints) -> Ints:
-        """Return the call with which each group's first member took part in each of its collectives: a row for each.
+    def _of_calls(self, of: Callable[[CallColumns], Ints]) -> Ints:
+        """Return what a column of calls has for each collective."""
+        columns = [of(calls) for calls in self._first_calls[0]]
+        return np.concatenate(columns).take(self._first_calls[1]) if columns else _NOTHING
 
-        Columns are axis, kind, stage, micro-batch, step and repeats.
+    @cached_property
+    def _first_calls(self) -> tuple[list[CallColumns], Ints]:
+        """The tables of calls, and the row of that with which each group's first member took part in each collective.
+
+        Rows are numbered through all tables; replicas that do the same share one.
         """
-        tables: dict[int, Ints] = {}  # of calls, once for replicas that share them
-        found = np.empty((len(group), 6), dtype=np.int64)
-        bounds = np.searchsorted(group, np.arange(len(self.job.groups) + 1)).tolist()
-        for own, first, last in zip(self.job.groups, bounds, bounds[1:], strict=False):
-            calls = self.job.pipelines[own.places[0].replica].calls.columns
-            if id(calls) not in tables:
-                tables[id(calls)] = _table(calls)
+        first: dict[int, int] = {}  # row of each table
+        tables: list[CallColumns] = []
+        rows = np.empty(len(self._noted.group), dtype=np.int64)
+        bounds = self._first_row.tolist()
+        for own, begin, end in zip(self._job.groups, bounds, bounds[1:], strict=False):
+            calls = self._job.pipelines[own.places[0].replica].calls.columns
+            if id(calls) not in first:
+                first[id(calls)] = sum(len(table.what) for table in tables)
+                tables.append(calls)
             of_member = calls.by_rank[own.axis, own.places[0].pp_rank]
-            found[first:last] = tables[id(calls)][of_member[order[first:last]]]
-        return found
+            rows[begin:end] = of_member.take(self._noted.order[begin:end]) + first[id(calls)]
+        return tables, rows
 
     @cached_property
     def kinds_of_phases(self) -> tuple[list[Phase], Ints]:
         """What there was of phases, in the order in which each came up first, and which of them each phase is."""
-        number = _column(self.log.phase)[self.phase_order]
-        first = np.empty(len(self.log.phases.known), dtype=np.int64)
+        kinds, number = self._phases.kinds, self._phases.kind
+        first = np.full(len(kinds), len(number), dtype=np.int64)
         first[number[::-1]] = np.arange(len(number))[::-1]  # the last to be set is the first to come
-        order = np.argsort(first)
+        order = np.argsort(first, kind="stable")
         place = np.empty_like(order)
         place[order] = np.arange(len(order))
-        return [self.log.phases.known[kind] for kind in order.tolist()], place[number]
-
-    def rows_of_flows(self, num_messages: int) -> Ints:
-        """Return the row of each flow: of messages their own, then of phases, in the order in which they were noted."""
-        rows = np.arange(num_messages + len(self.phase_order))
-        rows[num_messages + self.phase_order] = np.arange(num_messages, len(rows))
-        return rows
+        return [kinds[kind] for kind in order.tolist()], place.take(number)
 
     def phases(self, loads: Loads) -> Phases:
         """Return a row for each phase."""
-        log, order = self.log, self.phase_order
         volumes = np.array([float(phase.volume_bytes) for phase in loads.kinds_of_phases], dtype=np.float64)
         return Phases(
-            collective=self._collective_of_phase[order],
+            collective=self._phases.collective,
             way=loads.kind_of_phase,
-            volume_bytes=volumes[loads.kind_of_phase],
-            start_ps=_column(log.phase_start_ps)[order],
-            end_ps=_column(log.phase_end_ps)[order],
+            volume_bytes=later(lambda: volumes.take(loads.kind_of_phase)),
+            start_ps=self._phases.start_ps,
+            end_ps=self._phases.end_ps,
         )
 
     def groups(self, first_rank: Ints) -> tuple[tuple[int, ...], ...]:
         """Return the members of each group as rows of Ranks."""
         return tuple(
-            tuple(int(first_rank[place.replica]) + place.pp_rank for place in group.places) for group in self.job.groups
+            tuple(int(first_rank[place.replica]) + place.pp_rank for place in group.places)
+            for group in self._job.groups
         )
 
     def awaits(self) -> tuple[Ints, Ints]:
         """Return which collectives rows of ops wait for, row after row, after where those of each row begin."""
-        return self._of_ops([columns.awaits for columns in self.columns])
+        return self._of_ops([columns.awaits for columns in self._columns])
 
     def joins(self) -> tuple[Ints, Ints]:
         """Return which collectives rows of ops call for when they end, in the same way."""
-        return self._of_ops([columns.joins for columns in self.columns])
+        return self._of_ops([columns.joins for columns in self._columns])
 
     def _of_ops(self, calls: Sequence[Lists]) -> tuple[Ints, Ints]:
         collectives = [rows[own.joined] for own, rows in zip(calls, self._row_by_call, strict=True)]
@@ -115,33 +119,26 @@ class GroupRecord:
     @cached_property
     def _row_by_call(self) -> list[Ints]:
         """The collective that each call of each replica was part of; they are numbered without gaps in each group."""
-        first_row = np.searchsorted(_column(self.log.group)[self.by_group_and_order], np.arange(len(self.job.groups)))
-        group_of = [np.full((len(AXES), len(ranks)), -1, dtype=np.int64) for ranks in self.job.ranks]
-        for number, group in enumerate(self.job.groups):
+        group_of = [np.full((len(AXES), len(ranks)), -1, dtype=np.int64) for ranks in self._job.ranks]
+        for number, group in enumerate(self._job.groups):
             for replica, pp_rank in group.places:
                 group_of[replica][AXES.index(group.axis), pp_rank] = number
         places: dict[int, Ints] = {}  # of calls, once for replicas that share them
         rows = []
-        for groups, pipeline in zip(group_of, self.job.pipelines, strict=True):
+        for groups, pipeline in zip(group_of, self._job.pipelines, strict=True):
             calls = pipeline.calls.columns
             if id(calls) not in places:
                 places[id(calls)] = _axis(calls) * groups.shape[1] + calls.pp_rank
-            rows.append(first_row[groups.reshape(-1)[places[id(calls)]]] + calls.order)
+            rows.append(self._first_row[groups.reshape(-1)[places[id(calls)]]] + calls.order)
         return rows
 
 
-def _table(calls: CallColumns) -> Ints:
-    """Return axis, kind, stage, micro-batch, step and repeats of each call, a row each."""
-    num_repeats = _column([repeats for _, _, repeats in calls.whats])[calls.what]
-    return np.stack([_axis(calls), calls.kind, calls.stage, calls.microbatch, calls.step, num_repeats], axis=1)
-
-
 def _axis(calls: CallColumns) -> Ints:
-    return _column([AXES.index(axis) for axis in calls.axes])[calls.axis]
+    return _ints(AXES.index(axis) for axis in calls.axes).take(calls.axis)
 
 
-def _column(values: Iterable[int]) -> Ints:
-    return np.asarray(values, dtype=np.int64)
+def _num_repeats(calls: CallColumns) -> Ints:
+    return _ints(repeats for _, _, repeats in calls.whats).take(calls.what)
 
 
 def _ints(values: Iterable[int]) -> Ints:

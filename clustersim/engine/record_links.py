@@ -8,7 +8,7 @@ from math import ceil
 
 import numpy as np
 
-from clustersim.engine.fair import RateLog
+from clustersim.engine.noted_groups import NotedRates
 from clustersim.later import later
 from clustersim.ops import Phase
 from clustersim.topology.cluster import Cluster
@@ -106,18 +106,14 @@ def link_columns(
     )
 
 
-def rate_columns(log: RateLog, loads: Loads, rows: Ints | None = None) -> Rates:
-    """Return the rates that were noted; where `rows` has the row of each flow, in order of time and then of flows."""
-    flow, start_ps = np.asarray(log.flow), np.asarray(log.start_ps)
-    order = np.arange(len(flow))
-    if rows is not None:
-        flow = rows[flow]
-        order = np.lexsort((flow, start_ps))
+def rate_columns(noted: NotedRates, loads: Loads) -> Rates:
+    """Return the rates that were noted, in order of time and then of flows."""
+    order = np.lexsort((noted.flow, noted.start_ps))
     return Rates(
-        flow=flow[order],
-        start_ps=start_ps[order],
-        bytes_per_s=np.asarray(log.bytes_per_s)[order],
-        bottleneck=np.searchsorted(loads.used, np.asarray(log.bottleneck)[order]),
+        flow=noted.flow.take(order),
+        start_ps=noted.start_ps.take(order),
+        bytes_per_s=noted.bytes_per_s.take(order),
+        bottleneck=np.searchsorted(loads.used, noted.bottleneck.take(order)),
     )
 
 

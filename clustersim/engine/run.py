@@ -70,7 +70,7 @@ def run(
                 why = "it comes to a deadlock"
         network = Network(Timeline(), cluster, job)
         noted = run_noting(job, network, limits or Limits(), engine)
-        one_each = run_of_one_each(folding, network, noted) if isinstance(folding, Folding) else None
+        one_each = run_of_one_each(folding, noted) if isinstance(folding, Folding) else None
         if one_each is not None:
             return whole_trace(one_each, lambda: record(network, noted), why)
         return replace(record(network, noted), unfolded_because=why)

@@ -85,7 +85,7 @@ class Checked:
             # How far one got before flows met tells nothing of how far one gets now that they do.
             gained_ps = min(self._settled_ps - before_ps, first_window_ps)
             window_ps = min(2 * window_ps, FAR_PS) if is_right else max(longest_ps, 2 * gained_ps)
-        return noted_in_lockstep(self._job, self._network, lockstep, self._groups, self._keys, self._rates, num_events)
+        return noted_in_lockstep(self._job, lockstep, self._groups, self._keys, self._rates, num_events)
 
     def _look(self, until_ps: int, window_ps: int) -> bool:
         """Look at what happens before a time, or not long after flows first meet; settle what is right.

@@ -225,23 +225,26 @@ def test_replicas_are_looked_at_as_one_only_if_all_of_them_did_the_very_same() -
     folding, network = folding_of(built, cluster), Network(Timeline(), cluster, built)
     assert isinstance(folding, Folding)
     noted = run_noting(built, network, Limits())
-    assert run_of_one_each(folding, network, noted) is not None
+    assert run_of_one_each(folding, noted) is not None
     for name in ("starts_ps", "started_ps", "arrived_ps"):
         column = getattr(noted, name).copy()
         column[-1] += 1  # of the last replica, which is not the first of its class
-        assert run_of_one_each(folding, network, replace(noted, **{name: column})) is None, name
-    log, rates = network.collectives, network.rates
-    collective = max(row for row, group in enumerate(log.group) if group not in folding.groups)
-    phase = log.phase_collective.index(collective)
-    rate = rates.flow.index(sum(len(pipeline.messages) for pipeline in built.pipelines) + phase)
-    changes: list[tuple[Any, int]] = [(column, collective) for column in (log.queued_ps, log.start_ps, log.end_ps)]
-    changes += [(column, phase) for column in (log.phase_start_ps, log.phase_end_ps)]
-    changes += [(column, rate) for column in (rates.start_ps, rates.bytes_per_s)]
-    for column, row in changes:
-        column[row] += 1
-        assert run_of_one_each(folding, network, noted) is None
-        column[row] -= 1
-    assert run_of_one_each(folding, network, noted) is not None
+        assert run_of_one_each(folding, replace(noted, **{name: column})) is None, name
+    collective = int(np.flatnonzero(~np.isin(noted.collectives.group, folding.groups))[-1])
+    phase = int(np.searchsorted(noted.phases.collective, collective))
+    num_messages = sum(len(pipeline.messages) for pipeline in built.pipelines)
+    rate = int(np.flatnonzero(noted.rates.flow == num_messages + phase)[0])
+    for table, row, columns in (
+        ("collectives", collective, ("queued_ps", "start_ps", "end_ps")),
+        ("phases", phase, ("start_ps", "end_ps")),
+        ("rates", rate, ("start_ps", "bytes_per_s")),
+    ):
+        for name in columns:
+            column = getattr(getattr(noted, table), name).copy()
+            column[row] += 1
+            changed = getattr(noted, table)._replace(**{name: column})
+            assert run_of_one_each(folding, replace(noted, **{table: changed})) is None, (table, name)
+    assert run_of_one_each(folding, noted) is not None
 
 
 @pytest.mark.parametrize("seed", range(0, 24, 3))

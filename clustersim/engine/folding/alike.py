@@ -6,7 +6,6 @@ from the run has to be worked out only once for each class.
 
 from __future__ import annotations
 
-from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,28 +14,27 @@ from typing import TypeVar
 import numpy as np
 
 from clustersim.engine.clock import Timeline
-from clustersim.engine.fair import RateLog
 from clustersim.engine.folding.fold import FoldedNetwork, Folding
 from clustersim.engine.folding.part import FoldedRun
+from clustersim.engine.folding.renamed import kinds_of_plans, renamed
 from clustersim.engine.folding.uses import Lists, numbered
-from clustersim.engine.group import CollectiveLog
-from clustersim.engine.network import Network
 from clustersim.engine.noted import Noted
+from clustersim.engine.noted_groups import NotedCollectives, NotedPhases, NotedRates
 from clustersim.engine.record_programs import num_messages
 from clustersim.trace import Flags, Floats, Ints
 
 Column = TypeVar("Column", Ints, Floats)
 
 
-def run_of_one_each(folding: Folding, network: Network, noted: Noted) -> FoldedRun | None:
+def run_of_one_each(folding: Folding, noted: Noted) -> FoldedRun | None:
     """Return what the first members of all classes noted in the run of all; None if another noted anything else.
 
     Parameters
     ----------
     folding
         The classes.
-    network, noted
-        The run of all, with the collectives and rates that the network has noted.
+    noted
+        The run of all.
     """
     rows = _Slices(folding, [sum(map(len, pipeline.programs)) for pipeline in noted.job.pipelines])
     messages = _Slices(folding, [num_messages(pipeline) for pipeline in noted.job.pipelines])
@@ -44,14 +42,12 @@ def run_of_one_each(folding: Folding, network: Network, noted: Noted) -> FoldedR
     queued_ps = _queued_of_first(folding, noted.link_queued_ps)
     if queued_ps is None or not rows.are_alike(noted.starts_ps) or not all(map(messages.are_alike, of_messages)):
         return None
-    groups = _Groups(folding, network.collectives)
-    rates = _Rates(folding, network.rates, groups, messages)
+    groups = _Groups(folding, noted.collectives, noted.phases)
+    rates = _Rates(folding, noted.rates, groups, messages)
     if not groups.are_alike or not rates.are_alike:
         return None
-    first = FoldedNetwork(Timeline(), folding)
-    first.collectives, first.rates = groups.of_first(), rates.of_first()
     return FoldedRun(
-        first,
+        FoldedNetwork(Timeline(), folding),
         Noted(
             folding.job,
             rows.of_first(noted.starts_ps),
@@ -61,6 +57,8 @@ def run_of_one_each(folding: Folding, network: Network, noted: Noted) -> FoldedR
             queued_ps,
             noted.num_events,
             noted.engine,
+            *groups.of_first(),
+            rates.of_first(),
         ),
     )
 
@@ -112,66 +110,55 @@ class _Groups:
     """What groups noted, collectives by group and order, and phases by collective."""
 
     folding: Folding
-    log: CollectiveLog
+    noted: NotedCollectives
+    noted_phases: NotedPhases
 
     @cached_property
-    def group(self) -> Ints:
-        """The group of each collective, as they were noted."""
-        return _column(self.log.group)
+    def counts(self) -> Ints:
+        """How many collectives each group did."""
+        return np.bincount(self.noted.group, minlength=len(self.folding.classes.group))
 
     @cached_property
     def model(self) -> Ints:
         """For each collective, the row of that of the first group of its class."""
-        order = np.lexsort((_column(self.log.order), self.group))
-        lists = Lists(np.bincount(self.group, minlength=len(self.folding.uses.job.groups)))
-        group = lists.owner
-        model = np.full(len(order), -1, dtype=np.int64)
-        place = lists.first[self.folding.groups[self.folding.classes.group[group]]] + lists.position
-        model[order] = order[np.minimum(place, len(order) - 1)]
+        lists, folding = Lists(self.counts), self.folding
+        place = lists.first[folding.groups[folding.classes.group[lists.owner]]] + lists.position
+        model: Ints = np.minimum(place, len(place) - 1)
         return model
 
     @cached_property
     def kind(self) -> Ints:
         """What kind of collective each is."""
-        kinds = {id(plan): kind for group in self.folding.uses.job.groups for kind, plan in group.plans.items()}
+        kinds = kinds_of_plans(self.folding.uses.job)
         number = {kind: place for place, kind in enumerate(dict.fromkeys(kinds.values()))}
-        of_plan = np.array([number[kinds[id(plan)]] for plan in self.log.plans.known], dtype=np.int64)
-        return of_plan[_column(self.log.plan)]
+        of_plan = np.array([number[kinds[id(plan)]] for plan in self.noted.plans], dtype=np.int64)
+        return of_plan[self.noted.plan]
 
     @cached_property
-    def collective(self) -> Ints:
-        """The collective of each phase."""
-        return _column(self.log.phase_collective)
-
-    @cached_property
-    def phases(self) -> tuple[Lists, Ints]:
-        """The phases of each collective, and their rows in that order."""
-        return Lists(np.bincount(self.collective, minlength=len(self.group))), np.argsort(
-            self.collective, kind="stable"
-        )
+    def phases(self) -> Lists:
+        """The phases of each collective."""
+        return Lists(np.bincount(self.noted_phases.collective, minlength=len(self.noted.group)))
 
     @cached_property
     def model_phase(self) -> Ints:
         """For each phase, the row of that of the first group of its class."""
-        lists, order = self.phases
-        model = np.empty(len(order), dtype=np.int64)
-        place = lists.first[self.model[lists.owner]] + lists.position
-        model[order] = order[np.minimum(place, len(order) - 1)]
+        place = self.phases.first[self.model[self.phases.owner]] + self.phases.position
+        model: Ints = np.minimum(place, len(place) - 1)
         return model
 
     @property
     def are_alike(self) -> bool:
         """Whether all groups did what the first of their class did."""
-        classes, log, model = self.folding.classes.group, self.log, self.model
-        counts = np.bincount(self.group, minlength=len(classes))
-        lengths = self.phases[0].lengths
-        collectives = (self.kind, _column(log.order), *map(_column, (log.queued_ps, log.start_ps, log.end_ps)))
-        phases = (_column(log.phase_start_ps), _column(log.phase_end_ps))
+        noted, phases = self.noted, self.noted_phases
+        lengths = self.phases.lengths
         return (
-            np.array_equal(counts, counts[self.folding.groups[classes]])
-            and np.array_equal(lengths, lengths[model])
-            and all(np.array_equal(column, column[model]) for column in collectives)
-            and all(np.array_equal(column, column[self.model_phase]) for column in phases)
+            np.array_equal(self.counts, self.counts[self.folding.groups[self.folding.classes.group]])
+            and np.array_equal(lengths, lengths[self.model])
+            and all(
+                np.array_equal(column, column[self.model])
+                for column in (self.kind, noted.order, noted.queued_ps, noted.start_ps, noted.end_ps)
+            )
+            and all(np.array_equal(column, column[self.model_phase]) for column in (phases.start_ps, phases.end_ps))
         )
 
     @cached_property
@@ -179,82 +166,43 @@ class _Groups:
         """Whether each collective is of the first group of its class."""
         is_first = np.zeros(len(self.folding.classes.group), dtype=np.bool_)
         is_first[self.folding.groups] = True
-        return is_first[self.group]
+        return is_first[self.noted.group]
 
     @cached_property
     def is_first_phase(self) -> Flags:
         """The same of each phase."""
-        return self.is_first[self.collective]
+        return self.is_first[self.noted_phases.collective]
 
-    def of_first(self) -> CollectiveLog:
+    def of_first(self) -> tuple[NotedCollectives, NotedPhases]:
         """Return what the first group of each class noted, as its group in the folded job."""
-        folding, log, found = self.folding, self.log, CollectiveLog()
-        rows, groups = np.flatnonzero(self.is_first), folding.job.groups
-        kinds = {id(plan): kind for group in folding.uses.job.groups for kind, plan in group.plans.items()}
-        group = folding.classes.group[self.group[rows]]
-        plan = _column(log.plan)[rows]
-        pairs, number = np.unique(group * len(log.plans.known) + plan, return_inverse=True)
-        plans = [
-            groups[own].plans[kinds[id(log.plans.known[known])]]
-            for own, known in (divmod(pair, len(log.plans.known)) for pair in pairs.tolist())
-        ]
-        found.note_collectives(
-            group,
-            _column(log.order)[rows],
-            np.array([found.plans.number(plan) for plan in plans], dtype=np.int64)[number],
-            *(_column(column)[rows] for column in (log.queued_ps, log.start_ps, log.end_ps)),
-        )
-        lists, order = self.phases
-        position = np.empty(len(order), dtype=np.int64)
-        position[order] = lists.position
-        number_of_row = np.zeros(len(self.group), dtype=np.int64)
-        number_of_row[rows] = number
-        phases = np.flatnonzero(self.is_first_phase)
-        collective = self.collective[phases]
-        slots = int(position.max(initial=-1)) + 1
-        places, place = np.unique(number_of_row[collective] * slots + position[phases], return_inverse=True)
-        own_phases = [plans[own].phases[slot] for own, slot in (divmod(both, slots) for both in places.tolist())]
-        found.note_phases(
-            (np.cumsum(self.is_first) - 1)[collective],
-            np.array([found.phases.number(phase) for phase in own_phases], dtype=np.int64)[place],
-            *(_column(column)[phases] for column in (log.phase_start_ps, log.phase_end_ps)),
-        )
-        return found
+        rows, folding = np.flatnonzero(self.is_first), self.folding
+        group = folding.classes.group[self.noted.group[rows]]  # classes rise with their first groups
+        return renamed(self.noted, self.noted_phases, rows, group, folding.uses.job, folding.job)
 
 
 @dataclass(frozen=True, eq=False)
 class _Rates:
-    """The rates of all flows: of messages, and then of phases in the order in which those were noted."""
+    """The rates of all flows: of messages, and then of phases."""
 
     folding: Folding
-    log: RateLog
+    noted: NotedRates
     groups: _Groups
     messages: _Slices
-
-    @cached_property
-    def flow(self) -> Ints:
-        """The flow of each rate."""
-        return _column(self.log.flow)
-
-    @cached_property
-    def bytes_per_s(self) -> Floats:
-        """Each rate. [bytes/s]"""
-        return np.frombuffer(self.log.bytes_per_s, dtype=np.float64) if len(self.log.flow) else np.empty(0)
 
     @cached_property
     def link_class(self) -> Ints:
         """The class of the link that set each rate."""
         uses = self.folding.uses
-        links, which = numbered(_column(self.log.bottleneck), len(uses.cluster.links))
+        links, which = numbered(self.noted.bottleneck, len(uses.cluster.links))
         return self.folding.classes.link[np.searchsorted(uses.links, links)][which]
 
     @property
     def are_alike(self) -> bool:
         """Whether all flows have had the rates of the first of their class, from links of the same classes."""
-        num_messages, order = self.messages.total, np.argsort(self.flow, kind="stable")
-        of_flow = Lists(np.bincount(self.flow, minlength=num_messages + len(self.groups.model_phase)))
-        start_ps, link = (column[order] for column in (_column(self.log.start_ps), self.link_class))
-        bytes_per_s = self.bytes_per_s[order]
+        num_messages, order = self.messages.total, np.argsort(self.noted.flow, kind="stable")
+        of_flow = Lists(np.bincount(self.noted.flow, minlength=num_messages + len(self.groups.model_phase)))
+        start_ps, link = (column[order] for column in (self.noted.start_ps, self.link_class))
+        bytes_per_s = self.noted.bytes_per_s[order]
         first_of_message = of_flow.first[: num_messages + 1]
         of_replica = _Slices(self.folding, np.diff(first_of_message[self.messages.first]))
         times_and_links = of_replica.are_alike(start_ps) and of_replica.are_alike(link)
@@ -268,9 +216,9 @@ class _Rates:
         columns: tuple[Ints | Floats, ...] = (start_ps[start:], bytes_per_s[start:], link[start:])
         return all(np.array_equal(column, column[same]) for column in columns)
 
-    def of_first(self) -> RateLog:
+    def of_first(self) -> NotedRates:
         """Return the rates of the first of each class, by links that stand for theirs."""
-        found, groups, messages = RateLog(), self.groups, self.messages
+        groups, messages, noted = self.groups, self.messages, self.noted
         number = np.full(messages.total + len(groups.is_first_phase), -1, dtype=np.int64)  # of flows of firsts
         total = 0
         for replica in self.folding.replicas.tolist():
@@ -279,16 +227,7 @@ class _Rates:
             total += last - first
         of_phases = number[messages.total :]
         of_phases[groups.is_first_phase] = total + np.arange(int(groups.is_first_phase.sum()))
-        flow = number[self.flow]
+        flow = number[noted.flow]
         rows = np.flatnonzero(flow >= 0)
-        found.note_all(
-            flow[rows],
-            _column(self.log.start_ps)[rows],
-            self.bytes_per_s[rows],
-            np.array(self.folding.link_numbers, dtype=np.int64)[self.link_class[rows]],
-        )
-        return found
-
-
-def _column(values: array[int]) -> Ints:
-    return np.frombuffer(values, dtype=np.int64) if len(values) else np.empty(0, dtype=np.int64)
+        links = np.array(self.folding.link_numbers, dtype=np.int64)[self.link_class[rows]]
+        return NotedRates(flow[rows], noted.start_ps[rows], noted.bytes_per_s[rows], links)

@@ -76,7 +76,7 @@ class FoldedRun:
     @cached_property
     def groups(self) -> GroupRecord:
         """What became of the collectives of the groups that were simulated."""
-        return GroupRecord(self.noted.job, self.stack.columns, self.network.collectives)
+        return GroupRecord(self.noted.job, self.stack.columns, self.noted.collectives, self.noted.phases)
 
     @cached_property
     def places(self) -> list[tuple[int, int]]:
@@ -181,7 +181,7 @@ class FoldedRun:
         phases = groups.phases(loads)
         ways = np.concatenate([route, phases.way + len(self.routes.links)])
         end_ps = np.concatenate([transfers.end_ps, phases.end_ps])
-        rates = lasting(rate_columns(network.rates, loads, groups.rows_of_flows(len(transfers))), end_ps)
+        rates = lasting(rate_columns(noted.rates, loads), end_ps)
         lost = lost_ps(network.cluster, loads, rates, route, end_ps) if len(rates) else rates.flow
         slow = np.flatnonzero(lost)
         slowed_ps = self.at_links(ways[rates.flow[slow]], rates.bottleneck[slow], lost[slow])

@@ -9,16 +9,17 @@ from functools import cache, cached_property
 import numpy as np
 
 from clustersim.engine.clock import Timeline
-from clustersim.engine.fair import RateLog
 from clustersim.engine.folding.part import FoldedRun
-from clustersim.engine.folding.uses import phases_of
-from clustersim.engine.group import CollectiveLog
+from clustersim.engine.folding.renamed import renamed
+from clustersim.engine.folding.uses import Lists
 from clustersim.engine.network import Network
 from clustersim.engine.noted import Noted
+from clustersim.engine.noted_groups import NotedCollectives, NotedPhases, NotedRates
 from clustersim.engine.record import ranks_table, record
 from clustersim.engine.record_programs import Stack, columns_by_replica
 from clustersim.folded import Folded
 from clustersim.later import later
+from clustersim.sorting import kinds_of
 from clustersim.trace import Ints, Trace
 
 
@@ -26,7 +27,7 @@ def whole_trace(run: FoldedRun, of_all: Callable[[], Trace] | None = None, unfol
     """Return the trace of all GPUs, of which large tables are made when somebody looks at them.
 
     They are made as those of any run: out of what was noted of all, which `of_all` records, or else out of copies of
-    what was noted of one of each class; then phases and rates stand in the order of their first copies.
+    what was noted of one of each class.
     """
     whole, sample = _Whole(run), run.trace
     assert sample.copies is not None
@@ -81,11 +82,9 @@ class _Whole:
     def trace(self) -> Trace:
         """The trace, as it is recorded of any run."""
         uses, noted = self.run.folding.uses, self.run.noted
-        network = Network(Timeline(), uses.cluster, uses.job)
-        network.collectives, rows_of_phase = self._collectives()
-        network.rates = self._rates(rows_of_phase)
+        collectives, phases = self._collectives()
         return record(
-            network,
+            Network(Timeline(), uses.cluster, uses.job),
             Noted(
                 uses.job,
                 self._copied(noted.starts_ps, self.run.stack.first_row),
@@ -95,6 +94,9 @@ class _Whole:
                 self._queued_by_link(),
                 noted.num_events,
                 noted.engine,
+                collectives,
+                phases,
+                self._rates(_first_phases(collectives, phases, len(uses.job.groups))),
             ),
         )
 
@@ -112,44 +114,50 @@ class _Whole:
             if of_class in queued
         }
 
-    def _collectives(self) -> tuple[CollectiveLog, list[list[int]]]:
-        """Return what became of the collectives of all groups, and for each row of a phase those of its copies."""
-        folding, log, copies = self.run.folding, self.run.network.collectives, CollectiveLog()
-        groups = folding.uses.job.groups
-        members = [folding.members_of_group(group).tolist() for group in range(len(folding.groups))]
-        kinds = {id(plan): kind for group in folding.job.groups for kind, plan in group.plans.items()}
-        first: list[int] = []  # row of the first copy of each collective; those of the others follow
-        for row, (group, order, plan_number) in enumerate(zip(log.group, log.order, log.plan, strict=True)):
-            first.append(len(copies.group))
-            kind = kinds[id(log.plans.known[plan_number])]
-            for member in members[group]:
-                plan = groups[member].plans[kind]
-                copy = copies.note_collective(member, order, plan, log.queued_ps[row], log.start_ps[row])
-                copies.end_ps[copy] = log.end_ps[row]
-        rows: list[list[int]] = []
-        phases = {member: phases_of(groups[member]) for own in members for member in own}
-        for row, (phase, collective) in enumerate(zip(log.phase, log.phase_collective, strict=True)):
-            group, slot, _ = folding.phases_of_one[id(log.phases.known[phase])]
-            own = [(first[collective] + copy, phases[member][slot]) for copy, member in enumerate(members[group])]
-            times_ps = log.phase_start_ps[row], log.phase_end_ps[row]
-            rows.append([copies.note_phase(*copy, *times_ps) for copy in own])
-        return copies, [rows[row] for row in self.run.groups.phase_order.tolist()]
+    def _collectives(self) -> tuple[NotedCollectives, NotedPhases]:
+        """Return what became of the collectives of all groups: what became of those of the folded group of each."""
+        folding, noted = self.run.folding, self.run.noted
+        of_folded = Lists(np.bincount(noted.collectives.group, minlength=len(folding.groups)))
+        folded = folding.classes.group
+        copies = Lists(of_folded.lengths[folded])
+        rows = of_folded.first[folded[copies.owner]] + copies.position
+        return renamed(noted.collectives, noted.phases, rows, copies.owner, noted.job, folding.uses.job)
 
-    def _rates(self, rows_of_phase: list[list[int]]) -> RateLog:
-        """Return the rates of all flows, given those of the copies of each row of a phase."""
-        run, log = self.run, RateLog()
-        sample, first = run.trace, run.stack.first_message
-        num_messages, ways = len(sample.transfers), sample.flows.way.tolist()
-        columns = (column.tolist() for column in (sample.rates.flow, sample.rates.start_ps, sample.rates.bytes_per_s))
-        for flow, start_ps, bytes_per_s, bottleneck in zip(*columns, sample.rates.bottleneck.tolist(), strict=True):
-            links = run.links_of_copies(ways[flow], run.loads.used[bottleneck])
-            if flow < num_messages:
-                replica = int(np.searchsorted(first, flow, side="right")) - 1
-                own = self.stack.first_message[run.folding.members(replica)] + (flow - int(first[replica]))
-            else:
-                own = np.array(rows_of_phase[flow - num_messages]) + int(self.stack.first_message[-1])
-            log.flow.extend(own.tolist())
-            log.start_ps.extend([start_ps] * len(own))
-            log.bytes_per_s.extend([bytes_per_s] * len(own))
-            log.bottleneck.extend(run.folding.uses.links[links].tolist())
-        return log
+    def _rates(self, first_phase: Ints) -> NotedRates:
+        """Return the rates of all flows, given the first phase of each group: those of the folded ones, of each copy.
+
+        A copy of a flow has the same place among the messages of its replica, or the phases of its group.
+        """
+        run, folding, noted = self.run, self.run.folding, self.run.noted
+        sample, num_replicas = run.trace, len(folding.replicas)
+        num_messages = int(run.stack.first_message[-1])
+        own_first_phase = _first_phases(noted.collectives, noted.phases, len(folding.groups))
+        # Where the flows of each replica begin, and then those of each group; of the folded ones, and of all.
+        own_first = np.concatenate([run.stack.first_message[:-1], num_messages + own_first_phase[:-1]])
+        first = np.concatenate([self.stack.first_message[:-1], self.stack.first_message[-1] + first_phase[:-1]])
+        members = [folding.members(replica) for replica in range(num_replicas)]
+        members += [len(self.folded_replicas) + folding.members_of_group(group) for group in range(len(folding.groups))]
+        own_members, member = Lists(map(len, members)), np.concatenate(members)
+        folded = np.searchsorted(own_first, sample.rates.flow, side="right") - 1
+        copies = Lists(own_members.lengths[folded])
+        of_copy = folded[copies.owner]
+        place = sample.rates.flow[copies.owner] - own_first[of_copy]
+        num_links = len(run.loads.used)
+        where, kind = kinds_of(sample.flows.way[sample.rates.flow] * num_links + sample.rates.bottleneck)
+        links = [
+            run.links_of_copies(way, run.loads.used[link])
+            for way, link in (divmod(place, num_links) for place in where.tolist())
+        ]
+        first_link = Lists(map(len, links)).first
+        link = np.concatenate([*links, own_first[:0]])[first_link[kind[copies.owner]] + copies.position]
+        return NotedRates(
+            first[member[own_members.first[of_copy] + copies.position]] + place,
+            sample.rates.start_ps[copies.owner],
+            sample.rates.bytes_per_s[copies.owner],
+            folding.uses.links[link],
+        )
+
+
+def _first_phases(collectives: NotedCollectives, phases: NotedPhases, num_groups: int) -> Ints:
+    """Return the first phase of each group, and the end of all."""
+    return np.searchsorted(collectives.group[phases.collective], np.arange(num_groups + 1))
