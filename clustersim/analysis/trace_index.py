@@ -11,6 +11,7 @@ import numpy as np
 
 from clustersim.analysis.collisions import alone_bytes_per_s
 from clustersim.analysis.waits import barriers
+from clustersim.columns import starts
 from clustersim.sorting import order_by
 from clustersim.trace import Flags, Floats, Ints, Trace
 
@@ -106,25 +107,19 @@ class TraceIndex:
         """Where the phases of each collective begin in `phases`."""
         return _firsts(self.trace.phases.collective, len(self.trace.collectives))
 
-    @cached_property
-    def callers(self) -> Ints:
-        """The rows of ops that call for collectives, collective by collective; see `first_caller`."""
-        calling = np.repeat(np.arange(len(self.trace.ops)), np.diff(self.trace.ops.first_join))
-        return calling.take(order_by(self.trace.ops.joins))
-
-    @cached_property
-    def first_caller(self) -> Ints:
-        """Where the callers of each collective begin in `callers`."""
-        return _firsts(self.trace.ops.joins, len(self.trace.collectives))
-
     def callers_of(self, collective: int) -> list[int]:
-        """Return the rows of ops that call for a collective, by rank."""
-        rows: list[int] = self.callers[self.first_caller[collective] : self.first_caller[collective + 1]].tolist()
-        if self.trace.copies is None:
-            return rows
-        # Of a folded trace a rank's row is that of the first of its class, which need not be in this very group.
-        place = self.trace.groups[int(self.trace.collectives.group[collective])].index
-        return sorted(rows, key=lambda row: place(int(self.trace.ops.rank_index[row])))
+        """Return the rows of ops that call for a collective, by rank; a path passes few of all collectives.
+
+        Of a folded trace a rank's row is that of the first of its class.
+        """
+        ops, first_op = self.trace.ops, self.trace.ranks.first_op
+        callers = []
+        for rank_index in dict.fromkeys(self.trace.groups[self.trace.collectives.group.item(collective)]):
+            # What a rank calls for stands in the order in which it does.
+            first, last = ops.first_join.take(first_op.take((rank_index, rank_index + 1))).tolist()
+            for call in np.flatnonzero(ops.joins[first:last] == collective).tolist():
+                callers.append(int(np.searchsorted(ops.first_join, first + call, side="right")) - 1)
+        return callers
 
     @cached_property
     def rates(self) -> Ints:
@@ -153,4 +148,4 @@ def _in_order(*columns: Ints) -> Ints:
 
 def _firsts(values: Ints, num_values: int) -> Ints:
     """Return where each of ``range(num_values)`` begins in `values` sorted, and their number at the end."""
-    return np.concatenate([[0], np.cumsum(np.bincount(values, minlength=num_values))]).astype(np.int64)
+    return starts(np.bincount(values, minlength=num_values))

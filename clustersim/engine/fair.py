@@ -52,7 +52,7 @@ class RateLog:
         self.bottleneck.append(bottleneck)
 
     def noted(self) -> NotedRates:
-        """Return all that was noted."""
+        """Return all that was noted, as it came."""
         flow, start_ps, bottleneck = (
             np.asarray(column, dtype=np.int64) for column in (self.flow, self.start_ps, self.bottleneck)
         )

@@ -12,6 +12,7 @@ from clustersim.engine.budget import no_garbage_collection, run_within
 from clustersim.engine.clock import Timeline
 from clustersim.engine.fair import FairNetwork, FairRoute, RateLog
 from clustersim.engine.link import LinkServer, LongRoute, Mailbox
+from clustersim.engine.noted_groups import in_order
 from clustersim.engine.record_links import Loads, link_columns, rate_columns, slowed_by_link_ps
 from clustersim.limits import Limits
 from clustersim.topology.cluster import Cluster
@@ -99,7 +100,7 @@ def _trace(
     )
     kinds = Counter(zip(transfers.route.tolist(), transfers.size_bytes.tolist(), strict=True))
     loads = Loads(routes, ((*kind, count) for kind, count in kinds.items()))
-    rates = rate_columns(log.noted(), loads)
+    rates = rate_columns(in_order([log.noted()]), loads)
     slowed_ps = slowed_by_link_ps(cluster, loads, rates, transfers.route, transfers.end_ps)
     queued_by_link = {number: server.queued_ps for number, server in servers.items()}
     names = tuple(tuple(cluster.links[link].name for link in links) for links in routes)

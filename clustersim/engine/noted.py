@@ -11,7 +11,7 @@ import numpy as np
 from clustersim.engine.gpu import Gpu
 from clustersim.engine.link import Mailbox
 from clustersim.engine.network import Network
-from clustersim.engine.noted_groups import NotedCollectives, NotedPhases, NotedRates
+from clustersim.engine.noted_groups import NotedCollectives, NotedPhases, NotedRates, in_order
 from clustersim.engine.record_programs import num_messages
 from clustersim.ops import Job
 from clustersim.trace import Ints
@@ -61,5 +61,5 @@ def noted_by_processes(
         TIME_ORDERED,
         collectives,
         phases,
-        rates._replace(flow=row_of_flow[rates.flow]),
+        in_order([rates._replace(flow=row_of_flow[rates.flow])]),
     )

@@ -36,12 +36,26 @@ class NotedPhases(NamedTuple):
 
 
 class NotedRates(NamedTuple):
-    """A row for each rate that a flow got; it holds until the next one of that flow, or its end.
+    """A row for each rate that a flow got, by time and then by flow; it holds until the flow's next one, or its end.
 
-    Flows are messages, by replica, and then phases. Those of one flow stand in the order of time.
+    Flows are messages, by replica, and then phases.
     """
 
     flow: Ints = _NOTHING
     start_ps: Ints = _NOTHING
     bytes_per_s: Floats = np.empty(0)
     bottleneck: Ints = _NOTHING  # number of the link that set the rate
+
+
+def in_order(parts: Sequence[NotedRates]) -> NotedRates:
+    """Return rates that were noted in any order but that of each flow, in the order in which they belong."""
+    flow = np.concatenate([_NOTHING, *(own.flow for own in parts)])
+    start_ps = np.concatenate([_NOTHING, *(own.start_ps for own in parts)])
+    order = np.lexsort((flow, start_ps))
+    flow, start_ps = flow.take(order), start_ps.take(order)
+    return NotedRates(
+        flow,
+        start_ps,
+        np.concatenate([np.empty(0), *(own.bytes_per_s for own in parts)]).take(order),
+        np.concatenate([_NOTHING, *(own.bottleneck for own in parts)]).take(order),
+    )

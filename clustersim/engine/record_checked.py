@@ -11,7 +11,7 @@ from clustersim.engine.group_vectors import GroupVector
 from clustersim.engine.lockstep import Lockstep
 from clustersim.engine.meetings import RateNote
 from clustersim.engine.noted import Noted
-from clustersim.engine.noted_groups import NotedRates
+from clustersim.engine.noted_groups import NotedRates, in_order
 from clustersim.engine.open_flows import FlowKeys
 from clustersim.engine.run_ahead import RUN_AHEAD
 from clustersim.ops import Job
@@ -70,7 +70,7 @@ def noted_in_lockstep(
         f"{RUN_AHEAD}, {vectors}, {len(met)} of {num_flows} flows met others",
         table.collectives(),
         table.phases(),
-        NotedRates(*map(np.concatenate, zip(*rates, strict=True))),
+        in_order(rates),
     )
 
 

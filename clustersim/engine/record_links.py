@@ -107,14 +107,8 @@ def link_columns(
 
 
 def rate_columns(noted: NotedRates, loads: Loads) -> Rates:
-    """Return the rates that were noted, in order of time and then of flows."""
-    order = np.lexsort((noted.flow, noted.start_ps))
-    return Rates(
-        flow=noted.flow.take(order),
-        start_ps=noted.start_ps.take(order),
-        bytes_per_s=noted.bytes_per_s.take(order),
-        bottleneck=np.searchsorted(loads.used, noted.bottleneck.take(order)),
-    )
+    """Return the rates that were noted."""
+    return Rates(noted.flow, noted.start_ps, noted.bytes_per_s, np.searchsorted(loads.used, noted.bottleneck))
 
 
 def lasting(rates: Rates, end_ps: Ints) -> Rates:

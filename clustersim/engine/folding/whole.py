@@ -14,7 +14,7 @@ from clustersim.engine.folding.renamed import renamed
 from clustersim.engine.folding.uses import Lists
 from clustersim.engine.network import Network
 from clustersim.engine.noted import Noted
-from clustersim.engine.noted_groups import NotedCollectives, NotedPhases, NotedRates
+from clustersim.engine.noted_groups import NotedCollectives, NotedPhases, NotedRates, in_order
 from clustersim.engine.record import ranks_table, record
 from clustersim.engine.record_programs import Stack, columns_by_replica
 from clustersim.folded import Folded
@@ -150,12 +150,13 @@ class _Whole:
         ]
         first_link = Lists(map(len, links)).first
         link = np.concatenate([*links, own_first[:0]])[first_link[kind[copies.owner]] + copies.position]
-        return NotedRates(
+        of_all = NotedRates(
             first[member[own_members.first[of_copy] + copies.position]] + place,
             sample.rates.start_ps[copies.owner],
             sample.rates.bytes_per_s[copies.owner],
             folding.uses.links[link],
         )
+        return in_order([of_all])
 
 
 def _first_phases(collectives: NotedCollectives, phases: NotedPhases, num_groups: int) -> Ints:
