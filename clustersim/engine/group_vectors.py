@@ -64,8 +64,7 @@ class GroupVector:
         self.latency_ps: Ints
         self.drain_ps: Ints
         self.shared_drain_ps: Ints  # 0 where no other flow can be met
-        self.drains_ps: dict[int, Ints] = {}  # by collective; of its phases [phase, group], where not as alone
-        self._usual_ps: dict[Kind, Ints] = {}  # what the next collective of a kind is taken to be like
+        self._usual_ps: Ints  # what the next collective of a kind is taken to be like
         self.has_own_links: Flags = np.empty(0, dtype=np.bool_)  # of each group
         self.are_links_own = True  # of all groups
         self.num_called = dict.fromkeys(pp_ranks, 0)
@@ -89,7 +88,13 @@ class GroupVector:
         shape = (len(kinds), len(self.numbers))
         self.queued_ps, self.start_ps, self.end_ps = (np.empty(shape, dtype=np.int64) for _ in range(3))
         place_of_kind = {kind: place for place, kind in enumerate(self.plans)}
-        self.kind_numbers = np.array([place_of_kind[kind] for kind in kinds], dtype=np.int64)  # as places in `plans`
+        self._kind_list = [place_of_kind[kind] for kind in kinds]
+        self.kind_numbers = np.array(self._kind_list, dtype=np.int64)  # as places in `plans`
+        self._has_usual = [False] * len(self.plans)  # or else it is taken to be alone
+        self._is_taken = [False] * len(kinds)  # whether a collective stays as it was taken to be, whatever is usual
+        self._drains_ps = self.drain_ps[self.kind_numbers]  # as they are taken to be, ``[collective, phase, group]``
+        self._lasts_ps = np.stack([plan.total_ps for plan in by_kind])[self.kind_numbers]  # ``[collective, group]``
+        self._usual_ps = self.drain_ps.copy()
         several = self.pp_ranks if len(self.pp_ranks) > 1 else ()
         self._called_ps = {pp_rank: np.empty(shape, dtype=np.int64) for pp_rank in several}
 
@@ -108,9 +113,10 @@ class GroupVector:
             number = self.num_known
             if self._called_ps:
                 self.queued_ps[number] = np.max([called_ps[number] for called_ps in self._called_ps.values()], axis=0)
-            kind = self.kinds[number]
-            if kind in self._usual_ps:
-                self.drains_ps.setdefault(number, self._usual_ps[kind])
+            kind = self._kind_list[number]
+            if self._has_usual[kind] and not self._is_taken[number]:
+                self._drains_ps[number] = self._usual_ps[kind]
+                self._take(number)
             self._set_times(number)
             self.num_known += 1
         self._most_known = max(self._most_known, self.num_known)
@@ -121,9 +127,7 @@ class GroupVector:
             np.maximum(self.queued_ps[number], self.end_ps[number - 1], out=start)
         else:
             start[:] = self.queued_ps[number]
-        plan, drains_ps = self.plans[self.kinds[number]], self.drains_ps.get(number)
-        total_ps = plan.total_ps if drains_ps is None else (plan.latency_ps + drains_ps).sum(axis=0)
-        np.add(start, total_ps, out=self.end_ps[number])
+        np.add(start, self._lasts_ps[number], out=self.end_ps[number])
 
     def end_by_replica(self, number: int, pp_rank: int) -> Ints:
         """Return when the collective of each replica on a pp_rank ends. [ps]"""
@@ -167,27 +171,34 @@ class GroupVector:
         """Take back the last call of the members on a pp_rank."""
         self.num_called[pp_rank] -= 1
         if self.num_called[pp_rank] < self.num_known:
-            self.num_known = number = self.num_called[pp_rank]
+            self.num_known = self.num_called[pp_rank]
             # Some groups may have done it before; theirs is to be next time as it was.
-            self.drains_ps.setdefault(number, self.plans[self.kinds[number]].drain_ps)
+            self._is_taken[self.num_known] = True
 
     def assume(self, found: Mapping[int, Iterable[tuple[int, int, int]]]) -> None:
         """Let phases of collectives drain for so long from now on, and so those of later ones of their kind.
 
         `found` has phase, group and time of some, by the number of the collective. Ends that follow move.
         """
-        first, so_far = min(found), dict[Kind, dict[tuple[int, int], int]]()
+        first, so_far = min(found), dict[int, dict[tuple[int, int], int]]()
         for number in range(first, self._most_known):
-            kind = self.kinds[number]
+            kind = self._kind_list[number]
             if number in found:
                 so_far.setdefault(kind, {}).update({(phase, group): time_ps for phase, group, time_ps in found[number]})
             if kind in so_far:
-                drains_ps = self.drains_ps.get(number, self.plans[kind].drain_ps)
-                self.drains_ps[number] = _changed(drains_ps, so_far[kind])
+                _set(self._drains_ps[number], so_far[kind])
+                self._take(number)
         for kind, times_ps in so_far.items():
-            self._usual_ps[kind] = _changed(self._usual_ps.get(kind, self.plans[kind].drain_ps), times_ps)
+            self._has_usual[kind] = True
+            _set(self._usual_ps[kind], times_ps)
         for number in range(first, self.num_known):
             self._set_times(number)
+
+    def _take(self, number: int) -> None:
+        """Let a collective last as its phases are now taken to drain."""
+        self._is_taken[number] = True
+        lasts_ps = self.latency_ps[self._kind_list[number]] + self._drains_ps[number]
+        self._lasts_ps[number] = lasts_ps[0] if len(lasts_ps) == 1 else lasts_ps.sum(axis=0)
 
     def phases_ps(self, numbers: Ints) -> tuple[Ints, Ints]:
         """Return when each phase of collectives begins to drain, and when that ends. [ps]
@@ -195,11 +206,7 @@ class GroupVector:
         Both are ``[collective, phase, group]``.
         """
         kinds = self.kind_numbers[numbers]
-        drains_ps = self.drain_ps[kinds]
-        if self.drains_ps:
-            for place, number in enumerate(numbers.tolist()):
-                if number in self.drains_ps:
-                    drains_ps[place] = self.drains_ps[number]
+        drains_ps = self._drains_ps[numbers]
         if drains_ps.shape[1] == 1:
             begins_ps = self.start_ps[numbers][:, None] + self.latency_ps[kinds]
             return begins_ps, begins_ps + drains_ps
@@ -207,12 +214,10 @@ class GroupVector:
         return ends_ps - drains_ps, ends_ps
 
 
-def _changed(drains_ps: Ints, times_ps: Mapping[tuple[int, int], int]) -> Ints:
-    """Return how long phases drain, with the times of some changed; by phase and group. [ps]"""
-    changed_ps = drains_ps.copy()
+def _set(drains_ps: Ints, times_ps: Mapping[tuple[int, int], int]) -> None:
+    """Set how long some phases drain; by phase and group. [ps]"""
     phases, groups = zip(*times_ps, strict=True)
-    changed_ps[phases, groups] = list(times_ps.values())
-    return changed_ps
+    drains_ps[phases, groups] = list(times_ps.values())
 
 
 def group_vectors(job: Job, network: Network, rates: AloneRates) -> dict[tuple[str, int], GroupVector] | None:

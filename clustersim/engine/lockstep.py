@@ -249,8 +249,9 @@ class Lockstep:
         """Take back stretches."""
         is_unusual, messages = self._table.is_unusual[numbers], self._table.message[numbers]
         self._take_back_flows(messages[~is_unusual & (messages >= 0)])
-        for number in numbers[is_unusual].tolist():
-            pp_rank = int(np.searchsorted(self._end, number, side="right"))
+        unusual = numbers[is_unusual]
+        pp_ranks = np.searchsorted(self._end, unusual, side="right").tolist()
+        for number, pp_rank in zip(unusual.tolist(), pp_ranks, strict=True):
             for leap in self._table.unusual[number].leaps:
                 for message in leap.sends:
                     way = self.ways[self.way_of_message[message]]

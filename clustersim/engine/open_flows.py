@@ -113,17 +113,25 @@ class _Templates:
         self._first = starts(self._num_crossed)
         self._all = _Crossed(*map(np.concatenate, zip(_NOTHING, *of_kinds, strict=True)))
         self._num_flows = num_flows  # of each thing
+        # All kinds cross as many of the links to watch, as a rule; those of each are then a row.
+        self._rows = None
+        if len(of_kinds) and (self._num_crossed == self._num_crossed[0]).all():
+            self._rows = _Crossed(*(column.reshape(len(of_kinds), -1) for column in self._all))
 
     def of(self, kinds: Ints) -> _Crossed:
         """Return what things of some kinds cross, whose flows are numbered one thing after the other."""
+        if self._rows is not None:
+            first = np.arange(len(kinds)) * self._num_flows
+            flow = self._rows.flow[kinds] + first[:, None]
+            return _Crossed(flow.reshape(-1), self._rows.use[kinds].reshape(-1))
         num_crossed = self._num_crossed[kinds]
         parts = [_NOTHING]
-        for number in distinct(num_crossed).tolist():  # most kinds cross as many of the links to watch
+        for number in distinct(num_crossed).tolist():
             rows = np.flatnonzero(num_crossed == number)
             place = self._first[kinds[rows], None] + np.arange(number)
             flow = rows[:, None] * self._num_flows + self._all.flow[place]
             parts.append(_Crossed(flow.reshape(-1), self._all.use[place].reshape(-1)))
-        return _Crossed(*map(np.concatenate, zip(*parts, strict=True))) if len(parts) > 2 else parts[-1]
+        return _Crossed(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 class OpenFlows:

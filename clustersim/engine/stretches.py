@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise, repeat
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -158,10 +159,11 @@ class Rows:
         ]
 
     def _awaited(self, rows: Ints) -> Iterable[tuple[Call, ...]]:
-        """Return the calls that each row waits for."""
+        """Return the calls that each row waits for, the last one of each vector, as its groups do them in order."""
         if not self._columns.awaits.count[rows].any():
             return repeat((), len(rows))
-        return [tuple(map(self._call, calls)) for calls in self._columns.awaits.of(rows)]
+        awaited = (sorted(map(self._call, calls), key=itemgetter(1)) for calls in self._columns.awaits.of(rows))
+        return [tuple(dict(calls).items()) for calls in awaited]
 
     def _call(self, number: int) -> Call:
         return self._vectors[self._vector_of_call[number]], int(self._calls.order[number])
