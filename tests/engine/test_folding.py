@@ -23,7 +23,6 @@ from clustersim.scenario.load import scenario_from_mapping
 from clustersim.scenario.spec import Scenario
 from clustersim.simulation import measure
 from clustersim.topology.table import build_cluster
-from clustersim.trace import Trace
 from clustersim.workload.job import build_job
 from tests.engine.folding_scenarios import drawn_scenario
 
@@ -69,22 +68,14 @@ def different_parts(folded: cs.Result, unfolded: cs.Result) -> list[str]:
     """Return in what two results differ: fields of the document but provenance, and tables of the trace."""
     documents = [result.to_dict() for result in (folded, unfolded)]
     found = [key for key in documents[0] if key != "provenance" and documents[0][key] != documents[1][key]]
-    tables = ("ranks", "ops", "transfers", "collectives", "links")
+    tables = ("ranks", "ops", "transfers", "collectives", "phases", "links", "rates")
     for table in tables:
         one, other = getattr(folded.trace, table), getattr(unfolded.trace, table)
         names = type(one).__dataclass_fields__
         found += [f"{table}.{name}" for name in names if not np.array_equal(getattr(one, name), getattr(other, name))]
-    for name in ("routes", "groups", "num_steps", "makespan_ps"):
+    for name in ("routes", "phase_ways", "groups", "num_steps", "makespan_ps"):
         found += [name] if getattr(folded.trace, name) != getattr(unfolded.trace, name) else []
-    return found + (["rates"] if rates_of(folded.trace) != rates_of(unfolded.trace) else [])
-
-
-def rates_of(trace: Trace) -> list[tuple[Any, ...]]:
-    """Return the rates of all flows in an order that does not depend on how they are numbered."""
-    flows, ways, until_ps = trace.flows, trace.ways, trace.rates.until_ps(trace.flows.end_ps).tolist()
-    columns = (trace.rates.flow, trace.rates.start_ps, trace.rates.bytes_per_s, trace.rates.bottleneck)
-    rows = zip(*(column.tolist() for column in columns), until_ps, strict=True)
-    return sorted((ways[flows.way[flow]].links, int(flows.queued_ps[flow]), *rest) for flow, *rest in rows)
+    return found
 
 
 def unfolded_result(job: Scenario, engine: str | None = None) -> cs.Result:
