@@ -27,8 +27,8 @@ class Timeline(simpy.Environment):
 
     def __init__(self) -> None:
         super().__init__()
-        self._calls_at: dict[int, list[Callable[[Any], Any]]] = {}  # what the events of each time call
-        self._times: list[int] = []  # the heap of these
+        self.calls_at: dict[int, list[Callable[[Any], Any]]] = {}  # what the events of each time call, with that time
+        self.times: list[int] = []  # the heap of these
 
     @property
     def now(self) -> int:
@@ -44,11 +44,11 @@ class Timeline(simpy.Environment):
 
     def call_at(self, time_ps: int, come: Callable[[Any], Any]) -> None:
         """Schedule a call, such as what resumes a process, for `time_ps`: it is an event of normal priority."""
-        if time_ps in self._calls_at:
-            self._calls_at[time_ps].append(come)
+        if time_ps in self.calls_at:
+            self.calls_at[time_ps].append(come)
         else:
-            self._calls_at[time_ps] = [come]
-            heappush(self._times, time_ps)
+            self.calls_at[time_ps] = [come]
+            heappush(self.times, time_ps)
 
     def schedule(self, event: Event, priority: int = NORMAL, delay: float = 0) -> None:
         """Schedule `event` as SimPy's own events are, in a whole number of picoseconds from now."""
@@ -60,7 +60,7 @@ class Timeline(simpy.Environment):
         It does what ``simpy.Environment.run`` does, but leaves an event its callbacks, so that a :class:`Hold` can be
         used again; no process here waits for an event that may fail, so an exception ends the run at once.
         """
-        queue, times, calls_at = self._queue, self._times, self._calls_at
+        queue, times, calls_at = self._queue, self.times, self.calls_at
         num_events = next_check = 0
         while times or queue:
             if num_events >= next_check:
@@ -76,19 +76,19 @@ class Timeline(simpy.Environment):
             if num_events + len(calls) > next_check:
                 self._put_back(calls, next_check - num_events)
             for come in calls:
-                come(None)
+                come(now)
             num_events += len(calls)
         check(num_events)
         return num_events
 
     def _put_back(self, calls: list[Callable[[Any], Any]], num_taken: int) -> None:
         """Leave only so many of the calls of now, as a check comes before the others."""
-        self._calls_at[self._now] = calls[num_taken:]
-        heappush(self._times, self._now)
+        self.calls_at[self._now] = calls[num_taken:]
+        heappush(self.times, self._now)
         del calls[num_taken:]
 
 
-def call_back(event: Event, _none: None = None) -> None:
+def call_back(event: Event, _now: int | None = None) -> None:
     """Do what SimPy does when an event comes."""
     for callback in event.callbacks:
         callback(event)

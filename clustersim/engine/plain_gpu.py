@@ -6,6 +6,7 @@ It does what :func:`clustersim.engine.gpu.asynchronous_gpu` does, from rows of n
 from __future__ import annotations
 
 from collections.abc import Generator
+from heapq import heappush
 from itertools import repeat
 from typing import Any
 
@@ -42,8 +43,8 @@ class PlainReplica:
         return self._run(gpu)
 
     def _run(self, gpu: Gpu) -> Generator[Hold, Any, None]:
-        """Run the program of a GPU; a hot path."""
-        env, hold, call_at = self.env, gpu.hold, self.env.call_at
+        """Run the program of a GPU; a hot path, which does twice what ``Timeline.call_at`` does, without two calls."""
+        env, hold, calls_at, times = self.env, gpu.hold, self.env.calls_at, self.env.times
         resume = hold.resume
         arrived, waiters = self.mailbox.arrived, self.mailbox.waiter
         ends = list[int]()
@@ -54,14 +55,18 @@ class PlainReplica:
             for duration, need, message, delay in self.rows.usual(rows, delays):
                 arrival = arrived[need]
                 if arrival >= 0:
-                    call_at((arrival if arrival > now else now) + duration, resume)
+                    end = (arrival if arrival > now else now) + duration
+                    if end in calls_at:
+                        calls_at[end].append(resume)
+                    else:
+                        calls_at[end] = [resume]
+                        heappush(times, end)
                 else:
                     waiters[need] = hold
                     hold.missing = 1
                     hold.ready = now
                     hold.duration = duration
-                yield hold
-                now = env._now
+                now = yield hold
                 ends.append(now)
                 arrived[need] = 0  # nobody else looks at it: the memory of its number is used again
                 if message >= 0:
@@ -76,7 +81,12 @@ class PlainReplica:
                             waiter.note_arrival(arrival)
                             continue
                         ready = waiter.ready
-                        call_at((arrival if arrival > ready else ready) + waiter.duration, waiter.resume)
+                        end = (arrival if arrival > ready else ready) + waiter.duration
+                        if end in calls_at:
+                            calls_at[end].append(waiter.resume)
+                        else:
+                            calls_at[end] = [waiter.resume]
+                            heappush(times, end)
             if ends:
                 self._times.note_ends(rows, ends)
             if unusual is not None:
