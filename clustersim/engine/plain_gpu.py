@@ -47,7 +47,7 @@ class PlainReplica:
         env, hold, calls_at, times = self.env, gpu.hold, self.env.calls_at, self.env.times
         resume = hold.resume
         arrived, waiters = self.mailbox.arrived, self.mailbox.waiter
-        ends = list[int]()
+        ends = self._times.none_yet()
         only_delay = self.rows.only_delay_ps(gpu.pp_rank)
         for rows, unusual in self.rows.pieces(gpu.pp_rank):
             delays = self.rows.delays(rows) if only_delay is None else repeat(only_delay)

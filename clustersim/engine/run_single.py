@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Generator
 from functools import cached_property
 from typing import Any
@@ -49,7 +50,7 @@ class Single:
         inbox, woken, usual = self.inbox, self.env.woken, self.rows.usual
         delay = self.rows.only_delay_ps(pp_rank)
         clock = nothing = self._number(0)
-        starts, resume = list[Any](), hold.resume
+        starts, resume = self.times.none_yet(), hold.resume
         for number, (rows, unusual) in enumerate(self.rows.pieces(pp_rank), 1):
             if delay is None:
                 clock = yield from self._with_delays(rows, clock, hold, starts)
@@ -80,7 +81,7 @@ class Single:
         self.num_done += 1
         yield hold  # nobody resumes it again
 
-    def _with_delays(self, rows: slice, clock: Any, hold: Hold, starts: list[Any]) -> Generator[Hold, Any, Any]:
+    def _with_delays(self, rows: slice, clock: Any, hold: Hold, starts: array[Any]) -> Generator[Hold, Any, Any]:
         """Run usual rows of a rank whose messages take one time or another, or may find their link taken."""
         inbox, free_at, queued = self.inbox, self.free_at, self.queued
         ways: Any = self.timing.ways  # of numbers: there is one member

@@ -62,10 +62,13 @@ class Meeting:
         self._latest_ps: int | Ints = 0
         self.released_ps: int | Ints = 0
 
-    def arrive(self, hold: Hold, clock: int | Ints) -> None:
+    def arrive(self, hold: Hold, clock: float | Ints) -> None:
         """Let one more process arrive; the last one wakes them all."""
         self._waiting.append(hold)
-        self._latest_ps = np.maximum(self._latest_ps, int(np.max(clock)) if self._together else clock)
+        if not self._together:
+            self._latest_ps = np.maximum(self._latest_ps, clock)
+        else:
+            self._latest_ps = max(self._latest_ps, int(clock.max() if isinstance(clock, np.ndarray) else clock))
         if len(self._waiting) == self._num_processes:
             self.released_ps = int(self._latest_ps) if self._together else self._latest_ps
             arrived, self._waiting = self._waiting, []
