@@ -197,25 +197,34 @@ def advance(columns: Any, times: Any, state: Any, bounds: Any) -> None:
                 clock[:] = clock.max()
                 start[bounds[part] - len(clock) : bounds[part]] = clock
             for here in range(bounds[part], bounds[part + 1]):
-                now = clock[rank[here]]
-                for index in range(need, end_of_needs[here]):
-                    now = max(now, arrived[needs[index]])
-                need = end_of_needs[here]
+                own = rank[here]
+                now = clock[own]
+                end_need, end_message = end_of_needs[here], end_of_sends[here]
+                for index in range(need, end_need):
+                    arrival = arrived[needs[index]]
+                    if arrival > now:
+                        now = arrival
+                need = end_need
                 start[here] = now
                 now += duration[row[here]]
-                clock[rank[here]] = now
-                for sent in range(message, end_of_sends[here]):
+                clock[own] = now
+                for sent in range(message, end_message):
                     time = now
-                    for hop in range(first_hop[way[sent]], first_hop[way[sent] + 1]):
+                    first, end = first_hop[way[sent]], first_hop[way[sent] + 1]
+                    for hop in range(first, end):
                         link = hop_link[hop]
-                        begin = max(time, free_at[link])
-                        queued[link] += begin - time
-                        free_at[link] = begin + hold[hop]
-                        if hop == first_hop[way[sent]]:
+                        begin = free_at[link]
+                        if begin > time:  # as a rule the link is free, and its waits stay as they are
+                            queued[link] += begin - time
+                        else:
+                            begin = time
+                        if hop == first:
                             started[sent] = begin
-                        time = begin + hold[hop] + latency[hop]
+                        time = begin + hold[hop]
+                        free_at[link] = time
+                        time += latency[hop]
                     arrived[sent] = time
-                message = end_of_sends[here]
+                message = end_message
 
 
 @cache
@@ -245,7 +254,8 @@ def run_all(plans: list[Plan], times: list[Times], states: list[State], together
         Whether all members of all batches meet at a barrier, or only the ranks of each.
     """
     evaluate = compiled(advance)
-    if not together:
+    is_alone = len(states) == 1 and len(states[0].clock) == 1
+    if is_alone or not together:
         for plan, own_times, state in zip(plans, times, states, strict=True):
             evaluate(plan.columns, own_times, state, plan.bounds)
         return True
