@@ -98,8 +98,9 @@ def exposed_by_axis_ps(trace: Trace, waits: Waits) -> Ints:
         exposed_ps *= trace.gpus_by_rank[waits.rank_index[rows]]
     sent, shared = np.flatnonzero(transfer >= 0), np.flatnonzero(collective >= 0)
     axis = np.empty(len(rows), dtype=np.int64)  # nothing is exposed that was not sent
-    axis[sent] = trace.transfers.axis.take(transfer.take(sent))
-    axis[shared] = trace.collectives.axis.take(collective.take(shared))
+    # Indexed: `take` would first copy a column that has one number throughout, as large as all messages, each time.
+    axis[sent] = trace.transfers.axis[transfer.take(sent)]
+    axis[shared] = trace.collectives.axis[collective.take(shared)]
     sums_ps = np.zeros(len(AXES), dtype=np.int64)
     np.add.at(sums_ps, axis, exposed_ps)
     return sums_ps

@@ -218,22 +218,27 @@ def _phases(trace: Trace) -> Marks:
     """
     ops, num_rows, num_groups = trace.ops, len(trace.ops), len(trace.ranks) * trace.num_steps
     group = ops.rank_index * trace.num_steps + ops.step if trace.num_steps > 1 else ops.rank_index
-    is_own = is_one_of(ops.kind, _OWN)
-    own = np.flatnonzero(is_own)
     first_backward = np.full(num_groups, num_rows, dtype=np.int64)
     last_forward = np.full(num_groups, -1, dtype=np.int64)
     # Of equal places the last one is written: from the last backward on, the first is left.
     backward, forward = _rows_of(ops.kind, BACKWARDS)[::-1], _rows_of(ops.kind, FORWARDS)
     first_backward[group[backward]], last_forward[group[forward]] = backward, forward
-    op_after, others = np.arange(num_rows), np.flatnonzero(~is_own)
-    following = np.append(own, -1).take(np.cumsum(is_own).take(others))
-    belongs = np.flatnonzero((following >= 0) & (group.take(following) == group.take(others)))
-    op_after[others.take(belongs)] = following.take(belongs)
+    belongs_to = _op_that_each_belongs_to(ops.kind, group)
     phase = np.full(num_rows + len(trace.ranks), _STEADY, dtype=np.int8)
-    phase[np.flatnonzero(op_after > last_forward.take(group))] = _COOLDOWN
-    phase[np.flatnonzero(op_after < first_backward.take(group))] = _WARMUP
+    phase[np.flatnonzero(belongs_to > last_forward.take(group))] = _COOLDOWN
+    phase[np.flatnonzero(belongs_to < first_backward.take(group))] = _WARMUP
     phase[num_rows:] = _COOLDOWN
     return phase
+
+
+def _op_that_each_belongs_to(kind: Ints, group: Ints) -> Ints:
+    """Return the row of the op that each row belongs to: itself, or the next of its group where it is no such op."""
+    is_own = np.append(is_one_of(kind, _OWN), True)  # the row after the last is of no group
+    own, belongs_to, others = np.flatnonzero(is_own), np.arange(len(kind)), np.flatnonzero(~is_own)
+    following = own.take(others - np.arange(len(others)))  # so many of `own` come before
+    belongs = np.flatnonzero((following < len(kind)) & (group.take(following, mode="clip") == group.take(others)))
+    belongs_to[others.take(belongs)] = following.take(belongs)
+    return belongs_to
 
 
 def _rows_of(kind: Ints, kinds: frozenset[Kind]) -> Ints:
