@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from itertools import chain
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.errors import Fault, TopologyError, UnroutableError
 from clustersim.scenario.fabrics import Library, LinkSpec
 from clustersim.scenario.units import PS_PER_S
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 MAX_SLOWDOWN = 1000
 FULL_SPEED = Fraction(1)
@@ -241,6 +243,8 @@ class Cluster:
         Nodes carry their attributes, edges ``bandwidth_bytes_per_s`` (None: unlimited) and ``latency_ps``. An
         undirected edge stands for two equal links, one each way.
         """
+        import networkx as nx  # takes a tenth of a second, and few runs need it
+
         graph: nx.Graph[str] = nx.DiGraph() if self.directed else nx.Graph()
         graph.add_nodes_from((node, dict(attributes)) for node, attributes in self.nodes.items())
         graph.add_edges_from(

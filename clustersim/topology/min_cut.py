@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import networkx as nx
 import numpy as np
 from numpy.typing import NDArray
 
@@ -147,6 +146,8 @@ def _refined_once(rows: _Rows, classes: Numbers, num_makes: int) -> Numbers:
 
 
 def _flow(pairs: _Rows, table: LinkTable, direct: int) -> Cut:
+    import networkx as nx
+
     capacities = table.capacities.tolist()
     columns = (pairs.source.tolist(), pairs.target.tolist(), pairs.make.tolist(), pairs.count.tolist())
     # More than all limited links together: a cut of less has no unlimited link.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from clustersim.topology.cluster import Link
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class ShortestPaths:
         """Return the links from one GPU to another; None if there is no path."""
         node, end = self.gpus[source], self.gpus[destination]
         if end not in self._hops_to:
+            import networkx as nx
+
             self._hops_to[end] = dict(nx.single_source_shortest_path_length(self.arrivals, end))
         hops_left = self._hops_to[end]
         if node not in hops_left:
@@ -51,6 +55,8 @@ class ShortestPaths:
 
 def shortest_paths(nodes: Sequence[str], gpus: tuple[str, ...], links: Sequence[Link]) -> ShortestPaths:
     """Return the router of a graph with `nodes` in file order."""
+    import networkx as nx
+
     position = {node: index for index, node in enumerate(nodes)}
     exits: dict[str, list[tuple[str, int]]] = {node: [] for node in nodes}
     arrivals: nx.DiGraph[str] = nx.DiGraph()

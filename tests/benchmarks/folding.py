@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -67,6 +68,9 @@ CASES = {
 }
 
 
+AT_MOST = ("<= 3 s", "<= 10 s", "")
+
+
 def processor_s(path: Path) -> tuple[float, dict[str, Any]]:
     """Return the processor time of one run, and what it says of folding."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -82,7 +86,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
     runs = parser.parse_args().runs
-    for name, mapping in CASES.items():
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled modules are kept, as where pip has installed them
+    for (name, mapping), at_most in zip(CASES.items(), AT_MOST, strict=True):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "scenario.json"
             path.write_text(json.dumps(mapping))
@@ -90,7 +95,7 @@ def main() -> None:
         seconds, provenance = min(times, key=lambda entry: entry[0])
         folding = provenance["folding"]
         print(
-            f"{name:<42} {seconds:6.2f} s   {folding['simulated_gpus']:>4} of {folding['gpus']:,} GPUs, "
+            f"{name:<42} {seconds:6.2f} s   {at_most:<9} {folding['simulated_gpus']:>4} of {folding['gpus']:,} GPUs, "
             f"{folding['replica_classes']} classes of {folding['replicas']} replicas, {provenance['events']:,} events"
         )
 

@@ -168,6 +168,16 @@ def test_validate_imports_no_simulator(scenario: str) -> None:
     assert not imported & (HEAVY | {"rich"})
 
 
+@pytest.mark.parametrize("topology", ["{fabric: full-mesh, gpus: 4}", "dgx-a100"])
+def test_a_run_on_a_fabric_imports_no_networkx(topology: str, tmp_path: Path) -> None:
+    """Its routes are known without a search, and to import networkx takes a tenth of a second."""
+    path = tmp_path / "scenario.yaml"
+    path.write_text(SCENARIO.replace("{fabric: full-mesh, gpus: 4}", topology).replace("pp: 4", "pp: 4, dp: 1"))
+    imported = _imported(f"from clustersim.cli import main\ntry: main(['run', {str(path)!r}])\nexcept SystemExit: pass")
+    assert "simpy" in imported
+    assert "networkx" not in imported
+
+
 def test_importing_the_package_imports_nothing_else() -> None:
     assert not _imported("import clustersim") & (HEAVY | {"pydantic", "yaml", "click", "clustersim.errors"})
 
