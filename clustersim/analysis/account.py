@@ -13,7 +13,6 @@ from clustersim.analysis.communication import AxisTraffic, exposed_by_axis_ps, t
 from clustersim.analysis.memory import Memory, measure_memory
 from clustersim.analysis.rank_blocks import rank_blocks
 from clustersim.analysis.waits import Waits, barriers, find_waits, is_one_of, values_at
-from clustersim.columns import joined
 from clustersim.ops import COMPUTE
 from clustersim.trace import Ints, Trace
 
@@ -76,15 +75,13 @@ def account_of(trace: Trace) -> Account:
 
 def _account_of_part(trace: Trace) -> Account:
     """Return the account of replicas that may meet in groups and on links, a few ranks at a time."""
-    accounts, last_arrivals = [], []
+    accounts, found = [], []
     for block in rank_blocks(trace):
         waits = find_waits(block)
         accounts.append(_account_of_block(block, waits))
-        last_arrivals.append([column[: len(block.ops)] for column in (waits.transfer, waits.collective)])
+        found.append(waits.of_ops(len(block.ops)))
     if len(accounts) > 1:
-        nothing = np.broadcast_to(np.int64(-1), len(trace.ranks))  # after its last row a rank waits for nothing
-        transfer, collective = (joined([*columns, nothing]) for columns in zip(*last_arrivals, strict=True))
-        waits = find_waits(trace, (transfer, collective))
+        waits = find_waits(trace, found)
     losses, ranks = losses_of(trace), _together(trace, accounts)
     return Account(ranks, traffic_by_axis(trace, ranks.exposed_ps, losses), losses, waits)
 

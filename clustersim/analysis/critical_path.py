@@ -82,7 +82,7 @@ def critical_path(trace: Trace, waits: Waits | None = None) -> CriticalPath:
         if node is None:
             break
         node = walk.before(node)
-    return CriticalPath(*np.ascontiguousarray(walk.all_segments()[::-1].T))
+    return walk.path()
 
 
 class _Walk:
@@ -92,13 +92,15 @@ class _Walk:
         self.trace, self.waits, self.index = trace, waits, TraceIndex(trace)
         self.steps = Steps(trace, waits, self.index)
         self.segments: list[Segment] = []  # since the last of `passed`
-        self.passed: list[Ints] = []
+        self.passed: list[Ints] = []  # a row for each segment
         self.num_ops_to_look_at = 0  # of a stretch that is too short for arrays
 
-    def all_segments(self) -> Ints:
-        """Return all that was passed so far, a row for each segment, the last first."""
+    def path(self) -> CriticalPath:
+        """Return all that was passed so far."""
         self._keep_segments()
-        return np.concatenate(self.passed)
+        columns = np.empty((len(Segment._fields), sum(map(len, self.passed))), dtype=np.int64)
+        np.concatenate([rows.T[:, ::-1] for rows in reversed(self.passed)], axis=1, out=columns)
+        return CriticalPath(*columns)
 
     def _keep_segments(self) -> None:
         self.passed.append(np.array(self.segments, dtype=np.int64).reshape(-1, len(Segment._fields)))

@@ -8,12 +8,15 @@ for a late member.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from clustersim.columns import joined
 from clustersim.later import Lazy, later
 from clustersim.ops import BACKWARDS, COMPUTE, FORWARDS, Kind
 from clustersim.trace import Ints, Trace
@@ -27,6 +30,14 @@ _WARMUP, _STEADY, _COOLDOWN = range(3)
 _NEVER = np.iinfo(np.int64).max
 _NOT_WAITED_FOR = np.int64(-1)
 _OWN = COMPUTE - {Kind.RECOMPUTE, Kind.PART, Kind.OPTIMIZER}  # forwards, backwards and weight gradients
+
+
+class WaitsOfOps(NamedTuple):
+    """Columns of :class:`Waits`, of the waits before ops alone."""
+
+    transfer: Ints
+    collective: Ints
+    phase: Marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,10 @@ class Waits(Lazy):
     phase: Marks  # index into PHASES
     step: Ints
 
+    def of_ops(self, num_ops: int) -> WaitsOfOps:
+        """Return what was found of the waits before ops, of which there are so many."""
+        return WaitsOfOps(self.transfer[:num_ops], self.collective[:num_ops], self.phase[:num_ops])
+
     def bubble_by(self, column: Ints | Marks, num_values: int, gpus_by_rank: Ints | None = None) -> list[int]:
         """Return the bubble, summed over all GPUs, by the values of a column; None: each rank is one. [ps]"""
         rows = np.flatnonzero(self.bubble_ps != 0)  # flags are searched five times as fast as numbers
@@ -59,14 +74,14 @@ class Waits(Lazy):
         return sums_ps.tolist()
 
 
-def find_waits(trace: Trace, last_arrivals: tuple[Ints, Ints] | None = None) -> Waits:
+def find_waits(trace: Trace, known: Sequence[WaitsOfOps] = ()) -> Waits:
     """Return every wait of a run; of a large one, what is not looked at is not made.
 
-    `last_arrivals` are the transfers and the collectives that waits were for, as `Waits` has them, if they are known.
+    `known` is what was found of its ranks a few at a time, of all or of none.
     """
     ops, ranks, num_rows = trace.ops, trace.ranks, len(trace.ops)
     last = ranks.first_op[1:] - 1
-    transfer, collective = last_arrivals or _last_arrivals(trace)
+    transfer, collective, phase = _with_ends(known, len(ranks)) if known else _found(trace)
 
     @cache
     def start_ps() -> Ints:
@@ -108,9 +123,21 @@ def find_waits(trace: Trace, last_arrivals: tuple[Ints, Ints] | None = None) -> 
         transfer=transfer,
         collective=collective,
         cause=later(cause),
-        phase=later(lambda: trace.once("phases", _phases)),
+        phase=phase,
         step=later(lambda: np.append(ops.step, np.full(len(ranks), trace.num_steps - 1))),
     )
+
+
+def _found(trace: Trace) -> tuple[Ints, Ints, Marks]:
+    transfer, collective = _last_arrivals(trace)
+    return transfer, collective, later(lambda: trace.once("phases", _phases))
+
+
+def _with_ends(known: Sequence[WaitsOfOps], num_ranks: int) -> tuple[Ints, Ints, Marks]:
+    """Return these columns one after the other, and then what holds for ranks at their end: they wait for nothing."""
+    transfer, collective, phase = zip(*known, strict=True)
+    nothing, cooldown = np.broadcast_to(_NOT_WAITED_FOR, num_ranks), np.full(num_ranks, _COOLDOWN, dtype=np.int8)
+    return joined([*transfer, nothing]), joined([*collective, nothing]), np.concatenate([*phase, cooldown])
 
 
 def barriers(trace: Trace) -> Ints:
