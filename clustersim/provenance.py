@@ -19,6 +19,7 @@ from clustersim.scenario.frameworks import load_framework
 from clustersim.scenario.profile import parts_in
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S, format_time
+from clustersim.sums import total
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.link_roles import link_kinds
 from clustersim.trace import AXES, AXIS_WORDS, Ints, Trace
@@ -222,7 +223,7 @@ def warnings_of(
     yield from _collisions(communication)
     if communication.contended_links:
         links = trace.links
-        held_ups = {"queued for": int(links.queued_ps.sum()), "were slowed by": int(links.slowed_ps.sum())}
+        held_ups = {"queued for": total(links.queued_ps), "were slowed by": total(links.slowed_ps)}
         told = " and ".join(f"{what} {held_ps / PS_PER_S:.3g} s" for what, held_ps in held_ups.items() if held_ps)
         yield (
             f"{communication.contended_links} links were contended: summed over all messages of the run, they {told}, "

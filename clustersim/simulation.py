@@ -55,6 +55,7 @@ from clustersim.scenario.fabrics import Fabric, HostedFabric
 from clustersim.scenario.load import load_scenario
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
+from clustersim.sums import total
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.table import build_cluster
 from clustersim.trace import Ints, Trace
@@ -102,6 +103,8 @@ def simulate(
         Ranks wait for one another for ever.
     LimitError
         A budget was used up.
+    InputError
+        The run lasts longer than 2**62 ps, which is 53 days.
     """
     if not isinstance(scenario, Scenario):
         scenario = load_scenario(scenario, overrides)
@@ -245,7 +248,7 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
         span_s=account.ranks.bubble.span_ps / PS_PER_S,
         bound=_bound_summary(scenario, cluster, job, trace),
         bubble=_bubble_summary(trace, account.ranks.bubble),
-        time_s=TimeSummary(*(mean_s(trace, int(column.sum())) for column in _columns(account.ranks.times))),
+        time_s=TimeSummary(*(mean_s(trace, total(column)) for column in _columns(account.ranks.times))),
         ranks=_rank_rows(trace, account),
         throughput=throughput_of(scenario, step_time_s, num_stages, _devices(scenario, cluster, trace)),
         memory=memory,

@@ -24,7 +24,7 @@ class RankAccount:
     times: RankTimes
     bubble: Bubble
     memory: Memory
-    exposed_ps: Ints  # by axis: for how long its transfers and collectives were waited for, summed
+    exposed_ps: list[int]  # by axis: for how long its transfers and collectives were waited for, summed
     compute_end_ps: Ints  # of each rank: end of its last op that computes
     step_end_ps: Ints  # of each step: its last end
     end_ps: Ints  # of each rank: end of its last row
@@ -155,7 +155,7 @@ def _together(trace: Trace, parts: Sequence[RankAccount]) -> RankAccount:
         times,
         sum_of_bubbles(trace, times, [part.bubble for part in parts]),
         memory,
-        np.sum([part.exposed_ps for part in parts], axis=0),
+        [sum(on_axis_ps) for on_axis_ps in zip(*(part.exposed_ps for part in parts), strict=True)],
         compute_end_ps,
         np.maximum.reduce([part.step_end_ps for part in parts]),
         end_ps,

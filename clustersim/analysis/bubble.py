@@ -16,6 +16,7 @@ import numpy as np
 
 from clustersim.analysis.waits import CAUSES, PHASES, Waits, is_one_of
 from clustersim.ops import COMPUTE
+from clustersim.sums import total
 from clustersim.trace import Ints, Trace
 
 
@@ -97,9 +98,9 @@ def sum_of_bubbles(trace: Trace, times: RankTimes, parts: Sequence[Bubble]) -> B
 def _ratios(trace: Trace, times: RankTimes) -> tuple[float | None, float | None, float | None]:
     """Return bubble over bubble and compute, bubble over compute, and idle time over all time."""
     copies = trace.gpus_by_rank
-    compute, bubble = int((times.compute_ps * copies).sum()), int((times.bubble_ps * copies).sum())
-    total = trace.makespan_ps * int(copies.sum())
-    return ratio(bubble, bubble + compute), ratio(bubble, compute), ratio(total - compute, total)
+    compute, bubble = total(times.compute_ps, copies), total(times.bubble_ps, copies)
+    whole = trace.makespan_ps * int(copies.sum())
+    return ratio(bubble, bubble + compute), ratio(bubble, compute), ratio(whole - compute, whole)
 
 
 def ratio(part: int, whole: int) -> float | None:

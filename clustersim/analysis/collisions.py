@@ -13,6 +13,7 @@ from itertools import chain
 import numpy as np
 
 from clustersim.sorting import order_by
+from clustersim.sums import total, totals
 from clustersim.trace import AXES, PS_PER_S, Floats, Ints, Trace
 
 _PARTS = 2**30
@@ -53,15 +54,13 @@ def collisions(trace: Trace, losses: Losses) -> list[Collision]:
             if len(mine):
                 by_link = _at_links(trace, losses.rate[mine], lost_to[mine, by])
                 worst = int(by_link.argmax())
-                found.append(Collision(name, other, int(by_link.sum()), links.name[worst], int(by_link[worst])))
+                found.append(Collision(name, other, total(by_link), links.name[worst], int(by_link[worst])))
     return sorted(found, key=lambda collision: -collision.lost_ps)
 
 
-def slowed_by_axis_ps(trace: Trace, losses: Losses) -> Ints:
+def slowed_by_axis_ps(trace: Trace, losses: Losses) -> list[int]:
     """Return what the flows of each axis lost. [ps]"""
-    lost_ps = np.zeros(len(AXES), dtype=np.int64)
-    np.add.at(lost_ps, losses.axis, losses.lost_ps * _num_flows(trace)[trace.rates.flow[losses.rate]])
-    return lost_ps
+    return totals(losses.axis, losses.lost_ps, len(AXES), _num_flows(trace)[trace.rates.flow[losses.rate]])
 
 
 def _at_links(trace: Trace, rate: Ints, lost_ps: Ints) -> Ints:
@@ -118,12 +117,12 @@ def _lost_to_axes(trace: Trace, losses: Losses) -> Ints:
     first = np.flatnonzero(np.append(True, np.diff(losses.link[order]) != 0)[: len(order)])
     for mine in np.split(order, first[1:]) if len(order) else ():
         by[mine] = crossers.carried_by_others(int(losses.link[mine[0]]), losses.rate[mine])
-    total = by.sum(axis=1, keepdims=True)
+    of_all = by.sum(axis=1, keepdims=True)
     # Who shares with nobody that was noted shared with its own axis.
-    nobody = np.flatnonzero(total[:, 0] <= 0)
-    by[nobody, losses.axis[nobody]] = total[nobody, 0] = 1
+    nobody = np.flatnonzero(of_all[:, 0] <= 0)
+    by[nobody, losses.axis[nobody]] = of_all[nobody, 0] = 1
     # Shares such as a half are what they are whatever the order in which bytes were added up.
-    shares = np.rint(by / total * _PARTS) / _PARTS
+    shares = np.rint(by / of_all * _PARTS) / _PARTS
     return np.asarray(np.rint(shares * losses.lost_ps[:, np.newaxis]), dtype=np.int64)
 
 
@@ -180,6 +179,6 @@ def _carried(start_ps: Ints, end_ps: Ints, bytes_per_s: Floats, since_ps: Ints, 
     order = np.argsort(time_ps, kind="stable")
     time_ps = time_ps[order]
     rate = np.cumsum(np.concatenate([bytes_per_s, -bytes_per_s])[order])
-    total = np.concatenate([[0.0], np.cumsum(rate[:-1] * np.diff(time_ps) / PS_PER_S)])
-    sums: Floats = np.interp(until_ps, time_ps, total) - np.interp(since_ps, time_ps, total)
+    carried = np.concatenate([[0.0], np.cumsum(rate[:-1] * np.diff(time_ps) / PS_PER_S)])
+    sums: Floats = np.interp(until_ps, time_ps, carried) - np.interp(since_ps, time_ps, carried)
     return sums

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from clustersim.analysis.collisions import Losses, slowed_by_axis_ps
 from clustersim.analysis.waits import Waits
 from clustersim.ops import BUS_SHARES
+from clustersim.sums import total, totals
 from clustersim.trace import AXES, Floats, FlowTrace, Ints, Trace
 
 
@@ -33,7 +35,7 @@ class LinkLoad:
     slowed_ps: int  # time that flows lost by sharing while it was their bottleneck, summed
 
 
-def traffic_by_axis(trace: Trace, exposed_ps: Ints, losses: Losses) -> dict[str, AxisTraffic]:
+def traffic_by_axis(trace: Trace, exposed_ps: Sequence[int], losses: Losses) -> dict[str, AxisTraffic]:
     """Return the traffic of every axis, zeros where there was none, given for how long each was waited for."""
     slowed_ps = slowed_by_axis_ps(trace, losses)
     sent, shared = _sent_by_axis(trace), _shared_by_axis(trace)
@@ -41,8 +43,8 @@ def traffic_by_axis(trace: Trace, exposed_ps: Ints, losses: Losses) -> dict[str,
         axis: AxisTraffic(
             sent[number][0] + shared[number][0],
             sent[number][1] + shared[number][1],
-            int(exposed_ps[number]),
-            int(slowed_ps[number]),
+            exposed_ps[number],
+            slowed_ps[number],
         )
         for number, axis in enumerate(AXES)
     }
@@ -59,11 +61,9 @@ def _sent_by_axis(trace: Trace) -> list[tuple[int, int]]:
             continue
         # As a rule all messages are on one axis, and none on the others.
         rows = np.flatnonzero(transfers.axis == number) if count < len(transfers) else slice(None)
-        columns = transfers.size_bytes[rows], transfers.end_ps[rows] - transfers.queued_ps[rows]
-        if trace.copies is not None:
-            senders = trace.gpus_by_rank[transfers.source[rows]]
-            columns = columns[0] * senders, columns[1] * senders
-        found.append((int(columns[0].sum()), int(columns[1].sum())))
+        senders = None if trace.copies is None else trace.gpus_by_rank[transfers.source[rows]]
+        took_ps = transfers.end_ps[rows] - transfers.queued_ps[rows]
+        found.append((total(transfers.size_bytes[rows], senders), total(took_ps, senders)))
     return found
 
 
@@ -75,35 +75,31 @@ def _shared_by_axis(trace: Trace) -> list[tuple[int, int]]:
         return found
     members = np.array([len(group) for group in trace.groups], dtype=np.int64)
     place = collectives.axis * num_groups + collectives.group
-    size_bytes, lasted_ps = np.zeros((2, len(AXES) * num_groups), dtype=np.int64)
-    np.add.at(size_bytes, place, np.rint(bus_bytes(trace) * members[collectives.group]).astype(np.int64))
+    num_places, of_members = len(AXES) * num_groups, np.rint(bus_bytes(trace) * members[collectives.group])
+    size_bytes = totals(place, of_members.astype(np.int64), num_places)
     # From its start: while one waits for those before it, those are what the group is busy with.
-    np.add.at(lasted_ps, place, collectives.end_ps - collectives.start_ps)
+    lasted_ps = totals(place, collectives.end_ps - collectives.start_ps, num_places)
     copies = trace.num_groups
     for filled in np.flatnonzero(np.bincount(place)).tolist():
         axis, group = divmod(filled, num_groups)
-        size, time_ps, num_copies = int(size_bytes[filled]), int(lasted_ps[filled]), int(copies[group])
-        # products in Python: those of long runs are beyond an int64
+        size, time_ps, num_copies = size_bytes[filled], lasted_ps[filled], int(copies[group])
         found[axis] = found[axis][0] + size * num_copies, found[axis][1] + time_ps * num_copies * int(members[group])
     return found
 
 
-def exposed_by_axis_ps(trace: Trace, waits: Waits) -> Ints:
+def exposed_by_axis_ps(trace: Trace, waits: Waits) -> list[int]:
     """Return how long GPUs waited for what was sent on each axis, summed. [ps]"""
     rows = np.flatnonzero(waits.exposed_ps != 0)
     exposed_ps, collective, transfer = (
         column.take(rows) for column in (waits.exposed_ps, waits.collective, waits.transfer)
     )
-    if trace.copies is not None:
-        exposed_ps *= trace.gpus_by_rank[waits.rank_index[rows]]
+    gpus = None if trace.copies is None else trace.gpus_by_rank[waits.rank_index[rows]]
     sent, shared = np.flatnonzero(transfer >= 0), np.flatnonzero(collective >= 0)
     axis = np.empty(len(rows), dtype=np.int64)  # nothing is exposed that was not sent
     # Indexed: `take` would first copy a column that has one number throughout, as large as all messages, each time.
     axis[sent] = trace.transfers.axis[transfer.take(sent)]
     axis[shared] = trace.collectives.axis[collective.take(shared)]
-    sums_ps = np.zeros(len(AXES), dtype=np.int64)
-    np.add.at(sums_ps, axis, exposed_ps)
-    return sums_ps
+    return totals(axis, exposed_ps, len(AXES), gpus)
 
 
 def bus_bytes(trace: Trace) -> Floats:

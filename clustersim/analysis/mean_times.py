@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from clustersim.analysis.account import account_of
+from clustersim.sums import total
 from clustersim.trace import PS_PER_S, Trace
 
 
@@ -24,9 +25,9 @@ def mean_times(trace: Trace) -> MeanTimes:
     times = account.ranks.times
     return MeanTimes(
         trace.makespan_ps / (PS_PER_S * trace.num_steps),
-        mean_s(trace, int(times.compute_ps.sum())),
-        mean_s(trace, int(times.exposed_ps.sum())),
-        mean_s(trace, int(times.bubble_ps.sum())),
+        mean_s(trace, total(times.compute_ps)),
+        mean_s(trace, total(times.exposed_ps)),
+        mean_s(trace, total(times.bubble_ps)),
         {axis: mean_s(trace, traffic.exposed_ps) for axis, traffic in account.traffic.items()},
     )
 

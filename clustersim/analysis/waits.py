@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from clustersim.columns import joined
 from clustersim.later import Lazy, later
 from clustersim.ops import BACKWARDS, COMPUTE, FORWARDS, Kind
+from clustersim.sums import totals
 from clustersim.trace import Ints, Trace
 
 Marks = NDArray[np.int8]
@@ -66,12 +67,8 @@ class Waits(Lazy):
     def bubble_by(self, column: Ints | Marks, num_values: int, gpus_by_rank: Ints | None = None) -> list[int]:
         """Return the bubble, summed over all GPUs, by the values of a column; None: each rank is one. [ps]"""
         rows = np.flatnonzero(self.bubble_ps != 0)  # flags are searched five times as fast as numbers
-        bubble_ps = self.bubble_ps.take(rows)
-        if gpus_by_rank is not None:
-            bubble_ps *= gpus_by_rank.take(self.rank_index.take(rows))
-        sums_ps = np.zeros(num_values, dtype=np.int64)
-        np.add.at(sums_ps, column.take(rows), bubble_ps)
-        return sums_ps.tolist()
+        gpus = None if gpus_by_rank is None else gpus_by_rank.take(self.rank_index.take(rows))
+        return totals(column.take(rows), self.bubble_ps.take(rows), num_values, gpus)
 
 
 def find_waits(trace: Trace, known: Sequence[WaitsOfOps] = ()) -> Waits:

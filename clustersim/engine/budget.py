@@ -11,7 +11,7 @@ from functools import cache
 import numpy as np
 
 from clustersim.engine.clock import EVENTS_BETWEEN_CHECKS, Timeline
-from clustersim.errors import LimitError
+from clustersim.errors import Fault, InputError, LimitError
 from clustersim.limits import Limits
 from clustersim.scenario.units import format_size
 
@@ -75,6 +75,28 @@ def no_garbage_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+@contextmanager
+def within_64_bits() -> Iterator[None]:
+    """Tell of times that are too long, wherever an array refused them.
+
+    Raises
+    ------
+    InputError
+        A time, or what flows lost at a link in all, is too large for 64 bits.
+    """
+    try:
+        yield
+    except OverflowError as error:
+        raise too_long() from error
+
+
+def too_long() -> InputError:
+    """Return the error of a run whose times are too long to be counted."""
+    what = "the run lasts longer than 2**62 ps, which is 53 days and the most that is counted"
+    hint = "a time or a bandwidth may be in the wrong unit; else take fewer steps or micro-batches"
+    return InputError(Fault("", what, hint=hint))
 
 
 @cache  # it holds for the rest of the process

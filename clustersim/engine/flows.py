@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clustersim.engine.budget import no_garbage_collection, run_within
+from clustersim.engine.budget import no_garbage_collection, run_within, within_64_bits
 from clustersim.engine.clock import Timeline
 from clustersim.engine.fair import FairNetwork, FairRoute, RateLog
 from clustersim.engine.link import LinkServer, LongRoute, Mailbox
@@ -40,6 +40,8 @@ def run_flows(flows: Sequence[GivenFlow], cluster: Cluster, limits: Limits | Non
         A GPU does not exist.
     UnroutableError
         Two GPUs that exchange something have no path between them.
+    InputError
+        They take longer than 64 bits can tell in picoseconds.
     LimitError
         A budget was used up before the end.
 
@@ -73,9 +75,9 @@ def run_flows(flows: Sequence[GivenFlow], cluster: Cluster, limits: Limits | Non
     for number, flow in enumerate(flows):
         way = ways[flow.source, flow.destination]
         way.carry_at(way.parcel(number, way.hold_ps(flow.size_bytes), flow.source), flow.start_ps)
-    with no_garbage_collection():
+    with no_garbage_collection(), within_64_bits():
         run_within(limits or Limits(), env)
-    return _trace(flows, cluster, routes, fair, mailbox, log, servers)
+        return _trace(flows, cluster, routes, fair, mailbox, log, servers)
 
 
 def _trace(

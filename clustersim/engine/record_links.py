@@ -11,6 +11,7 @@ import numpy as np
 from clustersim.engine.noted_groups import NotedRates
 from clustersim.later import later
 from clustersim.ops import Phase
+from clustersim.sums import totals
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.link_roles import link_roles
 from clustersim.trace import Floats, Ints, Links, Rates, Way
@@ -145,9 +146,8 @@ def slowed_by_link_ps(cluster: Cluster, loads: Loads, rates: Rates, route: Ints,
 
     Parameters are those of :func:`lost_ps`.
     """
-    slowed_ps = np.zeros(len(loads.used), dtype=np.int64)
-    np.add.at(slowed_ps, rates.bottleneck, lost_ps(cluster, loads, rates, route, end_ps))
-    return slowed_ps
+    sums_ps = totals(rates.bottleneck, lost_ps(cluster, loads, rates, route, end_ps), len(loads.used))
+    return np.array(sums_ps, dtype=np.int64)
 
 
 def lost_ps(cluster: Cluster, loads: Loads, rates: Rates, route: Ints, end_ps: Ints) -> Ints:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clustersim.engine.budget import no_garbage_collection
+from clustersim.engine.budget import no_garbage_collection, too_long, within_64_bits
 from clustersim.engine.clock import Timeline
 from clustersim.engine.compiled import COMPILED, noted_by_kernel
 from clustersim.engine.folding.alike import run_of_one_each
@@ -25,6 +25,8 @@ from clustersim.trace import Trace
 
 ENGINES = (RUN_AHEAD, TIME_ORDERED, COMPILED)
 """Forms of the engine that can be asked for."""
+
+_TOO_LATE_PS = 2**62  # for a row to start
 
 
 def run(
@@ -56,11 +58,13 @@ def run(
         Ranks wait for one another for ever; the message names the cycle.
     LimitError
         A budget was used up before the end.
+    InputError
+        The run lasts longer than 2**62 ps, which is 53 days.
     """
     if engine is not None and engine not in ENGINES:
         hint = nearest(engine, ENGINES)
         raise ClustersimError(f"engine: got {engine!r}; allowed: {', '.join(ENGINES)}, or None{hint and f' ({hint})'}")
-    with no_garbage_collection():
+    with no_garbage_collection(), within_64_bits():
         folding = folding_of(job, cluster)
         why = "as asked for" if not fold else folding if isinstance(folding, str) else ""
         if fold and isinstance(folding, Folding):
@@ -91,9 +95,17 @@ def run_noting(job: Job, network: Network, limits: Limits, engine: str | None = 
 
     Raises
     ------
-    DeadlockError, LimitError
+    DeadlockError, LimitError, InputError
         As :func:`run` does.
     """
+    noted = _noted(job, network, limits, engine)
+    # No rank computes for longer than that, so that no end is too late for 64 bits.
+    if int(noted.starts_ps.max(initial=0)) >= _TOO_LATE_PS:
+        raise too_long()
+    return noted
+
+
+def _noted(job: Job, network: Network, limits: Limits, engine: str | None) -> Noted:
     reason = "as asked for" if engine == TIME_ORDERED else what_needs_time_order(job, network)
     if not reason:
         # The kernel has neither events nor steps between which a budget could be looked at.

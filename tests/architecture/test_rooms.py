@@ -30,6 +30,7 @@ ALLOWED = {
     "footprint": set(),
     "later": set(),
     "sorting": set(),
+    "sums": set(),
     "words": set(),
     "columns": {"later"},  # arrays that lowering makes and the engine goes through
     "ops": {"footprint", "later", "columns"},
@@ -49,6 +50,7 @@ ALLOWED = {
         "later",
         "ops",
         "sorting",
+        "sums",
         "trace",
         "topology",
         "limits",
@@ -56,9 +58,9 @@ ALLOWED = {
         "scenario.units",
         "words",
     },
-    "analysis": {"columns", "later", "trace", "ops", "errors", "sorting"},
+    "analysis": {"columns", "later", "trace", "ops", "errors", "sorting", "sums"},
     "draws": {"engine", "errors", "scenario", "topology", "workload"},
-    "provenance": {"result", "scenario", "topology", "trace"},
+    "provenance": {"result", "scenario", "sums", "topology", "trace"},
     # What a job costs and draws: one formula for what a run reports and for every candidate of a plan.
     "economics": {"scenario"},
     # What simulation reports of a step beside the account of its time: part of it, in a file of its own.
@@ -73,6 +75,7 @@ ALLOWED = {
         "provenance",
         "result",
         "scenario",
+        "sums",
         "topology",
         "trace",
         "workload",
@@ -99,6 +102,7 @@ ALLOWED = {
         "result",
         "analysis",
         "scenario",
+        "sums",
         "trace",
         "workload",
         "ops",
