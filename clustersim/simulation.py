@@ -30,7 +30,7 @@ from clustersim.analysis.memory import Memory, measure_memory
 from clustersim.analysis.sensitivity import blame, resource_times_ps
 from clustersim.analysis.waits import Waits, find_waits
 from clustersim.economics import Rates
-from clustersim.engine.budget import no_garbage_collection
+from clustersim.engine.budget import no_garbage_collection, within_64_bits
 from clustersim.engine.run import run
 from clustersim.limits import Limits
 from clustersim.ops import CostedSchedule, Job, Plugin
@@ -104,12 +104,12 @@ def simulate(
     LimitError
         A budget was used up.
     InputError
-        The run lasts longer than 2**62 ps, which is 53 days.
+        The run, or what flows wait at one link in all, lasts longer than 2**62 ps, which is 53 days.
     """
     if not isinstance(scenario, Scenario):
         scenario = load_scenario(scenario, overrides)
     started_s = time.perf_counter()
-    with no_garbage_collection():
+    with no_garbage_collection(), within_64_bits():
         cluster = build_cluster(scenario.cluster.topology)
         job = build_job(scenario, cluster, plugins)
         trace = run(job, cluster, limits, engine, fold)

@@ -42,6 +42,17 @@ def totals(place: NDArray[np.signedinteger], numbers: _Ints, num_places: int, ti
     return found
 
 
+def column_of_totals(place: NDArray[np.signedinteger], numbers: _Ints, num_places: int) -> _Ints:
+    """Return :func:`totals` as a column.
+
+    Raises
+    ------
+    OverflowError
+        One of them is beyond 64 bits.
+    """
+    return np.array(totals(place, numbers, num_places), dtype=np.int64)
+
+
 def _parts(numbers: _Ints, times: _Ints | None) -> Iterator[tuple[int, _Ints]]:
     """Yield numbers whole, if their sums have room, or else in parts; with each, by how many bits it is further up."""
     num_summands = len(numbers) if times is None else int(times.sum())

@@ -84,7 +84,7 @@ def within_64_bits() -> Iterator[None]:
     Raises
     ------
     InputError
-        A time, or what flows lost at a link in all, is too large for 64 bits.
+        A time, or what messages or flows lost at one link in all, is too large for 64 bits.
     """
     try:
         yield
@@ -94,7 +94,7 @@ def within_64_bits() -> Iterator[None]:
 
 def too_long() -> InputError:
     """Return the error of a run whose times are too long to be counted."""
-    what = "the run lasts longer than 2**62 ps, which is 53 days and the most that is counted"
+    what = "the run, or what flows wait at one link in all, takes over 2**62 ps (53 days), the most that is counted"
     hint = "a time or a bandwidth may be in the wrong unit; else take fewer steps or micro-batches"
     return InputError(Fault("", what, hint=hint))
 

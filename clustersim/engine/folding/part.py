@@ -26,6 +26,7 @@ from clustersim.engine.record_programs import Stack, columns_by_replica
 from clustersim.folded import Copies
 from clustersim.later import later
 from clustersim.sorting import kinds_of
+from clustersim.sums import column_of_totals, totals
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.link_roles import link_roles
 from clustersim.trace import Ints, Links, Trace
@@ -130,14 +131,14 @@ class FoldedRun:
 
         What the first member of a class has at the first link of a class on its way, each member has at its own.
         """
-        total = np.zeros(int(self.row_by_link.max(initial=-1)) + 1, dtype=np.int64)
+        num_links = int(self.row_by_link.max(initial=-1)) + 1
         kinds, number = kinds_of(way * len(self.loads.used) + link)
-        sums = np.zeros(len(kinds), dtype=np.int64)
-        np.add.at(sums, number, value)
-        for kind, sum_of_kind in zip(kinds.tolist(), sums.tolist(), strict=True):
+        rows, values = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
+        for kind, sum_of_kind in zip(kinds.tolist(), totals(number, value, len(kinds)), strict=True):
             on_way, at_link = divmod(kind, len(self.loads.used))
-            np.add.at(total, self.row_by_link[self.links_of_copies(on_way, self.loads.used[at_link])], sum_of_kind)
-        return total
+            rows.append(self.row_by_link[self.links_of_copies(on_way, self.loads.used[at_link])])
+            values.append(np.full(len(rows[-1]), sum_of_kind, dtype=np.int64))
+        return column_of_totals(np.concatenate(rows), np.concatenate(values), num_links)
 
     def links_of_copies(self, way: int, number: int) -> Ints:
         """Return the first link on the way of each copy that is of the class of a link, as `Uses` numbers links.
