@@ -19,7 +19,7 @@ class Copies:
     streams: tuple[dict[int, int], ...]  # of each way: by row of Links, the streams of all flows that one stands for
     links: Links  # of the whole
     at_links: Callable[[Ints, Ints, Ints], Ints]
-    """Values of rows of Flows at rows of Links, each held for all that one stands for, summed by links of the whole."""
+    """What rows of Flows lost at rows of Links, each for all that one stands for, summed by links of the whole. [ps]"""
 
 
 class Folded(NamedTuple):

@@ -20,7 +20,7 @@ from clustersim.accounts import (
 )
 from clustersim.analysis.account import Account, account_of
 from clustersim.analysis.bound import makespan_bound_ps
-from clustersim.analysis.bubble import Bubble, RankTimes, rank_times
+from clustersim.analysis.bubble import Bubble, rank_times
 from clustersim.analysis.busiest import busiest_rank
 from clustersim.analysis.collisions import collisions
 from clustersim.analysis.communication import busiest_links
@@ -30,7 +30,7 @@ from clustersim.analysis.memory import Memory, measure_memory
 from clustersim.analysis.sensitivity import blame, resource_times_ps
 from clustersim.analysis.waits import Waits, find_waits
 from clustersim.economics import Rates
-from clustersim.engine.budget import no_garbage_collection, within_64_bits
+from clustersim.engine.budget import no_garbage_collection
 from clustersim.engine.run import run
 from clustersim.limits import Limits
 from clustersim.ops import CostedSchedule, Job, Plugin
@@ -55,7 +55,6 @@ from clustersim.scenario.fabrics import Fabric, HostedFabric
 from clustersim.scenario.load import load_scenario
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
-from clustersim.sums import total
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.table import build_cluster
 from clustersim.trace import Ints, Trace
@@ -104,12 +103,12 @@ def simulate(
     LimitError
         A budget was used up.
     InputError
-        The run, or what flows wait at one link in all, lasts longer than 2**62 ps, which is 53 days.
+        The run lasts longer than 2**62 ps (53 days), or what flows lose at one link in all does not fit into 64 bits.
     """
     if not isinstance(scenario, Scenario):
         scenario = load_scenario(scenario, overrides)
     started_s = time.perf_counter()
-    with no_garbage_collection(), within_64_bits():
+    with no_garbage_collection():
         cluster = build_cluster(scenario.cluster.topology)
         job = build_job(scenario, cluster, plugins)
         trace = run(job, cluster, limits, engine, fold)
@@ -248,7 +247,7 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
         span_s=account.ranks.bubble.span_ps / PS_PER_S,
         bound=_bound_summary(scenario, cluster, job, trace),
         bubble=_bubble_summary(trace, account.ranks.bubble),
-        time_s=TimeSummary(*(mean_s(trace, total(column)) for column in _columns(account.ranks.times))),
+        time_s=TimeSummary(*(mean_s(trace, time_ps) for time_ps in account.ranks.times.of_all_ps())),
         ranks=_rank_rows(trace, account),
         throughput=throughput_of(scenario, step_time_s, num_stages, _devices(scenario, cluster, trace)),
         memory=memory,
@@ -270,10 +269,6 @@ def measure(scenario: Scenario, cluster: Cluster, job: Job, trace: Trace, starte
 def _devices(scenario: Scenario, cluster: Cluster, trace: Trace) -> tuple[Device | None, ...]:
     """Return the device of each GPU that was simulated; None for the topology's."""
     return RankDevices(scenario, cluster).of(trace.ranks.gpu.tolist())
-
-
-def _columns(times: RankTimes) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], ...]:
-    return times.compute_ps, times.exposed_ps, times.bubble_ps
 
 
 def _steady_step_time_s(trace: Trace, ends_ps: Ints) -> float | None:
@@ -306,7 +301,9 @@ def _rank_rows(trace: Trace, account: Account) -> tuple[RankTime, ...]:
     """Return the account of each rank of the replica whose compute ends last, the first of several."""
     replica = int(trace.ranks.replica[np.argmax(account.ranks.compute_end_ps)])
     mine = np.flatnonzero(trace.ranks.replica == replica)
-    columns = (column[mine].tolist() for column in (trace.ranks.pp_rank, *_columns(account.ranks.times)))
+    times = account.ranks.times
+    of_ranks = (trace.ranks.pp_rank, times.compute_ps, times.exposed_ps, times.bubble_ps)
+    columns = (column[mine].tolist() for column in of_ranks)
     return tuple(
         RankTime(pp_rank, replica, compute_ps, exposed_ps, bubble_ps, trace.makespan_ps)
         for pp_rank, compute_ps, exposed_ps, bubble_ps in zip(*columns, strict=True)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from clustersim.errors import Fault, InputError
+
 _Ints = NDArray[np.int64]
 
 _BITS = 63  # that a sum has room in
@@ -42,15 +44,25 @@ def totals(place: NDArray[np.signedinteger], numbers: _Ints, num_places: int, ti
     return found
 
 
-def column_of_totals(place: NDArray[np.signedinteger], numbers: _Ints, num_places: int) -> _Ints:
-    """Return :func:`totals` as a column.
+def lost_at_links(link: _Ints, lost_ps: _Ints, num_links: int) -> _Ints:
+    """Return what flows lost at each link in all, given what was lost where. [ps]
 
     Raises
     ------
-    OverflowError
-        One of them is beyond 64 bits.
+    InputError
+        At one of them it is beyond 64 bits.
     """
-    return np.array(totals(place, numbers, num_places), dtype=np.int64)
+    sums_ps = totals(link, lost_ps, num_links)
+    most_ps = max(sums_ps, default=0)
+    if most_ps >= 2**_BITS:
+        raise too_long(f"flows lose {most_ps:.2g} ps at one link in all; allowed: below 2**{_BITS} ps (106 days)")
+    return np.array(sums_ps, dtype=np.int64)
+
+
+def too_long(what: str) -> InputError:
+    """Return the error of a time that is too long to be counted."""
+    hint = "a time or a bandwidth may be in the wrong unit; else take fewer steps or micro-batches"
+    return InputError(Fault("", what, hint=hint))
 
 
 def _parts(numbers: _Ints, times: _Ints | None) -> Iterator[tuple[int, _Ints]]:

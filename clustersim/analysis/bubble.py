@@ -28,6 +28,13 @@ class RankTimes:
     exposed_ps: Ints
     bubble_ps: Ints
 
+    def of_all_ps(self, gpus_by_rank: Ints | None = None) -> tuple[int, int, int]:
+        """Return compute, exposed communication and bubble of all GPUs; None: each rank is one. [ps]"""
+        compute_ps, exposed_ps, bubble_ps = (
+            total(column, gpus_by_rank) for column in (self.compute_ps, self.exposed_ps, self.bubble_ps)
+        )
+        return compute_ps, exposed_ps, bubble_ps
+
 
 @dataclass(frozen=True, slots=True)
 class Bubble:
@@ -98,7 +105,7 @@ def sum_of_bubbles(trace: Trace, times: RankTimes, parts: Sequence[Bubble]) -> B
 def _ratios(trace: Trace, times: RankTimes) -> tuple[float | None, float | None, float | None]:
     """Return bubble over bubble and compute, bubble over compute, and idle time over all time."""
     copies = trace.gpus_by_rank
-    compute, bubble = total(times.compute_ps, copies), total(times.bubble_ps, copies)
+    compute, _, bubble = times.of_all_ps(copies)
     whole = trace.makespan_ps * int(copies.sum())
     return ratio(bubble, bubble + compute), ratio(bubble, compute), ratio(whole - compute, whole)
 

@@ -13,7 +13,7 @@ from itertools import chain
 import numpy as np
 
 from clustersim.sorting import order_by
-from clustersim.sums import column_of_totals, total, totals
+from clustersim.sums import lost_at_links, total, totals
 from clustersim.trace import AXES, PS_PER_S, Floats, Ints, Trace
 
 _PARTS = 2**30
@@ -67,7 +67,7 @@ def _at_links(trace: Trace, rate: Ints, lost_ps: Ints) -> Ints:
     """Return what flows lost while each rate held, all that they stand for included, by the link that set it. [ps]"""
     if trace.copies is not None:
         return trace.copies.at_links(trace.rates.flow[rate], trace.rates.bottleneck[rate], lost_ps)
-    return column_of_totals(trace.rates.bottleneck[rate], lost_ps, len(trace.links))
+    return lost_at_links(trace.rates.bottleneck[rate], lost_ps, len(trace.links))
 
 
 def _num_flows(trace: Trace) -> Ints:

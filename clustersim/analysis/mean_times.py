@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from clustersim.analysis.account import account_of
-from clustersim.sums import total
 from clustersim.trace import PS_PER_S, Trace
 
 
@@ -22,12 +21,12 @@ class MeanTimes(NamedTuple):
 def mean_times(trace: Trace) -> MeanTimes:
     """Return where the time of a run goes: compute, exposed communication, on each axis, and bubble."""
     account = account_of(trace)
-    times = account.ranks.times
+    compute_ps, exposed_ps, bubble_ps = account.ranks.times.of_all_ps()
     return MeanTimes(
         trace.makespan_ps / (PS_PER_S * trace.num_steps),
-        mean_s(trace, total(times.compute_ps)),
-        mean_s(trace, total(times.exposed_ps)),
-        mean_s(trace, total(times.bubble_ps)),
+        mean_s(trace, compute_ps),
+        mean_s(trace, exposed_ps),
+        mean_s(trace, bubble_ps),
         {axis: mean_s(trace, traffic.exposed_ps) for axis, traffic in account.traffic.items()},
     )
 

@@ -11,9 +11,10 @@ from functools import cache
 import numpy as np
 
 from clustersim.engine.clock import EVENTS_BETWEEN_CHECKS, Timeline
-from clustersim.errors import Fault, InputError, LimitError
+from clustersim.errors import InputError, LimitError
 from clustersim.limits import Limits
 from clustersim.scenario.units import format_size
+from clustersim.sums import too_long
 
 _LARGEST_THAT_IS_KEPT = 2**25 - 2**13  # bytes; its pages and their header have to be within 32 MiB
 
@@ -84,19 +85,17 @@ def within_64_bits() -> Iterator[None]:
     Raises
     ------
     InputError
-        A time, or what messages or flows lost at one link in all, is too large for 64 bits.
+        A time is too large for 64 bits.
     """
     try:
         yield
     except OverflowError as error:
-        raise too_long() from error
+        raise run_too_long() from error
 
 
-def too_long() -> InputError:
-    """Return the error of a run whose times are too long to be counted."""
-    what = "the run, or what flows wait at one link in all, takes over 2**62 ps (53 days), the most that is counted"
-    hint = "a time or a bandwidth may be in the wrong unit; else take fewer steps or micro-batches"
-    return InputError(Fault("", what, hint=hint))
+def run_too_long() -> InputError:
+    """Return the error of a run whose times, or those that messages wait at a link in all, are too long."""
+    return too_long("times of the run are over 2**62 ps (53 days), the most that is counted")
 
 
 @cache  # it holds for the rest of the process

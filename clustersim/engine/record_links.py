@@ -11,7 +11,7 @@ import numpy as np
 from clustersim.engine.noted_groups import NotedRates
 from clustersim.later import later
 from clustersim.ops import Phase
-from clustersim.sums import column_of_totals
+from clustersim.sums import lost_at_links
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.link_roles import link_roles
 from clustersim.trace import Floats, Ints, Links, Rates, Way
@@ -146,7 +146,7 @@ def slowed_by_link_ps(cluster: Cluster, loads: Loads, rates: Rates, route: Ints,
 
     Parameters are those of :func:`lost_ps`.
     """
-    return column_of_totals(rates.bottleneck, lost_ps(cluster, loads, rates, route, end_ps), len(loads.used))
+    return lost_at_links(rates.bottleneck, lost_ps(cluster, loads, rates, route, end_ps), len(loads.used))
 
 
 def lost_ps(cluster: Cluster, loads: Loads, rates: Rates, route: Ints, end_ps: Ints) -> Ints:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from clustersim.engine.budget import no_garbage_collection, too_long, within_64_bits
+from clustersim.engine.budget import no_garbage_collection, run_too_long, within_64_bits
 from clustersim.engine.clock import Timeline
 from clustersim.engine.compiled import COMPILED, noted_by_kernel
 from clustersim.engine.folding.alike import run_of_one_each
@@ -101,7 +101,7 @@ def run_noting(job: Job, network: Network, limits: Limits, engine: str | None = 
     noted = _noted(job, network, limits, engine)
     # No rank computes for longer than that, so that no end is too late for 64 bits.
     if int(noted.starts_ps.max(initial=0)) >= _TOO_LATE_PS:
-        raise too_long()
+        raise run_too_long()
     return noted
 
 

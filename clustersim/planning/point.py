@@ -20,7 +20,6 @@ from clustersim.scenario.load import load_scenario
 from clustersim.scenario.spec import Scenario
 from clustersim.scenario.units import PS_PER_S
 from clustersim.simulation import WholeRun, run_whole
-from clustersim.sums import total
 from clustersim.workload.job import budget_steps, num_samples
 
 Layout = Callable[[Scenario], Scenario]
@@ -116,9 +115,8 @@ def found_in(run: WholeRun) -> Found:
     scenario, _, trace = run
     account, rates = account_of(trace), run.rates()
     step_time_s = trace.makespan_ps / (PS_PER_S * trace.num_steps)
-    columns = (account.ranks.times.compute_ps, account.ranks.times.exposed_ps, account.ranks.times.bubble_ps)
     total_ps = trace.makespan_ps * len(trace.ranks)
-    compute, exposed, bubble = (total(column) / total_ps for column in columns)
+    compute, exposed, bubble = (time_ps / total_ps for time_ps in account.ranks.times.of_all_ps())
     path = critical_path(trace.standing_for(account.replicas_to_follow(trace)))
     on_path = resource_times_ps(trace, path)
     error, spent = class_error_of(scenario), spending(rates, step_time_s)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import Any
-
-import numpy as np
 import pytest
+from test_run_ahead import assert_equal_accounts, assert_same
 
 import clustersim as cs
 from clustersim.analysis import rank_blocks
@@ -22,13 +19,6 @@ OVERRIDES: dict[str, list[str]] = {
 }
 
 
-def assert_same(left: Any, right: Any) -> None:
-    """Compare two records column by column."""
-    for column in fields(left):
-        mine, theirs = getattr(left, column.name), getattr(right, column.name)
-        assert np.array_equal(mine, theirs), column.name
-
-
 @pytest.mark.parametrize("name", OVERRIDES)
 def test_ranks_in_blocks_and_all_at_once(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     trace = cs.simulate(name, OVERRIDES[name]).trace.sample
@@ -40,9 +30,4 @@ def test_ranks_in_blocks_and_all_at_once(name: str, monkeypatch: pytest.MonkeyPa
     assert whole.waits is not None
     assert_same(in_blocks.waits, whole.waits)
     assert_same(critical_path(trace, in_blocks.waits), critical_path(trace, whole.waits))
-    assert_same(in_blocks.ranks.times, whole.ranks.times)
-    assert_same(in_blocks.ranks.memory, whole.ranks.memory)
-    assert in_blocks.ranks.bubble == whole.ranks.bubble
-    assert in_blocks.traffic == whole.traffic
-    for column in ("exposed_ps", "compute_end_ps", "step_end_ps", "end_ps", "barrier_ps"):
-        assert np.array_equal(getattr(in_blocks.ranks, column), getattr(whole.ranks, column)), column
+    assert_equal_accounts(in_blocks, whole)

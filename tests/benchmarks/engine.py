@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import cases
+from installed import keep_compiled_modules
 
 from clustersim.engine.kernel import is_compiled
 
@@ -138,7 +139,7 @@ def _time_and_memory(runs: Sequence[dict[str, Any]]) -> str:
 
 def main() -> None:
     """Print the table."""
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # compiled modules are kept, as where pip has installed them
+    keep_compiled_modules()
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--runs", type=int, default=3, help="runs of each case, of which the median is printed")
     parser.add_argument("--naive-at-scale", action="store_true", help="run the naive simulator on all 16,384 GPUs, too")

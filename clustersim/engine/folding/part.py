@@ -26,7 +26,7 @@ from clustersim.engine.record_programs import Stack, columns_by_replica
 from clustersim.folded import Copies
 from clustersim.later import later
 from clustersim.sorting import kinds_of
-from clustersim.sums import column_of_totals, totals
+from clustersim.sums import lost_at_links
 from clustersim.topology.cluster import Cluster
 from clustersim.topology.link_roles import link_roles
 from clustersim.trace import Ints, Links, Trace
@@ -126,19 +126,19 @@ class FoldedRun:
         ]
         return Loads([(link,) for link in self.loads.used], messages, *self.groups.kinds_of_phases)
 
-    def at_links(self, way: Ints, link: Ints, value: Ints) -> Ints:
-        """Return values of ways at links (rows of those that stand for others), summed by links of the whole.
+    def at_links(self, way: Ints, link: Ints, lost_ps: Ints) -> Ints:
+        """Return what was lost on ways at links (rows of those that stand for others), by links of the whole. [ps]
 
         What the first member of a class has at the first link of a class on its way, each member has at its own.
         """
         num_links = int(self.row_by_link.max(initial=-1)) + 1
         kinds, number = kinds_of(way * len(self.loads.used) + link)
         rows, values = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-        for kind, sum_of_kind in zip(kinds.tolist(), totals(number, value, len(kinds)), strict=True):
+        for kind, sum_of_kind in zip(kinds.tolist(), lost_at_links(number, lost_ps, len(kinds)), strict=True):
             on_way, at_link = divmod(kind, len(self.loads.used))
             rows.append(self.row_by_link[self.links_of_copies(on_way, self.loads.used[at_link])])
             values.append(np.full(len(rows[-1]), sum_of_kind, dtype=np.int64))
-        return column_of_totals(np.concatenate(rows), np.concatenate(values), num_links)
+        return lost_at_links(np.concatenate(rows), np.concatenate(values), num_links)
 
     def links_of_copies(self, way: int, number: int) -> Ints:
         """Return the first link on the way of each copy that is of the class of a link, as `Uses` numbers links.
